@@ -1,0 +1,58 @@
+"""What can go wrong, in words: what was asked, what was found, what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SynthaugError(Exception):
+    """The parent of every error a user's request can raise."""
+
+
+class InvalidRequest(SynthaugError, ValueError):
+    """An argument that cannot be met: counts, a ratio, a budget, a name that does not exist."""
+
+
+class InvalidData(SynthaugError, ValueError):
+    """A data set that cannot be used as it is: a missing path, a broken image, one class only."""
+
+
+class UnsupportedKind(SynthaugError, TypeError):
+    """An object of a kind that is not taken, such as an iterable data set or soft labels."""
+
+
+class SpecMismatch(SynthaugError, ValueError):
+    """Real and synthetic rows differ in shape, dtype or range."""
+
+
+class InvalidArtifact(SynthaugError, ValueError):
+    """A saved generator that cannot be trusted: wrong version, missing file, changed bytes."""
+
+
+class OutputExists(SynthaugError, ValueError):
+    """An output that is already there and came from another request."""
+
+
+class Leakage(SynthaugError, ValueError):
+    """Synthetic rows were about to meet rows that are held out for testing."""
+
+
+class Diverged(SynthaugError, RuntimeError):
+    """Training produced non-finite losses and lower learning rates did not help."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A sentence naming the closest known names, or all of them when few, or nothing.
+
+    >>> did_you_mean("sneeker", ["Sneaker", "Bag"])
+    ' Did you mean "Sneaker"?'
+    """
+    names = [str(n) for n in known]
+    lowered = {n.lower(): n for n in names}
+    close = difflib.get_close_matches(str(name).lower(), lowered, n=1, cutoff=0.6)
+    if close:
+        return f' Did you mean "{lowered[close[0]]}"?'
+    if 0 < len(names) <= 20:
+        return " Known: " + ", ".join(f'"{n}"' for n in names) + "."
+    return ""
