@@ -148,7 +148,7 @@ def _by_name(request: Mapping[Any, Any], classes: Sequence[str], values: Sequenc
         name = _class_name(key, classes, values)
         if name in counts:
             raise InvalidRequest(
-                f'{dict(request)!r} gives the class "{name}" twice, by its name and by its label. Give it once.'
+                f'{dict(request)!r} gives the class "{name}" twice, by name and by label. Give it once.'
             )
         counts[name] = _whole_number(number, f'class "{name}"')
     return counts
