@@ -1,0 +1,38 @@
+"""The generator families: one table from name to class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from synthaug.errors import InvalidRequest, did_you_mean
+from synthaug.families.base import Family
+from synthaug.families.cgan import CGAN
+from synthaug.families.cvae import CVAE
+
+FAMILIES: dict[str, type[Family]] = {family.name: family for family in (CVAE, CGAN)}
+
+
+def build(
+    name: str, shape: tuple[int, int, int], counts: Sequence[int], options: Mapping[str, Any] | None = None
+) -> Family:
+    """An untrained family.
+
+    Args:
+        name: a key of `FAMILIES`.
+        shape: ``(C, H, W)`` of the rows to make.
+        counts: training rows of each class.
+        options: settings that differ from the family's defaults.
+
+    Raises:
+        InvalidRequest: an unknown family or option.
+    """
+    if name not in FAMILIES:
+        raise InvalidRequest(f'There is no family "{name}".{did_you_mean(name, FAMILIES)}')
+    family = FAMILIES[name]
+    known = {field.name for field in fields(family.config_type)}
+    for option in options or {}:
+        if option not in known:
+            raise InvalidRequest(f'The family "{name}" has no option "{option}".{did_you_mean(option, known)}')
+    return family(shape, counts, family.config_type(**(options or {})))

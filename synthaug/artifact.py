@@ -1,0 +1,135 @@
+"""A trained generator as a folder: manifest, weights, fingerprints. JSON and safetensors, never pickle.
+
+The manifest lists each file's SHA-256 and everything needed to rebuild the generator without running stored
+code: family name and settings, codec, classes, seed and steps spent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save
+
+from synthaug.data.codec import ImageCodec
+from synthaug.errors import InvalidArtifact
+from synthaug.families import FAMILIES, build
+from synthaug.loop import HISTORY
+from synthaug.outputs import atomic_write_bytes, atomic_write_text, sha256_file
+from synthaug.training import Trained
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+WEIGHTS = "weights.safetensors"
+FINGERPRINTS = "fingerprints.safetensors"
+
+_LIBRARIES = ("synthaug", "torch", "numpy", "safetensors")
+
+
+def weights_of(trained: Trained) -> bytes:
+    """The family's weights as a safetensors file; its SHA-256 is the generator's fingerprint."""
+    return save({name: tensor.contiguous() for name, tensor in trained.family.state_dict().items()})
+
+
+def write_artifact(trained: Trained, folder: Path) -> None:
+    """Writes manifest, weights, fingerprints and history into an existing folder; the manifest comes last."""
+    # safetensors has no uint64 in torch; the bits are kept
+    prints = {"trained_on": trained.trained_on, "held_out": trained.held_out}
+    files = {
+        WEIGHTS: weights_of(trained),
+        FINGERPRINTS: save({k: torch.from_numpy(v.view(np.int64).copy()) for k, v in prints.items()}),
+        HISTORY: "".join(json.dumps(line) + "\n" for line in trained.history).encode(),
+    }
+    for name, content in files.items():
+        atomic_write_bytes(folder / name, content)
+    manifest = {
+        "format_version": FORMAT_VERSION,
+        "family": trained.family.name,
+        "config": asdict(trained.family.config),
+        "codec": trained.codec.to_dict(),
+        "classes": list(trained.classes),
+        "values": [_plain(value) for value in trained.values],
+        "seed": trained.seed,
+        "steps": trained.steps,
+        "data": trained.data,
+        "contains_training_rows": trained.family.keeps_rows,
+        "libraries": {name: _version(name) for name in _LIBRARIES},
+        "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+    }
+    atomic_write_text(folder / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a saved generator.
+
+    Raises:
+        InvalidArtifact: no manifest, not JSON, or of a newer format version.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        found = "the folder is not there" if not folder.exists() else f"there is no {MANIFEST} in it"
+        raise InvalidArtifact(f"A saved generator was expected in {folder}, but {found}. `synthaug fit` makes one.")
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text())
+        found_version = int(manifest["format_version"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidArtifact(f"{path} is not a manifest ({error}). Copy the generator again.") from None
+    if found_version > FORMAT_VERSION:
+        raise InvalidArtifact(
+            f"{path} has format version {found_version}, this synthaug reads up to {FORMAT_VERSION}. Upgrade synthaug."
+        )
+    return manifest
+
+
+def read_artifact(folder: Path) -> Trained:
+    """A saved generator, after checking every file against the manifest.
+
+    Raises:
+        InvalidArtifact: a file is missing or its bytes have changed, or the manifest cannot be read.
+    """
+    manifest = read_manifest(folder)
+    for name, expected in manifest["files"].items():
+        if not (folder / name).is_file():
+            raise InvalidArtifact(f"{folder / name} is missing. Copy the generator again.")
+        if (found := sha256_file(folder / name)) != expected:
+            raise InvalidArtifact(
+                f"{folder / name} is not the file that was saved: its SHA-256 is {found[:16]}..., the manifest "
+                f"says {expected[:16]}.... Copy the generator again."
+            )
+    if manifest["family"] not in FAMILIES:
+        raise InvalidArtifact(f'{folder} holds a family "{manifest["family"]}", which this synthaug does not have.')
+    codec = ImageCodec.from_dict(manifest["codec"])
+    with torch.random.fork_rng(devices=[]):
+        counts = tuple(manifest["data"]["counts"].values())
+        family = build(manifest["family"], codec.shape, counts, manifest["config"])
+    family.load_state_dict(load_file(folder / WEIGHTS))
+    prints = {k: v.numpy().view(np.uint64) for k, v in load_file(folder / FINGERPRINTS).items()}
+    return Trained(
+        family=family.to(memory_format=torch.channels_last).eval().requires_grad_(False),  # type: ignore[call-overload]
+        codec=codec,
+        classes=tuple(manifest["classes"]),
+        values=tuple(manifest["values"]),
+        seed=manifest["seed"],
+        steps=manifest["steps"],
+        history=[json.loads(line) for line in (folder / HISTORY).read_text().splitlines()],
+        data=manifest["data"],
+        trained_on=prints["trained_on"],
+        held_out=prints["held_out"],
+    )
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,69 @@
+"""The contract between a generator family and the training loop, the artifact and the sampler."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from synthaug.loop import Phase
+
+class Family(nn.Module):
+    """A class-conditional generator and whatever trains it.
+
+    A family holds networks and losses; it has no loop and touches no file. All that has to survive a restart is
+    in its ``state_dict``. Building it draws initial weights from torch's global generator, which the caller
+    seeds inside a fork.
+
+    Attributes:
+        name: how users ask for it.
+        config: its settings, a frozen dataclass of plain values.
+        shape: ``(C, H, W)`` of the rows it makes.
+        n_classes: how many classes there are, the length of ``counts``, their training rows; labels are in
+            ``[0, n_classes)``.
+        keeps_rows: whether the trained state contains training rows.
+    """
+
+    name: ClassVar[str]
+    config_type: ClassVar[type[Any]]
+    keeps_rows: ClassVar[bool] = False
+
+    def __init__(self, shape: tuple[int, int, int], counts: Sequence[int], config: Any = None) -> None:
+        super().__init__()
+        self.shape = shape
+        self.n_classes = len(counts)
+        self.config = self.config_type() if config is None else config
+
+    @property
+    @abstractmethod
+    def noise_shape(self) -> tuple[int, ...]:
+        """The shape of one row's standard normal noise."""
+
+    @abstractmethod
+    def phases(self) -> list[Phase]:
+        """The optimizer steps that train it."""
+
+    @abstractmethod
+    def sample(self, labels: Tensor, noise: Tensor) -> Tensor:
+        """Rows made from labels and noise, nothing else.
+
+        Args:
+            labels: ``(N,)`` int64.
+            noise: ``(N, *noise_shape)`` float32, standard normal.
+
+        Returns:
+            ``(N, C, H, W)`` float32 in [-1, 1].
+        """
+
+
+def parameters_of(*modules: nn.Module) -> list[nn.Parameter]:
+    """All parameters of some modules, in order."""
+    return [p for module in modules for p in module.parameters()]
+
+
+def normal(shape: Iterable[int], rng: torch.Generator, like: Tensor) -> Tensor:
+    """Standard normal numbers drawn on the CPU, so that every device gets the same ones."""
+    return torch.randn(tuple(shape), generator=rng).to(like.device, like.dtype)

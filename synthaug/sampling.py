@@ -1,0 +1,186 @@
+"""Exact samples: counts and a seed in, rows out, the same bytes whatever else is asked for.
+
+Noise and forward pass run in padded blocks of one class and a fixed size. The stream of a block is keyed by
+(seed, class name, block number), so row i of a class does not depend on how many rows are asked for, on the
+batch size or on the other classes. (On one machine and thread count: other hardware may round differently.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from synthaug.artifact import read_artifact, weights_of, write_artifact
+from synthaug.counts import resolve_counts
+from synthaug.data.codec import ImageCodec
+from synthaug.data.spec import ImageSpec
+from synthaug.errors import InvalidRequest
+from synthaug.outputs import open_output
+from synthaug.samples import Samples
+from synthaug.seeding import torch_rng
+from synthaug.training import Trained, resolve_device
+
+_BLOCK = 32
+
+
+class Generator:
+    """A trained class-conditional generator.
+
+    Attributes:
+        classes: class names, in order.
+        values: each class's label in the data set's own encoding.
+        spec: the form of the rows it makes.
+        codec: raw rows <-> tensors.
+        family_name: e.g. ``cvae``.
+        fingerprint: SHA-256 of its weights, 64 hex digits.
+        trained_on: ``(N,)`` uint64 fingerprints of its training rows.
+        held_out: ``(M,)`` uint64 fingerprints of rows it must never meet.
+        history: the lines of its training history.
+    """
+
+    def __init__(self, trained: Trained, device: str = "cpu") -> None:
+        self._trained = trained
+        self._device = resolve_device(device)
+        self._family = trained.family.to(self._device)
+        self.fingerprint = hashlib.sha256(weights_of(trained)).hexdigest()
+
+    @property
+    def classes(self) -> tuple[str, ...]:  # noqa: D102
+        return self._trained.classes
+
+    @property
+    def values(self) -> tuple[Any, ...]:  # noqa: D102
+        return self._trained.values
+
+    @property
+    def codec(self) -> ImageCodec:  # noqa: D102
+        return self._trained.codec
+
+    @property
+    def spec(self) -> ImageSpec:  # noqa: D102
+        return self._trained.codec.spec
+
+    @property
+    def family_name(self) -> str:  # noqa: D102
+        return self._trained.family.name
+
+    @property
+    def history(self) -> list[dict[str, Any]]:  # noqa: D102
+        return self._trained.history
+
+    @property
+    def trained_on(self) -> np.ndarray:  # noqa: D102
+        return self._trained.trained_on
+
+    @property
+    def held_out(self) -> np.ndarray:  # noqa: D102
+        return self._trained.held_out
+
+    def __repr__(self) -> str:
+        return (
+            f"Generator({self.family_name}, {len(self.classes)} classes of {self.spec}, "
+            f"{self._trained.steps} steps, {self.fingerprint[:12]})"
+        )
+
+    def sample(self, counts: int | Mapping[Any, int], *, seed: int = 0) -> Samples:
+        """Exactly these new rows, class by class in the order of the request.
+
+        Args:
+            counts: rows per class by name or by the data set's own label, or one number for every class.
+            seed: another seed gives other rows.
+
+        Raises:
+            InvalidRequest: an unknown class, a negative count, or nothing at all.
+        """
+        parts = [self.sample_rows(name, 0, n, seed=seed) for name, n in self._resolve(counts).items() if n]
+        return _concatenate(parts)
+
+    def stream(self, counts: int | Mapping[Any, int], *, seed: int = 0, batch_size: int = 64) -> Iterator[Samples]:
+        """The rows of `sample` in the same order, ``batch_size`` at a time (the last one less), in bounded memory."""
+        if batch_size < 1:
+            raise InvalidRequest(f"A batch size of {batch_size} was asked for; give at least 1.")
+        return self._stream(self._resolve(counts), seed, batch_size)
+
+    def sample_rows(self, name: str, start: int, stop: int, *, seed: int = 0) -> Samples:
+        """Rows ``start`` to ``stop`` (exclusive) of the endless sequence that a seed gives to a class."""
+        label = self.classes.index(name)
+        first = start // _BLOCK
+        blocks = [self._block(label, block, seed) for block in range(first, -(-stop // _BLOCK))]
+        rows = np.concatenate(blocks)[start - first * _BLOCK : stop - first * _BLOCK]
+        count = len(rows)
+        return Samples(
+            samples=rows,
+            labels=np.array([self.values[label]] * count),
+            classes=self.classes,
+            values=self.values,
+            spec=self.spec,
+            provenance={
+                "synthetic": np.ones(count, bool),
+                "generator": np.array([self.fingerprint] * count),
+                "seed": np.full(count, seed, np.int64),
+                "class": np.array([name] * count),
+                "index": np.arange(start, stop, dtype=np.int64),
+            },
+            held_out=self.held_out,
+        )
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Writes the generator as a folder that `synthaug.load` reads.
+
+        Raises:
+            OutputExists: something else is there and ``overwrite`` is false.
+        """
+        with open_output(path, {"generator": self.fingerprint}, overwrite=overwrite) as output:
+            if not output.finished:
+                write_artifact(self._trained, output.work)
+                output.commit()
+
+    @classmethod
+    def load(cls, path: str | Path, device: str = "cpu") -> Generator:
+        """The generator saved at ``path``, on ``device``.
+
+        Raises:
+            InvalidArtifact: it is not there, not whole, changed, or of a newer version.
+        """
+        return cls(read_artifact(Path(path)), device)
+
+    def _resolve(self, counts: int | Mapping[Any, int]) -> dict[str, int]:
+        return resolve_counts(counts, self.classes, self.values)
+
+    def _stream(self, counts: dict[str, int], seed: int, batch_size: int) -> Iterator[Samples]:
+        pending: list[Samples] = []
+        for name, n in counts.items():
+            for start in range(0, n, _BLOCK):
+                pending.append(self.sample_rows(name, start, min(n, start + _BLOCK), seed=seed))
+                if sum(map(len, pending)) >= batch_size:
+                    whole = _concatenate(pending)
+                    ready = len(whole) // batch_size * batch_size
+                    yield from (whole[at : at + batch_size] for at in range(0, ready, batch_size))
+                    pending = [whole[ready:]]
+        if sum(map(len, pending)):
+            yield _concatenate(pending)
+
+    @torch.inference_mode()
+    def _block(self, label: int, block: int, seed: int) -> np.ndarray:
+        rng = torch_rng(seed, "sample", self.classes[label], block)
+        noise = torch.randn(_BLOCK, *self._family.noise_shape, generator=rng)
+        labels = torch.full((_BLOCK,), label)
+        return self.codec.decode(self._family.sample(labels.to(self._device), noise.to(self._device)))
+
+
+def _concatenate(parts: list[Samples]) -> Samples:
+    first = parts[0]
+    return Samples(
+        samples=np.concatenate([part.samples for part in parts]),
+        labels=np.concatenate([part.labels for part in parts]),
+        classes=first.classes,
+        values=first.values,
+        spec=first.spec,
+        provenance={k: np.concatenate([part.provenance[k] for part in parts]) for k in first.provenance},
+        held_out=first.held_out,
+    )

@@ -1,0 +1,252 @@
+"""A labelled data set and a family in, a trained generator out."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from synthaug import loop
+from synthaug.data.codec import ImageCodec
+from synthaug.data.labeled import LabeledData
+from synthaug.data.split import require_disjoint
+from synthaug.errors import InvalidRequest
+from synthaug.families import build
+from synthaug.families.base import Family
+from synthaug.grids import save_grid
+from synthaug.seeding import derive, numpy_rng, torch_rng
+
+DEFAULT_MINUTES = 3.0
+_MAX_SIDE = 128
+_GRID_ROWS = 6
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A generator after training, with all that is needed to use it and to account for it.
+
+    Attributes:
+        family: its networks, with averaged weights, in eval mode on the CPU.
+        codec: raw rows <-> tensors.
+        classes: class names, in order.
+        values: each class's label in the data set's own encoding.
+        seed: the seed of the training.
+        steps: training steps spent.
+        history: lines of the training history.
+        data: fingerprint, origin and rows per class of the training rows.
+        trained_on: ``(N,)`` uint64 fingerprints of the training rows.
+        held_out: ``(M,)`` uint64 fingerprints of the rows that were kept from it.
+    """
+
+    family: Family
+    codec: ImageCodec
+    classes: tuple[str, ...]
+    values: tuple[Any, ...]
+    seed: int
+    steps: int
+    history: list[dict[str, Any]]
+    data: dict[str, Any]
+    trained_on: np.ndarray
+    held_out: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
+
+
+def train_generator(
+    data: LabeledData,
+    family: str,
+    *,
+    options: Mapping[str, Any] | None = None,
+    steps: int | None = None,
+    minutes: float | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    held_out: LabeledData | None = None,
+    folder: Path | None = None,
+    any_size: bool = False,
+    progress: bool = False,
+) -> Trained:
+    """Trains a family on labelled rows.
+
+    Args:
+        data: the training rows.
+        family: a family's name.
+        options: settings of the family that differ from its defaults.
+        steps: the budget in steps; or
+        minutes: in wall time, turned into steps once, by timing a throw-away copy, and recorded in ``folder``.
+        seed: the only source of randomness.
+        device: ``auto`` (CUDA where there is one), ``cpu``, ``cuda``, ...
+        held_out: rows that must never meet the generator's output; none of them may be in ``data``.
+        folder: an existing folder for checkpoint, history and sample grids; a second call continues there.
+        any_size: accept images of more than 128 pixels a side.
+        progress: show a progress bar on stderr.
+
+    Raises:
+        InvalidData: the rows cannot be used; the message names them.
+        InvalidRequest: an unknown family or option, an impossible budget, an image that is too large.
+        Leakage: training and held-out rows overlap.
+    """
+    make = _Maker(data, family, options, seed, device)
+    _check_budget(steps, minutes)
+    make.check_size(any_size)
+    if held_out is not None:
+        require_disjoint(data, held_out, "training and held-out rows")
+    data.check()
+    images = data.read()
+    codec = ImageCodec.fit(images, data.spec)
+    batch = _Batches(images, data.labels, codec, make.batch_size, len(data.classes), seed)
+    if steps is None:
+        steps = _planned_steps(make, batch, DEFAULT_MINUTES if minutes is None else minutes, folder)
+
+    module = make.family()
+    preview = None if folder is None else _Preview(folder / "grids", data.classes, codec, batch, seed)
+    run = loop.train(
+        module, module.phases(), batch, steps=steps, seed=seed, folder=folder, preview=preview, progress=progress
+    )
+    assert isinstance(run.average, Family)
+    return Trained(
+        family=run.average.cpu(),
+        codec=codec,
+        classes=data.classes,
+        values=data.values,
+        seed=seed,
+        steps=steps,
+        history=run.history,
+        data={"fingerprint": data.fingerprint(), "origin": data.origin, "counts": data.counts},
+        trained_on=data.fingerprints(),
+        held_out=np.empty(0, np.uint64) if held_out is None else held_out.fingerprints(),
+    )
+
+
+class _Maker:
+    """Builds the same untrained family each time it is asked."""
+
+    def __init__(
+        self, data: LabeledData, name: str, options: Mapping[str, Any] | None, seed: int, device: str
+    ) -> None:
+        self.spec = data.spec
+        self.shape = (data.spec.channels, data.spec.height, data.spec.width)
+        self.counts = tuple(data.counts.values())
+        self.name, self.options, self.seed = name, options, seed
+        self.device = resolve_device(device)
+        self.batch_size: int = self.family().config.batch_size
+
+    def family(self, shape: tuple[int, int, int] | None = None) -> Family:
+        """Initial weights come from the seed alone; the caller's global generator is left as it was."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(self.seed, "weights"))
+            family = build(self.name, shape or self.shape, self.counts, self.options)
+        return family.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+    def seconds_per_step(self, batch: Any, at_least: float) -> float:
+        """Times steps of a throw-away copy for a while, the first ones not counted."""
+        trial = self.family()
+        loop.train(trial, trial.phases(), batch, steps=2, seed=self.seed)
+        steps, took = 2, 0.0
+        while took < at_least:
+            steps, started = 2 * steps, time.monotonic()
+            loop.train(trial, trial.phases(), batch, steps=steps, seed=self.seed)
+            took = time.monotonic() - started
+        return took / steps
+
+    def check_size(self, any_size: bool) -> None:
+        """Asks for a size where the images are large, and says what each choice costs."""
+        _, height, width = self.shape
+        if any_size or max(height, width) <= _MAX_SIDE:
+            return
+        small = _MAX_SIDE // 2
+        trial = self.family((self.shape[0], small, small))
+        rows = torch.zeros(4, *trial.shape), torch.arange(4) % len(self.counts)
+        started = time.monotonic()
+        loop.train(trial, trial.phases(), lambda *_: rows, steps=2, seed=self.seed)
+        pixel = (time.monotonic() - started) / 2 / 4 / small**2
+        hours = pixel * self.batch_size * 3000 * height * width / 3600
+        raise InvalidRequest(
+            f"The images are {height}x{width}. 3000 training steps at that size take about {hours:.1f} hours here, "
+            f"about {60 * hours * small**2 / (height * width):.0f} minutes at {small}x{small}. "
+            f"Choose with image_size={small} (or --image-size), or image_size=({height}, {width}) to keep the size."
+        )
+
+
+class _Batches:
+    """Rows of a step as a pure function of (kind, step, draw)."""
+
+    def __init__(
+        self, images: np.ndarray, labels: np.ndarray, codec: ImageCodec, size: int, n_classes: int, seed: int
+    ) -> None:
+        self.images, self.labels, self.codec, self.size, self.seed = images, labels, codec, size, seed
+        self.present = np.array([k for k in range(n_classes) if (labels == k).any()])
+        self.rows = {int(k): np.flatnonzero(labels == k) for k in self.present}
+
+    def __call__(self, kind: loop.BatchKind, step: int, draw: int) -> loop.Batch:
+        rng = numpy_rng(self.seed, "batch", step, draw)
+        if kind == "natural":
+            rows = rng.integers(len(self.labels), size=self.size)
+        else:
+            order = np.tile(rng.permutation(self.present), -(-self.size // len(self.present)))[: self.size]
+            rows = np.array([self.rows[int(k)][rng.integers(len(self.rows[int(k)]))] for k in order])
+        return self.codec.encode(self.images[rows]), torch.from_numpy(self.labels[rows])
+
+
+class _Preview:
+    """Writes a grid of real rows beside samples, the same noise each time."""
+
+    def __init__(self, folder: Path, classes: tuple[str, ...], codec: ImageCodec, batch: _Batches, seed: int) -> None:
+        self.folder, self.classes, self.codec, self.batch, self.seed = folder, classes, codec, batch, seed
+
+    def __call__(self, average: torch.nn.Module, step: int) -> None:
+        assert isinstance(average, Family)
+        labels = torch.from_numpy(self.batch.present[:20]).repeat_interleave(_GRID_ROWS)
+        noise = torch.randn(len(labels), *average.noise_shape, generator=torch_rng(self.seed, "preview"))
+        device = next(average.parameters()).device
+        with torch.no_grad():
+            made = self.codec.decode(average.sample(labels.to(device), noise.to(device)))
+        real = np.concatenate([self.batch.images[np.resize(self.batch.rows[int(k)], 3)] for k in self.batch.present[:20]])
+        self.folder.mkdir(exist_ok=True)
+        names = [self.classes[int(k)] for k in self.batch.present[:20]]
+        save_grid(self.folder / f"step-{step:06d}.png", names, {"real": real, "synthetic": made}, self.codec.spec)
+
+
+def resolve_device(device: str) -> torch.device:
+    """``auto`` becomes CUDA where there is one, else the CPU.
+
+    Raises:
+        InvalidRequest: a device that torch does not know or that is not there.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InvalidRequest(f'The device "{device}" cannot be used here ({reason}). Try --device cpu.') from None
+
+
+def _check_budget(steps: int | None, minutes: float | None) -> None:
+    if steps is not None and minutes is not None:
+        raise InvalidRequest(f"Both steps={steps} and minutes={minutes} were given. Give one budget.")
+    if steps is not None and steps < 1:
+        raise InvalidRequest(f"A budget of {steps} steps was asked for; give at least 1.")
+    if minutes is not None and not 0 < minutes < float("inf"):
+        raise InvalidRequest(f"A budget of {minutes} minutes was asked for; give a positive number.")
+
+
+def _planned_steps(make: _Maker, batch: _Batches, minutes: float, folder: Path | None) -> int:
+    """The step count that a wall-time budget buys; decided once and kept beside the checkpoint."""
+    plan = None if folder is None else folder / "plan.json"
+    if plan is not None and plan.exists():
+        return int(json.loads(plan.read_text())["steps"])
+    seconds = 60 * minutes
+    started = time.monotonic()
+    each = make.seconds_per_step(batch, at_least=min(4.0, 0.02 * seconds))
+    steps = max(1, round((seconds - (time.monotonic() - started)) * 0.97 / each))
+    if plan is not None:
+        fresh = plan.with_suffix(".new")
+        fresh.write_text(json.dumps({"minutes": minutes, "seconds_per_step": each, "steps": steps}))
+        os.replace(fresh, plan)
+    return steps

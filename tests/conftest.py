@@ -1,0 +1,30 @@
+"""Shared fixtures: small real data, one thread, no network."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+import numpy as np
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def shapes() -> tuple[np.ndarray, np.ndarray]:
+    """120 grey 12x10 uint8 images of two named classes: a bar that lies or stands, at random places."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 40, (120, 12, 10), dtype=np.uint8)
+    labels = np.array(["lying", "standing"] * 60)
+    for image, label in zip(images, labels, strict=True):
+        at = rng.integers(2, 8)
+        if label == "lying":
+            image[at : at + 2, 1:9] = rng.integers(180, 255)
+        else:
+            image[1:11, at - 1 : at + 1] = rng.integers(180, 255)
+    return images, labels

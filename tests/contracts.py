@@ -1,0 +1,95 @@
+"""What every family must keep; run over the table, so a new family is tested without writing a test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from synthaug.families import build
+from synthaug.families.base import Family
+from synthaug.loop import Batch
+
+COUNTS = (9, 4, 30)
+
+
+def make(name: str, shape: tuple[int, int, int] = (1, 12, 10)) -> Family:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return build(name, shape, COUNTS)
+
+
+def batch(shape: tuple[int, int, int], n: int = 6) -> Batch:
+    rng = torch.Generator().manual_seed(1)
+    return torch.rand(n, *shape, generator=rng) * 2 - 1, torch.arange(n) % len(COUNTS)
+
+
+def samples_have_the_shape_and_range_of_the_codec(name: str) -> None:
+    for shape in ((1, 8, 8), (3, 9, 17), (4, 28, 28), (1, 60, 30)):
+        family = make(name, shape).eval()
+        noise = torch.randn(2, *family.noise_shape)
+        made = family.sample(torch.tensor([0, 2]), noise)
+        assert made.shape == (2, *shape)
+        assert made.dtype == torch.float32
+        assert made.min() >= -1
+        assert made.max() <= 1
+
+
+def sampling_is_pure(name: str) -> None:
+    family = make(name).eval()
+    before = {k: v.clone() for k, v in family.state_dict().items()}
+    noise, labels = torch.randn(4, *family.noise_shape), torch.tensor([0, 1, 2, 0])
+    first = family.sample(labels, noise)
+    torch.manual_seed(99)
+    assert torch.equal(first, family.sample(labels, noise))
+    assert all(torch.equal(before[k], v) for k, v in family.state_dict().items())
+
+
+def labels_and_noise_both_matter(name: str) -> None:
+    family = make(name).eval()
+    noise, labels = torch.randn(2, *family.noise_shape), torch.tensor([0, 1])
+    made = family.sample(labels, noise)
+    assert not torch.equal(made, family.sample(labels.flip(0), noise))
+    assert not torch.equal(made, family.sample(labels, noise.flip(0)))
+
+
+def every_phase_moves_all_its_parameters_and_no_others(name: str) -> None:
+    family = make(name)
+    phases = family.phases()
+    moved = [id(p) for phase in phases for p in phase.parameters]
+    assert len(moved) == len(set(moved))
+    assert set(moved) == {id(p) for p in family.parameters()}
+    for phase in phases:
+        family.zero_grad()
+        loss, figures = phase.loss(batch(family.shape), 0.5, torch.Generator().manual_seed(0))
+        loss.backward()
+        assert loss.ndim == 0
+        assert figures
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in phase.parameters)
+
+
+def a_loss_is_a_function_of_batch_progress_and_stream(name: str) -> None:
+    values = []
+    for global_seed in (0, 1):
+        family = make(name)
+        torch.manual_seed(global_seed)
+        rng = torch.Generator().manual_seed(5)
+        values.append([float(phase.loss(batch(family.shape), 0.5, rng)[0].detach()) for phase in family.phases()])
+    assert values[0] == values[1]
+
+
+def the_state_dict_carries_everything(name: str) -> None:
+    family, other = make(name).eval(), build(name, (1, 12, 10), COUNTS).eval()
+    other.load_state_dict(family.state_dict())
+    noise, labels = torch.randn(2, *family.noise_shape), torch.tensor([0, 1])
+    assert torch.equal(family.sample(labels, noise), other.sample(labels, noise))
+
+
+FAMILY_CONTRACT: tuple[Callable[[str], None], ...] = (
+    samples_have_the_shape_and_range_of_the_codec,
+    sampling_is_pure,
+    labels_and_noise_both_matter,
+    every_phase_moves_all_its_parameters_and_no_others,
+    a_loss_is_a_function_of_batch_progress_and_stream,
+    the_state_dict_carries_everything,
+)
