@@ -10,6 +10,10 @@ class SynthaugError(Exception):
     """The parent of every error a user's request can raise."""
 
 
+class SynthaugWarning(UserWarning):
+    """Something that works but will likely disappoint, such as a class with two images."""
+
+
 class InvalidRequest(SynthaugError, ValueError):
     """An argument that cannot be met: counts, a ratio, a budget, a name that does not exist."""
 

@@ -1,0 +1,180 @@
+"""Where image and label sit in one item of a map-style data set, and how to make an item like it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from synthaug.data.targets import Label, as_array, plain_label
+from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind, did_you_mean
+
+Key = int | str
+
+IMAGE_NAMES = ("image", "img", "pixel_values", "picture", "images", "x", "X")
+LABEL_NAMES = ("label", "labels", "class", "target", "category", "y")
+
+
+@dataclass(frozen=True)
+class ItemForm:
+    """The structure of one item: a tuple, list, namedtuple or dict with an image and a label in it.
+
+    Attributes:
+        image: position or key of the image.
+        label: position or key of the label.
+        others: positions or keys of the remaining fields.
+
+    Example:
+        >>> picture = np.zeros((8, 8), np.uint8)
+        >>> form = ItemForm.of({"image": picture, "label": np.int64(3), "path": "a.png"})
+        >>> form.build(picture, 5, like={"image": picture, "label": np.int64(3)}, fill={"path": ""})["label"]
+        np.int64(5)
+    """
+
+    image: Key
+    label: Key
+    others: tuple[Key, ...] = ()
+
+    @classmethod
+    def of(
+        cls, item: Any, label_value: Label | None = None, image: Key | None = None, label: Key | None = None
+    ) -> ItemForm:
+        """Find the image and the label of `item`.
+
+        Args:
+            item: one item of a data set.
+            label_value: the label this item is known to have, to tell its field among several.
+            image: position or key of the image, where it cannot be guessed.
+            label: position or key of the label, where it cannot be guessed.
+
+        Raises:
+            UnsupportedKind: if the item is of another kind, or its label is not one class.
+            InvalidData: if image or label are not found or several fields qualify.
+            InvalidRequest: if a named field does not exist.
+        """
+        fields = _fields(item)
+        for key in (image, label):
+            if key is not None and key not in fields:
+                known = [str(k) for k in fields]
+                raise InvalidRequest(f"the items have no field {key!r}.{did_you_mean(str(key), known)}")
+        if image is None:
+            pictures = [key for key, value in fields.items() if key != label and _is_image(value)]
+            image = _only(pictures, IMAGE_NAMES, "image", fields)
+        if label is None:
+            rest = [key for key in fields if key != image]
+            if label_value is not None:
+                equal = [key for key in rest if _is_label(fields[key], label_value)]
+                rest = equal or rest
+            label = _only(rest, LABEL_NAMES, "label", fields)
+        plain_label(fields[label])
+        return cls(image, label, tuple(key for key in fields if key not in (image, label)))
+
+    def image_of(self, item: Any) -> Any:
+        """The image as the data set hands it out: a PIL image, an array or a tensor."""
+        return _fields(item)[self.image]
+
+    def label_of(self, item: Any) -> Label:
+        """The label as a Python int, str or bool."""
+        return plain_label(_fields(item)[self.label])
+
+    def build(self, image: Any, label: Label, like: Any, fill: Mapping[Key, Any] | None = None) -> Any:
+        """An item of the type of `like` with another image and label.
+
+        Args:
+            image: what to put in: an array becomes a PIL image or a tensor where `like` has one; anything
+                else (the result of a transform, say) is put in as it is.
+            label: the class in the data set's own encoding; it takes the type of the label of `like`.
+            like: an item of the data set; it is not changed.
+            fill: values of the remaining fields.
+
+        Raises:
+            InvalidRequest: if a remaining field has no value in `fill`.
+        """
+        fill = fill or {}
+        for key in self.others:
+            if key not in fill:
+                raise InvalidRequest(
+                    f"the items of the data set have a field {key!r} beside image and label, and a "
+                    f"synthetic row has no value for it: pass fill={{{key!r}: value}}"
+                )
+        old = _fields(like)
+        new = {key: fill[key] for key in self.others}
+        new[self.image] = _image_like(image, old[self.image])
+        new[self.label] = _label_like(label, old[self.label])
+        if isinstance(like, Mapping):
+            item: Any = copy.copy(like)
+            for key, value in new.items():
+                item[key] = value
+            return item
+        values = [new[key] for key in old]
+        return type(like)(*values) if hasattr(like, "_fields") else type(like)(values)
+
+
+def _fields(item: Any) -> Mapping[Any, Any]:
+    if isinstance(item, Mapping):
+        return item
+    if isinstance(item, tuple) and hasattr(item, "_fields"):
+        return dict(zip(item._fields, item, strict=True))
+    if isinstance(item, tuple | list):
+        return dict(enumerate(item))
+    raise UnsupportedKind(
+        f"an item of type {type(item).__name__} was found; taken are (image, label) tuples, lists and "
+        "namedtuples, and dicts with an image and a label"
+    )
+
+
+def _only(found: Sequence[Key], names: Sequence[str], what: str, fields: Mapping[Key, Any]) -> Key:
+    """The one field that can be meant: the only one, the one with a usual name, or a tuple's first."""
+    if len(found) == 1:
+        return found[0]
+    usual = [key for name in names for key in found if key == name]
+    if usual:
+        return usual[0]
+    if found and all(isinstance(key, int) for key in found):
+        return found[0]
+    shown = ", ".join(f"{key!r} ({type(value).__name__})" for key, value in fields.items())
+    if not found:
+        raise InvalidData(f"no {what} was found among the fields of an item: {shown}. Name it with {what}=")
+    raise InvalidData(f"several fields of an item may be the {what}: {shown}. Name it with {what}=")
+
+
+def _is_image(value: Any) -> bool:
+    if isinstance(value, Image.Image):
+        return True
+    array = as_array(value)
+    return isinstance(array, np.ndarray) and array.ndim in (2, 3) and array.dtype.kind in "buif"
+
+
+def _is_label(value: Any, label: Label) -> bool:
+    try:
+        found = plain_label(value)
+    except (InvalidData, UnsupportedKind):
+        return False
+    return type(found) is type(label) and found == label
+
+
+def _image_like(image: Any, like: Any) -> Any:
+    if not isinstance(image, np.ndarray):
+        return image
+    if isinstance(like, Image.Image):
+        return Image.fromarray(image)
+    if as_array(like) is not like:  # a tensor
+        import torch
+
+        return torch.from_numpy(np.array(image, order="C"))
+    return image.copy()  # a transform that works in place must not reach the pool
+
+
+def _label_like(label: Label, like: Any) -> Any:
+    array = as_array(like)
+    if array is not like:
+        import torch
+
+        return torch.full_like(like, int(label))
+    if isinstance(like, np.ndarray):
+        return np.full(like.shape, label, None if like.dtype.kind == "U" else like.dtype)
+    return type(like)(label)

@@ -1,0 +1,140 @@
+"""Parts of a data set: by the source's own splits, or drawn by class and by group, never overlapping."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from synthaug.data.labeled import LabeledData
+from synthaug.errors import InvalidRequest, Leakage, did_you_mean
+from synthaug.seeding import numpy_rng
+
+
+def split_names(data: LabeledData) -> tuple[str, ...]:
+    """The names of the source's own splits, in order of appearance; none where it has no splits."""
+    return () if data.splits is None else tuple(str(name) for name in dict.fromkeys(data.splits.tolist()))
+
+
+def part(data: LabeledData, name: str) -> LabeledData:
+    """The rows of the split called `name`; "train" of a set without splits is all of it.
+
+    Raises:
+        InvalidRequest: if there is no such split.
+    """
+    names = split_names(data)
+    if data.splits is None and name == "train":
+        return data
+    if name not in names or data.splits is None:
+        hint = did_you_mean(name, names) or " It has no splits."
+        raise InvalidRequest(f'{data.origin} has no split "{name}".{hint}')
+    return data.take(np.flatnonzero(data.splits == name))
+
+
+def training_rows(data: LabeledData, split: str | None = None) -> LabeledData:
+    """The rows of `split`; when None, those of "train" where there are splits, else all.
+
+    Raises:
+        InvalidRequest: if there is no such split.
+    """
+    return part(data, "train" if split is None else split)
+
+
+def stratified(data: LabeledData, fractions: Mapping[str, float], seed: int) -> dict[str, np.ndarray]:
+    """Row numbers of disjoint parts, each class shared out as `fractions` say.
+
+    Rows of one group, and rows with the same picture, are never separated. Without them every class is
+    shared out to within one row; with them as nearly as greedy assignment of the largest units first gets.
+    A class of at least two units (rows, or groups) has rows in the first part.
+
+    Args:
+        data: rows to share out; its pictures are decoded for comparison.
+        fractions: name of each part -> its share, above 0, adding up to 1.
+        seed: the same seed gives the same parts.
+
+    Returns:
+        ``(n,)`` int64 row numbers of `data` for every part, ascending; every row is in exactly one.
+
+    Raises:
+        InvalidRequest: if the fractions are not shares of a whole.
+    """
+    shares = np.array(list(fractions.values()), dtype=float)
+    if not len(shares) or not (shares > 0).all() or abs(shares.sum() - 1) > 1e-6:
+        raise InvalidRequest(f"fractions {dict(fractions)} were given; they must be above 0 and add up to 1")
+    unit_of = _units(data)
+    n_units = int(unit_of.max(initial=-1)) + 1
+    content = np.zeros((n_units, len(data.classes)), np.int64)  # rows of each class in each unit
+    np.add.at(content, (unit_of, data.labels), 1)
+
+    order = numpy_rng(seed, "split").permutation(n_units)
+    order = order[np.argsort(-content[order].sum(axis=1), kind="stable")]
+    due = np.outer(shares, content.sum(axis=0))  # rows of each class each part still lacks
+    part_of = np.full(n_units, -1)
+
+    def assign(unit: int, which: int) -> None:
+        part_of[unit] = which
+        due[which] -= content[unit]
+
+    spread = (content > 0).sum(axis=0)
+    covered = np.zeros(len(data.classes), dtype=bool)
+    for label in np.flatnonzero(spread > 1):
+        if not covered[label]:
+            smallest = next(int(unit) for unit in order[::-1] if content[unit, label] and part_of[unit] < 0)
+            assign(smallest, 0)
+            covered |= content[smallest] > 0
+    for unit in order:
+        if part_of[unit] < 0:
+            assign(int(unit), int(np.argmax(due @ content[unit])))
+    return {name: np.flatnonzero(part_of[unit_of] == which) for which, name in enumerate(fractions)}
+
+
+def require_disjoint(a: LabeledData, b: LabeledData, what: str) -> None:
+    """Refuse two sets that share a picture or a group.
+
+    Args:
+        a: one set.
+        b: the other.
+        what: the two sets in words, e.g. ``"training and test rows"``.
+
+    Raises:
+        Leakage: naming the first shared row or group.
+    """
+    if a.groups is not None and b.groups is not None:
+        shared_groups = sorted(set(a.groups.tolist()) & set(b.groups.tolist()))
+        if shared_groups:
+            raise Leakage(
+                f'{what} overlap: group "{shared_groups[0]}" is on both sides'
+                f"{_more(len(shared_groups) - 1)}; keep every group on one side"
+            )
+    prints = a.fingerprints()
+    shared = np.flatnonzero(np.isin(prints, b.fingerprints()))
+    if len(shared):
+        first = int(shared[0])
+        twin = int(np.flatnonzero(b.fingerprints() == prints[first])[0])
+        raise Leakage(
+            f"{what} overlap: {a.name(first)} and {b.name(twin)} are the same picture"
+            f"{_more(len(shared) - 1)}; keep each picture on one side"
+        )
+
+
+def _more(n: int) -> str:
+    return f" (and {n} more)" if n else ""
+
+
+def _units(data: LabeledData) -> np.ndarray:
+    """``(N,)`` number of the unit of each row: rows linked by a shared picture or group are one unit."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n = len(data)
+    links = [np.unique(data.fingerprints(), return_inverse=True)[1]]
+    if data.groups is not None:
+        links.append(np.unique(data.groups, return_inverse=True)[1])
+    rows = np.arange(n)
+    # A graph of rows and of what they share, one node each.
+    starts = np.cumsum([n, *(int(link.max(initial=-1)) + 1 for link in links)])
+    targets = np.concatenate([start + link for start, link in zip(starts, links, strict=False)])
+    sources = np.tile(rows, len(links))
+    graph = coo_array((np.ones(len(sources), np.int8), (sources, targets)), shape=(starts[-1], starts[-1]))
+    component = connected_components(graph, directed=False)[1][:n]
+    return np.unique(component, return_inverse=True)[1]
