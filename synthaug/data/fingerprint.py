@@ -8,28 +8,8 @@ import numpy as np
 
 from synthaug.data.spec import Layout
 
-Span = tuple[float, float]
 
-
-def span_of(images: np.ndarray) -> Span | None:
-    """The conventional value range that `images` keep to: of their dtype, or [0, 1], [-1, 1] or [0, 255].
-
-    None for floats outside all of these and for signed integers.
-
-    >>> span_of(np.zeros((1, 8, 8), np.uint8)), span_of(np.full((1, 8, 8), 0.5))
-    ((0.0, 255.0), (0.0, 1.0))
-    """
-    if images.dtype == np.uint8:
-        return 0.0, 255.0
-    if images.dtype == np.uint16:
-        return 0.0, 65535.0
-    if images.dtype.kind != "f" or not images.size:
-        return None
-    low, high = float(images.min()), float(images.max())
-    return next((s for s in ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0)) if s[0] <= low and high <= s[1]), None)
-
-
-def fingerprints(images: np.ndarray, layout: Layout, span: Span | None = None) -> np.ndarray:
+def fingerprints(images: np.ndarray, layout: Layout, like: np.ndarray | None = None) -> np.ndarray:
     """The fingerprint of each image: 8 bytes of BLAKE2b over its shape and its 16-bit values.
 
     A picture keeps its fingerprint when it goes from uint8 to floats in [0, 1], [-1, 1] or [0, 255] (float32
@@ -39,13 +19,13 @@ def fingerprints(images: np.ndarray, layout: Layout, span: Span | None = None) -
     Args:
         images: ``(N, H, W)``, ``(N, H, W, C)`` or ``(N, C, H, W)``, as `layout` says.
         layout: the layout of one image.
-        span: the range the whole set keeps to, where `images` are only a part of it; found when None.
+        like: values of any shape that show the range of the whole set, where `images` are a part of it.
 
     Returns:
         ``(N,)`` uint64.
     """
     planes = images[:, None] if layout == "HW" else np.moveaxis(images, 3, 1) if layout == "HWC" else images
-    span = span or span_of(images)
+    span = _span(images if like is None else like)
     out = np.empty(len(planes), np.uint64)
     shape = repr(planes.shape[1:]).encode()
     for row, plane in enumerate(planes):
@@ -54,7 +34,16 @@ def fingerprints(images: np.ndarray, layout: Layout, span: Span | None = None) -
     return out
 
 
-def _canonical(plane: np.ndarray, span: Span | None) -> np.ndarray:
+def _span(values: np.ndarray) -> tuple[float, float] | None:
+    """The usual range that floats keep to, or None."""
+    if values.dtype.kind != "f" or not values.size:
+        return None
+    low, high = values.min(), values.max()
+    usual = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
+    return next((span for span in usual if span[0] <= low and high <= span[1]), None)
+
+
+def _canonical(plane: np.ndarray, span: tuple[float, float] | None) -> np.ndarray:
     if plane.dtype == np.uint8:
         return plane.astype("<u2") * np.uint16(257)
     if plane.dtype == np.uint16:

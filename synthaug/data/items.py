@@ -63,13 +63,13 @@ class ItemForm:
                 raise InvalidRequest(f"the items have no field {key!r}.{did_you_mean(str(key), known)}")
         if image is None:
             pictures = [key for key, value in fields.items() if key != label and _is_image(value)]
-            image = _only(pictures, IMAGE_NAMES, "image", fields)
+            image = _only(pictures, IMAGE_NAMES, "image", item)
         if label is None:
             rest = [key for key in fields if key != image]
             if label_value is not None:
                 equal = [key for key in rest if _is_label(fields[key], label_value)]
                 rest = equal or rest
-            label = _only(rest, LABEL_NAMES, "label", fields)
+            label = _only(rest, LABEL_NAMES, "label", item)
         plain_label(fields[label])
         return cls(image, label, tuple(key for key in fields if key not in (image, label)))
 
@@ -127,16 +127,16 @@ def _fields(item: Any) -> Mapping[Any, Any]:
     )
 
 
-def _only(found: Sequence[Key], names: Sequence[str], what: str, fields: Mapping[Key, Any]) -> Key:
-    """The one field that can be meant: the only one, the one with a usual name, or a tuple's first."""
+def _only(found: Sequence[Key], names: Sequence[str], what: str, item: Any) -> Key:
+    """The one field that can be meant: the only one, the one with a usual name, or a sequence's first."""
     if len(found) == 1:
         return found[0]
     usual = [key for name in names for key in found if key == name]
     if usual:
         return usual[0]
-    if found and all(isinstance(key, int) for key in found):
+    if found and not isinstance(item, Mapping):
         return found[0]
-    shown = ", ".join(f"{key!r} ({type(value).__name__})" for key, value in fields.items())
+    shown = ", ".join(f"{key!r} ({type(value).__name__})" for key, value in _fields(item).items())
     if not found:
         raise InvalidData(f"no {what} was found among the fields of an item: {shown}. Name it with {what}=")
     raise InvalidData(f"several fields of an item may be the {what}: {shown}. Name it with {what}=")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from synthaug.data.fingerprint import Span, fingerprints, span_of
+from synthaug.data.fingerprint import fingerprints
 from synthaug.data.items import Key
 from synthaug.data.pictures import Images
 from synthaug.data.sources import read_source
@@ -130,16 +130,16 @@ class LabeledData:
     @cached_property
     def _fingerprints(self) -> np.ndarray:
         found = [np.empty(0, np.uint64)]
-        found += [fingerprints(block, self.spec.layout, self._span) for block in self._blocks(self._index)]
+        found += [fingerprints(block, self.spec.layout, self._ends) for block in self._blocks(self._index)]
         return np.concatenate(found)
 
     @cached_property
-    def _span(self) -> Span | None:
-        """The range of the whole source, so that a row has one fingerprint in every view."""
+    def _ends(self) -> np.ndarray | None:
+        """Lowest and highest float of the whole source, so that a row has one fingerprint in every view."""
         if np.dtype(self.spec.dtype).kind != "f":
-            return span_of(np.empty(0, self.spec.dtype))
-        ends = [np.array([block.min(), block.max()]) for block in self._blocks(np.arange(len(self._images)))]
-        return span_of(np.stack(ends))
+            return None
+        blocks = self._blocks(np.arange(len(self._images)))
+        return np.array([end for block in blocks for end in (block.min(), block.max())])
 
     def _blocks(self, index: np.ndarray) -> Iterator[np.ndarray]:
         for start in range(0, len(index), _BLOCK):

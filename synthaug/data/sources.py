@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 from zipfile import BadZipFile
 
 import numpy as np
@@ -23,6 +22,7 @@ from synthaug.data.pictures import Images, Pictures, Stack
 from synthaug.data.spec import Container
 from synthaug.data.targets import as_array, plain_label
 from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind, did_you_mean
+from synthaug.outputs import decode_name
 
 if TYPE_CHECKING:
     import pyarrow
@@ -326,7 +326,7 @@ def _class_folders(path: Path) -> tuple[list[str], list[str]]:
     """The image files below every class folder, at any depth, and the decoded name of each one's class."""
     files: list[str] = []
     targets: list[str] = []
-    for name in _subfolders(path):
+    for name in sorted(_subfolders(path), key=decode_name):
         found = [
             os.path.join(where, file)
             for where, _, names in os.walk(path / name, followlinks=True)
@@ -336,7 +336,7 @@ def _class_folders(path: Path) -> tuple[list[str], list[str]]:
         if not found:
             raise InvalidData(f"the class folder {path / name} holds no image; fill it or remove it")
         files += sorted(found)
-        targets += [unquote(name)] * len(found)
+        targets += [decode_name(name)] * len(found)
     return files, targets
 
 
@@ -347,7 +347,7 @@ def _npz(path: Path, image: Key | None, label: Key | None, group: Any) -> Source
     except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise InvalidData(f"{path} cannot be read as an .npz file of plain arrays: {error}") from error
     x = _column(arrays, image, ("X", "x", *IMAGE_NAMES), "image", str(path))
-    y = _column(arrays, label, LABEL_NAMES, "label", str(path))
+    y = _column(arrays, label, ("y", *LABEL_NAMES), "label", str(path))
     by_name = isinstance(group, str)
     if by_name:
         group = arrays[_column(arrays, group, (), "group", str(path))]
@@ -355,7 +355,14 @@ def _npz(path: Path, image: Key | None, label: Key | None, group: Any) -> Source
     splits = arrays.get("split")
     if splits is not None and splits.shape != (len(found.images),):
         raise InvalidData(f"{path} holds {len(found.images)} images and {splits.shape} split names")
-    return replace(found, splits=None if splits is None else splits.astype(str))
+    names = arrays.get("classes")
+    if names is not None and set(np.unique(arrays[y]).tolist()) != set(range(len(names))):
+        names = None  # which label has which name would be a guess
+    return replace(
+        found,
+        names=None if names is None else names.tolist(),
+        splits=None if splits is None else splits.astype(str),
+    )
 
 
 # --------------------------------------------------------------------- columns: Hugging Face and parquet
