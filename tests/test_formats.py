@@ -42,7 +42,9 @@ def blocks(spec, *, splits=False, groups=False):
         "index": np.arange(2),
     }
     real, made = slice(0, 4), slice(4, 6)
-    names = np.array(["x/a.png", "y/a.jpg", "row 2", "../été.png", "synthetic-5-0.png", "synthetic-5-1.png"])
+    names = np.array(
+        ["x/a.png", "y/a.jpg", "row 2 of a.parquet", "../été.png", "synthetic-5-0.png", "synthetic-5-1.png"]
+    )
     labels = np.array([0, 0, 2, 1, 1, 1])
     split = np.array(["train", "test", "train", "train", "train", "train"])
     group = np.array(["p1", "p1", "p2", "p3", "synthetic", "synthetic"])
@@ -131,10 +133,10 @@ def test_a_parquet_file_reads_as_a_hugging_face_image_set(tmp_path, spec):
     assert stored["split"][:2] == ["train", "test"]
     assert stored["group"] == ["p1", "p1", "p2", "p3", "synthetic", "synthetic"]
     assert stored["synthetic"] == [False] * 4 + [True] * 2
-    assert stored["generator"] == [None] * 4 + [GENERATOR] * 2
-    assert stored["seed"] == [None] * 4 + [5] * 2
-    assert stored["class"] == [None] * 4 + ["test"] * 2
-    assert stored["index"] == [None] * 4 + [0, 1]
+    assert stored["generator"] == [""] * 4 + [GENERATOR] * 2
+    assert stored["seed"] == [-1] * 4 + [5] * 2
+    assert stored["class"] == [""] * 4 + ["test"] * 2
+    assert stored["index"] == [-1] * 4 + [0, 1]
 
 
 @pytest.mark.parametrize("spec", [*SPECS, ImageSpec(8, 9, 3, "CHW", "int16")], ids=str)
@@ -175,7 +177,7 @@ def test_a_saved_set_loads_with_its_features(tmp_path, spec):
     assert stored["label"] == labels.tolist()
     for image, wanted in zip(stored["image"], images, strict=True):
         np.testing.assert_array_equal(pixels(image, spec), wanted)
-    assert stored["index"] == [None] * 4 + [0, 1]
+    assert stored["index"] == [-1] * 4 + [0, 1]
 
 
 def test_a_saved_set_with_splits_is_a_dictionary_of_sets(tmp_path):

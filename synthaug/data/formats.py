@@ -32,6 +32,7 @@ Format = Literal["folder", "parquet", "npz", "hf"]
 
 _SUFFIXES: dict[str, Format] = {".parquet": "parquet", ".npz": "npz"}
 _PROVENANCE = "provenance.csv"
+_IMAGE_FILE = re.compile(r"\.(png|jpe?g|webp|bmp|gif|tiff?|p[gp]m)$", re.IGNORECASE)
 # Class folders of these names would be taken for splits or would meet our own files.
 _TAKEN = {"train", "training", "test", "testing", "eval", "evaluation", "val", "valid", "validation", "dev",
           _PROVENANCE, RECORD, "readme.md"}  # fmt: skip
@@ -170,7 +171,10 @@ def choose_format(out: str | Path, format: str | None, spec: ImageSpec) -> Forma
 
 
 def real_provenance(n: int) -> dict[str, np.ndarray]:
-    """The provenance columns of ``n`` real rows: not synthetic, and empty or -1 otherwise."""
+    """The provenance columns of ``n`` real rows: not synthetic, and empty or -1 otherwise.
+
+    Never null, so that rows still collate into batches.
+    """
     return {
         "synthetic": np.zeros(n, bool),
         "generator": np.full(n, "", "<U1"),
@@ -236,7 +240,7 @@ def _named(blocks: Iterable[Rows], classes: tuple[str, ...]) -> Iterator[tuple[R
         files = []
         for row in range(len(rows)):
             stem = Path(rows.names[row]).stem
-            if not Path(rows.names[row]).suffix or len(stem) > 100 or encode_name(stem) != stem:
+            if not _IMAGE_FILE.search(rows.names[row]) or len(stem) > 100 or encode_name(stem) != stem:
                 stem = f"real-{start + row:06d}"
             parts = [] if rows.splits is None else [encode_name(str(rows.splits[row]))]
             folder = "/".join([*parts, folders[rows.labels[row]]])
@@ -364,22 +368,19 @@ def _table(rows: Rows, files: list[str], card: Card, *, with_split: bool = True)
     import datasets
     import pyarrow as pa
 
-    real = ~rows.provenance["synthetic"]
     columns: dict[str, Any] = {
         "image": [
             {"bytes": png_bytes(image, card.spec), "path": file}
             for image, file in zip(rows.images, files, strict=True)
         ],
         "label": rows.labels,
-        "synthetic": rows.provenance["synthetic"],
+        **{name: rows.provenance[name].tolist() for name in PROVENANCE_COLUMNS},
     }
     types: dict[str, Any] = {
         "image": datasets.Image(),
         "label": datasets.ClassLabel(names=list(card.classes)),
         **provenance_features(),
     }
-    for name in PROVENANCE_COLUMNS[1:]:
-        columns[name] = pa.array(rows.provenance[name].tolist(), mask=real)
     named = {"split": rows.splits if with_split else None, "group": rows.groups}
     for name, column in named.items():
         if column is not None:
@@ -388,7 +389,7 @@ def _table(rows: Rows, files: list[str], card: Card, *, with_split: bool = True)
 
 
 def provenance_features() -> dict[str, Any]:
-    """The Hugging Face feature of each provenance column; all but ``synthetic`` are null in real rows."""
+    """The Hugging Face feature of each provenance column."""
     import datasets
 
     kinds = ("bool", "string", "int64", "string", "int64")
