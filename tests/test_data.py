@@ -327,6 +327,11 @@ def test_the_layout_follows_from_the_shape_and_tensors_prefer_channels_first(sha
         (np.zeros((4, 28, 28), np.int64), UnsupportedKind, "dtype int64.*convert with .astype"),
         (np.zeros((4, 28, 28), bool), UnsupportedKind, "dtype bool"),
         (
+            torch.zeros(4, 28, 28).bfloat16(),
+            UnsupportedKind,
+            r"bfloat16 was found; convert it with \.float\(\)",
+        ),
+        (
             np.zeros((4, 7, 28), np.uint8),
             InvalidData,
             "row 0 is 7x28; images need at least 8 pixels.*image_size=8",
@@ -373,6 +378,13 @@ def test_sixteen_bit_png_files_keep_their_values(tmp_path):
     data = open_data(tmp_path)
     assert (data.spec.dtype, data.spec.low) == ("uint16", None)
     assert np.array_equal(data.read(), pictures)
+
+
+def test_the_byte_order_of_an_array_makes_no_difference():
+    native = PICTURES.astype("=u2")
+    for source in ((native.astype(">u2"), TARGETS), list(zip(native.astype(">u2"), TARGETS, strict=True))):
+        assert open_data(source).spec == open_data((native, TARGETS)).spec
+        assert open_data(source).fingerprint() == open_data((native, TARGETS)).fingerprint()
 
 
 def test_a_transparent_palette_is_read_without_a_warning(tmp_path):

@@ -131,7 +131,7 @@ def _arrays(x: Any, y: Any, group: Any = None, origin: str = "arrays") -> Source
                 f"and {_NO_TABLES}"
             )
         else:
-            images = Stack("array" if array is x else "tensor", arrays=array)
+            images = Stack("array" if array is x else "tensor", arrays=_native(array))
     n = len(y) if hasattr(y, "__len__") else None
     if n != len(images):
         raise InvalidData(f"{len(images)} images and {n} labels were given; every image needs one label")
@@ -151,8 +151,13 @@ def _stored(pictures: list[Any]) -> Images:
             )
     container: Container = "tensor" if arrays and arrays[0] is not pictures[0] else "array"
     if len({(array.shape, array.dtype) for array in arrays}) == 1:
-        return Stack(container, arrays=np.stack(arrays))
-    return Stack(container, arrays=[array.copy() for array in arrays])
+        return Stack(container, arrays=_native(np.stack(arrays)))
+    return Stack(container, arrays=[_native(array.copy()) for array in arrays])
+
+
+def _native(array: np.ndarray) -> np.ndarray:
+    """The array in this machine's byte order."""
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def _map_style(source: Any, image: Key | None, label: Key | None, group: Any) -> Source:

@@ -22,9 +22,15 @@ class Classes(NamedTuple):
 
 
 def as_array(value: Any) -> Any:
-    """The NumPy array of a torch tensor (without importing torch); anything else as it is."""
+    """The NumPy array of a torch tensor (without importing torch); anything else as it is.
+
+    Raises:
+        UnsupportedKind: at a tensor of bfloat16, which NumPy does not have.
+    """
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):
+        if value.dtype == torch.bfloat16:
+            raise UnsupportedKind("a tensor of bfloat16 was found; convert it with .float()")
         return value.detach().cpu().numpy()
     return value
 
