@@ -246,7 +246,18 @@ def _plan(data: LabeledData, generator: Generator, to: Totals, split: str, seed:
     train = part(data, split)
     _require_same_form(data, generator)
     added = rows_to_add(to, train.counts, data.values)
-    held_out = np.flatnonzero(np.isin(train.fingerprints(), generator.held_out))
+    leaking = np.isin(train.fingerprints(), generator.held_out)
+    if data.splits is not None:
+        copies = leaking & np.isin(train.fingerprints(), data.fingerprints()[data.splits != split])
+        if copies.any():
+            warnings.warn(
+                f"{int(copies.sum())} training rows of {data.origin} are copies of rows in its other splits, "
+                f"{train.name(int(np.flatnonzero(copies)[0]))} for one; they are written as they are.",
+                SynthaugWarning,
+                stacklevel=4,
+            )
+        leaking &= ~copies
+    held_out = np.flatnonzero(leaking)
     if len(held_out):
         raise Leakage(
             f"{len(held_out)} of the rows of {data.origin} are held out for testing, "

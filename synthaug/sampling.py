@@ -8,7 +8,7 @@ batch size or on the other classes. (On one machine and thread count: other hard
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from synthaug.artifact import read_artifact, weights_of, write_artifact
-from synthaug.counts import resolve_counts
+from synthaug.counts import Counts, resolve_counts
 from synthaug.data.codec import ImageCodec
 from synthaug.data.spec import ImageSpec
 from synthaug.errors import InvalidRequest
@@ -41,6 +41,9 @@ class Generator:
         trained_on: ``(N,)`` uint64 fingerprints of its training rows.
         held_out: ``(M,)`` uint64 fingerprints of rows it must never meet.
         history: the lines of its training history.
+        steps: training steps spent.
+        seconds: wall time spent on them.
+        contains_training_rows: whether its files hold training rows.
     """
 
     def __init__(self, trained: Trained, device: str = "cpu") -> None:
@@ -74,6 +77,18 @@ class Generator:
         return self._trained.history
 
     @property
+    def steps(self) -> int:  # noqa: D102
+        return self._trained.steps
+
+    @property
+    def seconds(self) -> float:  # noqa: D102
+        return self._trained.seconds
+
+    @property
+    def contains_training_rows(self) -> bool:  # noqa: D102
+        return self._trained.family.keeps_rows
+
+    @property
     def trained_on(self) -> np.ndarray:  # noqa: D102
         return self._trained.trained_on
 
@@ -87,7 +102,7 @@ class Generator:
             f"{self._trained.steps} steps, {self.fingerprint[:12]})"
         )
 
-    def sample(self, counts: int | Mapping[Any, int], *, seed: int = 0) -> Samples:
+    def sample(self, counts: Counts, *, seed: int = 0) -> Samples:
         """Exactly these new rows, class by class in the order of the request.
 
         Args:
@@ -97,14 +112,14 @@ class Generator:
         Raises:
             InvalidRequest: an unknown class, a negative count, or nothing at all.
         """
-        parts = [self.sample_rows(name, 0, n, seed=seed) for name, n in self._resolve(counts).items() if n]
+        parts = [self.sample_rows(name, 0, n, seed=seed) for name, n in self.resolve(counts).items()]
         return _concatenate(parts)
 
-    def stream(self, counts: int | Mapping[Any, int], *, seed: int = 0, batch_size: int = 64) -> Iterator[Samples]:
+    def stream(self, counts: Counts, *, seed: int = 0, batch_size: int = 64) -> Iterator[Samples]:
         """The rows of `sample` in the same order, ``batch_size`` at a time (the last one less), in bounded memory."""
         if batch_size < 1:
             raise InvalidRequest(f"A batch size of {batch_size} was asked for; give at least 1.")
-        return self._stream(self._resolve(counts), seed, batch_size)
+        return self._stream(self.resolve(counts), seed, batch_size)
 
     def sample_rows(self, name: str, start: int, stop: int, *, seed: int = 0) -> Samples:
         """Rows ``start`` to ``stop`` (exclusive) of the endless sequence that a seed gives to a class."""
@@ -149,7 +164,8 @@ class Generator:
         """
         return cls(read_artifact(Path(path)), device)
 
-    def _resolve(self, counts: int | Mapping[Any, int]) -> dict[str, int]:
+    def resolve(self, counts: Counts) -> dict[str, int]:
+        """The request as {class name: rows}, in its own order; raises as `sample` does."""
         return resolve_counts(counts, self.classes, self.values)
 
     def _stream(self, counts: dict[str, int], seed: int, batch_size: int) -> Iterator[Samples]:

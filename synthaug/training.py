@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class Trained:
         values: each class's label in the data set's own encoding.
         seed: the seed of the training.
         steps: training steps spent.
+        seconds: wall time spent on them.
         history: lines of the training history.
         data: fingerprint, origin and rows per class of the training rows.
         trained_on: ``(N,)`` uint64 fingerprints of the training rows.
@@ -51,6 +52,7 @@ class Trained:
     values: tuple[Any, ...]
     seed: int
     steps: int
+    seconds: float
     history: list[dict[str, Any]]
     data: dict[str, Any]
     trained_on: np.ndarray
@@ -91,12 +93,9 @@ def train_generator(
         InvalidRequest: an unknown family or option, an impossible budget, an image that is too large.
         Leakage: training and held-out rows overlap.
     """
-    make = _Maker(data, family, options, seed, device)
-    _check_budget(steps, minutes)
-    make.check_size(any_size)
+    make = _at_the_door(data, family, options, steps, minutes, seed, device, any_size)
     if held_out is not None:
         require_disjoint(data, held_out, "training and held-out rows")
-    data.check()
     images = data.read()
     codec = ImageCodec.fit(images, data.spec)
     batch = _Batches(images, data.labels, codec, make.batch_size, len(data.classes), seed)
@@ -116,11 +115,54 @@ def train_generator(
         values=data.values,
         seed=seed,
         steps=steps,
+        seconds=run.history[-1]["seconds"],
         history=run.history,
         data={"fingerprint": data.fingerprint(), "origin": data.origin, "counts": data.counts},
         trained_on=data.fingerprints(),
         held_out=np.empty(0, np.uint64) if held_out is None else held_out.fingerprints(),
     )
+
+
+def plan_training(
+    data: LabeledData,
+    family: str,
+    *,
+    options: Mapping[str, Any] | None = None,
+    steps: int | None = None,
+    minutes: float | None = None,
+    device: str = "auto",
+    any_size: bool = False,
+) -> dict[str, Any]:
+    """What `train_generator` would do with these arguments, as plain JSON data; raises what it would raise."""
+    make = _at_the_door(data, family, options, steps, minutes, 0, device, any_size)
+    module = make.family()
+    return {
+        "family": family,
+        "config": asdict(module.config),
+        "parameters": sum(p.numel() for p in module.parameters()),
+        "rows": data.counts,
+        "form": str(data.spec),
+        "device": str(make.device),
+        "budget": f"{steps} steps" if steps is not None else f"{minutes or DEFAULT_MINUTES:g} minutes",
+    }
+
+
+def _at_the_door(
+    data: LabeledData,
+    family: str,
+    options: Mapping[str, Any] | None,
+    steps: int | None,
+    minutes: float | None,
+    seed: int,
+    device: str,
+    any_size: bool,
+) -> _Maker:
+    """Refuses what cannot be trained, before anything is."""
+    make = _Maker(data, family, options, seed, device)
+    _check_budget(steps, minutes)
+    make.check_size(any_size)
+    data.check()
+    return make
 
 
 class _Maker:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from synthaug.data.labeled import LabeledData
-from synthaug.errors import InvalidRequest, Leakage, did_you_mean
+from synthaug.errors import InvalidRequest, Leakage, SynthaugWarning, did_you_mean
 from synthaug.seeding import numpy_rng
 
 
@@ -138,3 +140,77 @@ def _units(data: LabeledData) -> np.ndarray:
     graph = coo_array((np.ones(len(sources), np.int8), (sources, targets)), shape=(starts[-1], starts[-1]))
     component = connected_components(graph, directed=False)[1][:n]
     return np.unique(component, return_inverse=True)[1]
+
+
+VALIDATION_NAMES = ("validation", "valid", "val", "dev")
+"""What the split that choices are made on is called in the wild."""
+
+
+def training_and_held_out(data: LabeledData, split: str | None = None) -> tuple[LabeledData, LabeledData | None]:
+    """The training rows, and the rows of all other splits, which no generator may see.
+
+    Training rows that are copies of a held-out row are left out, with a warning.
+
+    Returns:
+        The training rows; the held-out rows, or None where the source has no splits.
+    """
+    train = training_rows(data, split)
+    if data.splits is None:
+        return train, None
+    name = "train" if split is None else split
+    held_out = data.take(np.flatnonzero(data.splits != name))
+    return _without_copies(train, held_out), held_out if len(held_out) else None
+
+
+def three_parts(
+    data: LabeledData, seed: int, test: str | None = None
+) -> tuple[LabeledData, LabeledData, LabeledData]:
+    """Rows to train on, to choose by and to test on, disjoint.
+
+    The source's own splits are used; what it lacks is drawn by class and group: a quarter of all rows for testing,
+    a fifth of the training rows for validation.
+
+    Args:
+        data: the whole data set.
+        seed: decides what is drawn.
+        test: the split to test on; "test" when None.
+    """
+    names = split_names(data)
+    test_name = test or ("test" if "test" in names else None)
+    if test_name is not None:
+        test_rows, rest = part(data, test_name), data.take(np.flatnonzero(data.splits != test_name))
+    else:
+        drawn = stratified(data, {"rest": 0.75, "test": 0.25}, seed)
+        test_rows, rest = data.take(drawn["test"]), data.take(drawn["rest"])
+    own = next((name for name in VALIDATION_NAMES if name in split_names(rest)), None)
+    if own is not None:
+        validation, train = part(rest, own), rest.take(np.flatnonzero(rest.splits != own))
+    else:
+        train = training_rows(rest) if "train" in split_names(rest) else rest
+        drawn = stratified(train, {"train": 0.8, "validation": 0.2}, seed)
+        train, validation = train.take(drawn["train"]), train.take(drawn["validation"])
+    validation = _without_copies(validation, test_rows)
+    return _without_copies(_without_copies(train, test_rows), validation), validation, test_rows
+
+
+def with_validation(data: LabeledData, fraction: float, seed: int) -> LabeledData:
+    """The same rows, with a share of the training rows renamed to a split called "validation"."""
+    splits = np.array(["train"] * len(data), dtype=object) if data.splits is None else data.splits.astype(object)
+    rows = np.flatnonzero(splits == "train")
+    drawn = stratified(data.take(rows), {"train": 1 - fraction, "validation": fraction}, seed)
+    splits[rows[drawn["validation"]]] = "validation"
+    return replace(data, splits=splits.astype(str))
+
+
+def _without_copies(data: LabeledData, others: LabeledData) -> LabeledData:
+    copies = np.isin(data.fingerprints(), others.fingerprints())
+    if not copies.any():
+        return data
+    first = data.name(int(np.flatnonzero(copies)[0]))
+    warnings.warn(
+        f"{int(copies.sum())} training rows of {data.origin} are copies of held-out rows (the first is {first}); "
+        "they are left out of training",
+        SynthaugWarning,
+        stacklevel=3,
+    )
+    return data.take(np.flatnonzero(~copies))

@@ -25,6 +25,7 @@ class CVAEConfig:
         beta: weight of the KL term.
         warmup: share of the budget over which beta rises from 0.
         shrinkage: how many rows' worth of belief a class has in the covariance of all classes.
+        temperature: scale of the noise when sampling; below 1 the samples keep nearer to what is typical.
         lr: the optimizer's learning rate.
         batch_size: rows per step.
     """
@@ -34,6 +35,7 @@ class CVAEConfig:
     beta: float = 1.0
     warmup: float = 0.1
     shrinkage: float = 20.0
+    temperature: float = 0.85
     lr: float = 2e-3
     batch_size: int = 64
 
@@ -89,7 +91,7 @@ class CVAE(Family):
         return [Phase("elbo", parameters_of(self), self._negative_elbo, lr=self.config.lr, betas=(0.9, 0.99))]
 
     def sample(self, labels: Tensor, noise: Tensor) -> Tensor:  # noqa: D102
-        scale = torch.linalg.cholesky(self._covariance())[labels]
+        scale = self.config.temperature * torch.linalg.cholesky(self._covariance())[labels]
         return self._decode(self.prior_mean[labels] + (scale @ noise.unsqueeze(2)).squeeze(2), labels)
 
     def _encode(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
