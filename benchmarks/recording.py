@@ -14,7 +14,13 @@ from synthaug.evaluation import environment
 
 def write_results(path: Path, results: dict[str, Any]) -> None:
     """Writes results as JSON with the command, the commit and the machine that made them."""
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=True)
-    about = {"command": " ".join(["python", *sys.argv]), "commit": commit.stdout.strip(), "cores": os.cpu_count()}
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=True
+    )
+    about = {
+        "command": " ".join(["python", *sys.argv]),
+        "commit": commit.stdout.strip(),
+        "cores": os.cpu_count(),
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({**about, "environment": environment(), **results}, indent=1) + "\n")

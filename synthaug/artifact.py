@@ -75,7 +75,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     if not path.is_file():
         found = "the folder is not there" if not folder.exists() else f"there is no {MANIFEST} in it"
-        raise InvalidArtifact(f"A saved generator was expected in {folder}, but {found}. `synthaug fit` makes one.")
+        raise InvalidArtifact(
+            f"A saved generator was expected in {folder}, but {found}. `synthaug fit` makes one."
+        )
     try:
         manifest: dict[str, Any] = json.loads(path.read_text())
         found_version = int(manifest["format_version"])
@@ -104,7 +106,9 @@ def read_artifact(folder: Path) -> Trained:
                 f"says {expected[:16]}.... Copy the generator again."
             )
     if manifest["family"] not in FAMILIES:
-        raise InvalidArtifact(f'{folder} holds a family "{manifest["family"]}", which this synthaug does not have.')
+        raise InvalidArtifact(
+            f'{folder} holds a family "{manifest["family"]}", which this synthaug does not have.'
+        )
     codec = ImageCodec.from_dict(manifest["codec"])
     with torch.random.fork_rng(devices=[]):
         counts = tuple(manifest["data"]["counts"].values())

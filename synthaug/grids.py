@@ -50,7 +50,9 @@ def grid(names: Sequence[str], blocks: Mapping[str, np.ndarray], spec: ImageSpec
     height, width = spec.height * scale + _GAP, spec.width * scale + _GAP
     label = 8 + max((int(_text_width(n)) for n in names), default=0)
     columns = {title: len(rows) // len(names) for title, rows in blocks.items()}
-    canvas = Image.new("RGB", (label + sum(c * width + 10 for c in columns.values()), 18 + len(names) * height), "white")
+    canvas = Image.new(
+        "RGB", (label + sum(c * width + 10 for c in columns.values()), 18 + len(names) * height), "white"
+    )
     draw = ImageDraw.Draw(canvas)
     for line, name in enumerate(names):
         draw.text((4, 18 + line * height + height // 2 - 6), name, fill="black")
@@ -59,7 +61,9 @@ def grid(names: Sequence[str], blocks: Mapping[str, np.ndarray], spec: ImageSpec
         draw.text((left, 3), title, fill="black")
         for i, picture in enumerate(to_rgb(rows, spec)):
             line, column = divmod(i, columns[title])
-            tile = Image.fromarray(np.ascontiguousarray(picture)).resize((width - _GAP, height - _GAP), Image.Resampling.NEAREST)
+            tile = Image.fromarray(np.ascontiguousarray(picture)).resize(
+                (width - _GAP, height - _GAP), Image.Resampling.NEAREST
+            )
             canvas.paste(tile, (left + column * width, 18 + line * height))
         left += columns[title] * width + 10
     return canvas

@@ -133,7 +133,9 @@ def train(
         log.resume(state, state.load(folder / CHECKPOINT))
     good, saved_at, previews = state.tensors(), time.monotonic(), max(1, steps // 10)
 
-    bar = tqdm(total=steps, initial=state.step, unit="step", disable=None if progress else True, dynamic_ncols=True)
+    bar = tqdm(
+        total=steps, initial=state.step, unit="step", disable=None if progress else True, dynamic_ncols=True
+    )
     with bar, log, _interrupts() as interrupted:
         while state.step < steps:
             figures = state.advance(batch)
@@ -281,12 +283,17 @@ class _History:
         assert self.path is not None
         raw = self.path.read_bytes() if self.path.exists() else b""
         known = [json.loads(line) for line in raw[:length].decode().splitlines()]
-        youngest = [json.loads(line) for line in raw.decode().splitlines() if line.endswith("}")][-1:] or known[-1:]
+        youngest = [json.loads(line) for line in raw.decode().splitlines() if line.endswith("}")][
+            -1:
+        ] or known[-1:]
         last = youngest[0] if youngest else {"step": state.step, "seconds": 0.0}
         seconds = known[-1]["seconds"] if known else 0.0
         self.path.write_bytes(raw[:length])
         self.lines, self.started = known, time.monotonic() - seconds
-        lost = {"lost_steps": max(0, last["step"] - state.step), "lost_seconds": round(last["seconds"] - seconds, 2)}
+        lost = {
+            "lost_steps": max(0, last["step"] - state.step),
+            "lost_seconds": round(last["seconds"] - seconds, 2),
+        }
         self.event({"event": "resumed", **lost}, state.step)
 
     def event(self, what: dict[str, Any], step: int) -> None:

@@ -105,7 +105,14 @@ def train_generator(
     module = make.family()
     preview = None if folder is None else _Preview(folder / "grids", data.classes, codec, batch, seed)
     run = loop.train(
-        module, module.phases(), batch, steps=steps, seed=seed, folder=folder, preview=preview, progress=progress
+        module,
+        module.phases(),
+        batch,
+        steps=steps,
+        seed=seed,
+        folder=folder,
+        preview=preview,
+        progress=progress,
     )
     assert isinstance(run.average, Family)
     return Trained(
@@ -238,7 +245,9 @@ class _Batches:
 class _Preview:
     """Writes a grid of real rows beside samples, the same noise each time."""
 
-    def __init__(self, folder: Path, classes: tuple[str, ...], codec: ImageCodec, batch: _Batches, seed: int) -> None:
+    def __init__(
+        self, folder: Path, classes: tuple[str, ...], codec: ImageCodec, batch: _Batches, seed: int
+    ) -> None:
         self.folder, self.classes, self.codec, self.batch, self.seed = folder, classes, codec, batch, seed
 
     def __call__(self, average: torch.nn.Module, step: int) -> None:
@@ -248,10 +257,14 @@ class _Preview:
         device = next(average.parameters()).device
         with torch.no_grad():
             made = self.codec.decode(average.sample(labels.to(device), noise.to(device)))
-        real = np.concatenate([self.batch.images[np.resize(self.batch.rows[int(k)], 3)] for k in self.batch.present[:20]])
+        real = np.concatenate(
+            [self.batch.images[np.resize(self.batch.rows[int(k)], 3)] for k in self.batch.present[:20]]
+        )
         self.folder.mkdir(exist_ok=True)
         names = [self.classes[int(k)] for k in self.batch.present[:20]]
-        save_grid(self.folder / f"step-{step:06d}.png", names, {"real": real, "synthetic": made}, self.codec.spec)
+        save_grid(
+            self.folder / f"step-{step:06d}.png", names, {"real": real, "synthetic": made}, self.codec.spec
+        )
 
 
 def resolve_device(device: str) -> torch.device:
@@ -266,7 +279,9 @@ def resolve_device(device: str) -> torch.device:
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise InvalidRequest(f'The device "{device}" cannot be used here ({reason}). Try --device cpu.') from None
+        raise InvalidRequest(
+            f'The device "{device}" cannot be used here ({reason}). Try --device cpu.'
+        ) from None
 
 
 def _check_budget(steps: int | None, minutes: float | None) -> None:

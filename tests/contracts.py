@@ -74,7 +74,9 @@ def a_loss_is_a_function_of_batch_progress_and_stream(name: str) -> None:
         family = make(name)
         torch.manual_seed(global_seed)
         rng = torch.Generator().manual_seed(5)
-        values.append([float(phase.loss(batch(family.shape), 0.5, rng)[0].detach()) for phase in family.phases()])
+        values.append(
+            [float(phase.loss(batch(family.shape), 0.5, rng)[0].detach()) for phase in family.phases()]
+        )
     assert values[0] == values[1]
 
 

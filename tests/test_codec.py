@@ -41,7 +41,9 @@ def test_decoding_an_encoded_row_gives_it_back(spec: ImageSpec, seed: int) -> No
     back = codec.decode(encoded)
     assert back.dtype == images.dtype
     assert back.shape == images.shape
-    np.testing.assert_allclose(back, images, atol=0 if spec.dtype == "uint8" else 1e-6 + 0.01 * (back.max() > 1))
+    np.testing.assert_allclose(
+        back, images, atol=0 if spec.dtype == "uint8" else 1e-6 + 0.01 * (back.max() > 1)
+    )
 
 
 @pytest.mark.parametrize("spec", FORMS, ids=str)
@@ -54,7 +56,9 @@ def test_a_codec_survives_its_own_json(spec: ImageSpec) -> None:
     ("low", "high", "expected"),
     [(0.0, 0.9, (0, 1)), (-0.2, 1.0, (-1, 1)), (0.0, 254.0, (0, 255)), (-3.0, 7.0, (-3, 7))],
 )
-def test_the_span_of_floats_is_the_convention_that_holds_them(low: float, high: float, expected: object) -> None:
+def test_the_span_of_floats_is_the_convention_that_holds_them(
+    low: float, high: float, expected: object
+) -> None:
     images = np.linspace(low, high, 64, dtype=np.float32).reshape(1, 8, 8)
     spec = ImageCodec.fit(images, ImageSpec(8, 8, 1, "HW", "float32")).spec
     assert (spec.low, spec.high) == expected

@@ -66,7 +66,9 @@ def test_training_finds_the_minimum_and_reports_it() -> None:
 
 def test_a_seed_decides_every_bit() -> None:
     first, again, other = fit(Regression()), fit(Regression()), fit(Regression(), seed=1)
-    assert all(torch.equal(a, b) for a, b in zip(weights(first).values(), weights(again).values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(weights(first).values(), weights(again).values(), strict=True)
+    )
     assert not torch.equal(first.average.slope, other.average.slope)
 
 
@@ -84,7 +86,9 @@ def test_a_run_that_is_interrupted_ends_with_the_same_bits(tmp_path: Path, stop_
         loop.train(model, model.phases(), interrupting, steps=400, seed=0, folder=tmp_path)
     resumed = fit(Regression(), tmp_path)
     whole = fit(Regression())
-    assert all(torch.equal(a, b) for a, b in zip(weights(resumed).values(), weights(whole).values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(weights(resumed).values(), weights(whole).values(), strict=True)
+    )
     [event] = [line for line in resumed.history if "event" in line]
     assert event["event"] == "resumed"
     assert event["step"] == stop_at + 1
@@ -112,13 +116,17 @@ def test_a_killed_process_goes_on_from_a_checkpoint_at_most_a_twentieth_old(tmp_
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     resumed, whole = fit(Regression(), tmp_path), fit(Regression())
-    assert all(torch.equal(a, b) for a, b in zip(weights(resumed).values(), weights(whole).values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(weights(resumed).values(), weights(whole).values(), strict=True)
+    )
     [event] = [line for line in resumed.history if line.get("event") == "resumed"]
     assert event["step"] >= 100
     assert 0 <= event["lost_steps"] <= 400 / 20
     steps = [line["step"] for line in resumed.history if "error" in line]
     assert steps == sorted(set(steps))
-    assert [json.loads(line) for line in (tmp_path / loop.HISTORY).read_text().splitlines()] == resumed.history
+    assert [
+        json.loads(line) for line in (tmp_path / loop.HISTORY).read_text().splitlines()
+    ] == resumed.history
 
 
 def test_a_non_finite_loss_goes_back_and_halves_the_learning_rate() -> None:

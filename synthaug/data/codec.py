@@ -75,7 +75,9 @@ class ImageCodec:
     def decode(self, tensors: torch.Tensor) -> np.ndarray:
         """``(N, C, H, W)`` tensors in [-1, 1] (clipped) -> ``(N, *spec.shape)`` rows of ``spec.dtype``."""
         low, high = self._range
-        values = tensors.detach().float().cpu().clamp(-1.0, 1.0).double().add(1.0).mul((high - low) / 2).add(low)
+        values = (
+            tensors.detach().float().cpu().clamp(-1.0, 1.0).double().add(1.0).mul((high - low) / 2).add(low)
+        )
         array = self._from_channels_first(values).numpy()
         dtype = np.dtype(self.spec.dtype)
         if np.issubdtype(dtype, np.integer):

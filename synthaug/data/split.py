@@ -146,7 +146,9 @@ VALIDATION_NAMES = ("validation", "valid", "val", "dev")
 """What the split that choices are made on is called in the wild."""
 
 
-def training_and_held_out(data: LabeledData, split: str | None = None) -> tuple[LabeledData, LabeledData | None]:
+def training_and_held_out(
+    data: LabeledData, split: str | None = None
+) -> tuple[LabeledData, LabeledData | None]:
     """The training rows, and the rows of all other splits, which no generator may see.
 
     Training rows that are copies of a held-out row are left out, with a warning.
@@ -195,7 +197,9 @@ def three_parts(
 
 def with_validation(data: LabeledData, fraction: float, seed: int) -> LabeledData:
     """The same rows, with a share of the training rows renamed to a split called "validation"."""
-    splits = np.array(["train"] * len(data), dtype=object) if data.splits is None else data.splits.astype(object)
+    splits = (
+        np.array(["train"] * len(data), dtype=object) if data.splits is None else data.splits.astype(object)
+    )
     rows = np.flatnonzero(splits == "train")
     drawn = stratified(data.take(rows), {"train": 1 - fraction, "validation": fraction}, seed)
     splits[rows[drawn["validation"]]] = "validation"

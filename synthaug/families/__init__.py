@@ -34,5 +34,7 @@ def build(
     known = {field.name for field in fields(family.config_type)}
     for option in options or {}:
         if option not in known:
-            raise InvalidRequest(f'The family "{name}" has no option "{option}".{did_you_mean(option, known)}')
+            raise InvalidRequest(
+                f'The family "{name}" has no option "{option}".{did_you_mean(option, known)}'
+            )
     return family(shape, counts, family.config_type(**(options or {})))

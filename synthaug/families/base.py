@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from synthaug.loop import Phase
 
+
 class Family(nn.Module):
     """A class-conditional generator and whatever trains it.
 

@@ -30,7 +30,7 @@ class CGANConfig:
         batch_size: rows per step.
     """
 
-    latent: int = 64
+    latent: int = 128
     width: int | None = None
     generator_lr: float = 5e-4
     discriminator_lr: float = 2e-3

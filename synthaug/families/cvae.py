@@ -130,7 +130,9 @@ class CVAE(Family):
         """(K, D, D) covariance of each class's prior, shrunk towards that of all classes."""
         shared = self.prior_covariance.mean(0)
         floor = 1e-3 * torch.eye(shared.shape[0], device=shared.device)
-        return torch.lerp(shared.expand_as(self.prior_covariance), self.prior_covariance, self.own_share) + floor
+        return (
+            torch.lerp(shared.expand_as(self.prior_covariance), self.prior_covariance, self.own_share) + floor
+        )
 
     @torch.no_grad()
     def _follow_posteriors(self, mean: Tensor, variance: Tensor, labels: Tensor) -> None:

@@ -1,0 +1,48 @@
+"""Class-conditional GAN and VAE samples mixed into the training you already run, and whether they help.
+
+The names below are the whole public face. Nothing heavy is imported before one of them is used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from synthaug.errors import SynthaugError as SynthaugError
+    from synthaug.errors import SynthaugWarning as SynthaugWarning
+    from synthaug.evaluation import Evaluation as Evaluation
+    from synthaug.samples import Samples as Samples
+    from synthaug.sampling import Generator as Generator
+    from synthaug.verbs import evaluate as evaluate
+    from synthaug.verbs import expand as expand
+    from synthaug.verbs import fit as fit
+    from synthaug.verbs import load as load
+    from synthaug.verbs import mix as mix
+
+_HOMES = {
+    "fit": "synthaug.verbs",
+    "load": "synthaug.verbs",
+    "mix": "synthaug.verbs",
+    "expand": "synthaug.verbs",
+    "evaluate": "synthaug.verbs",
+    "Generator": "synthaug.sampling",
+    "Samples": "synthaug.samples",
+    "Evaluation": "synthaug.evaluation",
+    "SynthaugError": "synthaug.errors",
+    "SynthaugWarning": "synthaug.errors",
+}
+
+__all__ = [*_HOMES, "__version__"]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'synthaug' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

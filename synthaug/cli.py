@@ -1,0 +1,365 @@
+"""The command line: parses, calls the library, prints. It decides nothing.
+
+Torch and the rest are imported inside the commands, so that ``synthaug --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from synthaug import __version__
+from synthaug.counts import parse_counts, parse_to
+from synthaug.errors import InvalidRequest, SynthaugError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+EXIT_FAILED, EXIT_USAGE, EXIT_NO = 1, 2, 3
+
+
+class _Commands(click.Group):
+    """The one place where errors become one line and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SynthaugError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(EXIT_USAGE if isinstance(error, InvalidRequest) else EXIT_FAILED)
+        except KeyboardInterrupt:
+            click.echo("Stopped. The same command goes on from the last checkpoint.", err=True)
+            ctx.exit(130)
+
+
+def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
+    def add(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+_data = click.argument("data")
+_columns = _options(
+    click.option("--label", help="Column of the labels."),
+    click.option("--image", help="Column of the images."),
+    click.option("--group", help="Column of groups that must stay on one side of a split."),
+    click.option("--split", help="Split to use instead of train."),
+    click.option("--image-size", type=int, help="Resize every image to this many pixels a side."),
+)
+_budget = _options(
+    click.option("--steps", type=int, help="Training budget in steps."),
+    click.option(
+        "--minutes", type=float, help="Training budget in minutes of wall time; 3 if neither is given."
+    ),
+)
+_common = _options(
+    click.option("--seed", type=int, default=0, show_default=True, help="The only source of randomness."),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, ..."),
+    click.option(
+        "--json", "as_json", is_flag=True, help="One JSON document on stdout, everything else on stderr."
+    ),
+    click.option("-q", "--quiet", is_flag=True, help="No progress, no summary."),
+    click.option("--dry-run", is_flag=True, help="Say what would be done, and stop."),
+    click.option("--overwrite", is_flag=True, help="Replace an output that came from another request."),
+)
+_family = click.option("--family", default="cvae", show_default=True, help="cvae or cgan.")
+
+
+def _out(help: str, required: bool = True) -> Callable[[F], F]:
+    return click.option("--out", type=click.Path(path_type=Path), required=required, help=help)
+
+
+def _example(text: str) -> str:
+    return f"\b\nExample:\n  {text}"
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "auto_envvar_prefix": "SYNTHAUG",
+        "max_content_width": 100,
+    },
+    epilog=_example("synthaug demo"),
+)
+@click.version_option(__version__, prog_name="synthaug")
+def main() -> None:
+    """Train class-conditional generators on your labelled images, mix in what they make, see if it helps.
+
+    DATA is a folder of class folders, a .parquet or .npz file, a saved Hugging Face data set, a hub name, or
+    bundled:fashion-mnist.
+    """
+
+
+@main.command(epilog=_example("synthaug fit photos/ --family cgan --minutes 10 --out gen/"))
+@_data
+@_family
+@_out("Folder for the generator.")
+@_budget
+@click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Setting of the family; repeatable."
+)
+@_columns
+@_common
+def fit(data: str, family: str, out: Path, settings: tuple[str, ...], **given: Any) -> None:
+    """Train a generator on DATA.
+
+    Killed or stopped with Ctrl-C, the same command goes on from the last checkpoint.
+    """
+    from synthaug import verbs
+
+    options = _settings(settings)
+    if given["dry_run"]:
+        device = given["device"]
+        plan = verbs.plan_fit(
+            data, family, options=options, device=device, **_budget_of(given), **_columns_of(given)
+        )
+        _report(given, {"fit": data, "out": str(out)} | plan, _indented(plan))
+        return
+    generator = verbs.fit(
+        data,
+        family,
+        options=options,
+        out=out,
+        overwrite=given["overwrite"],
+        seed=given["seed"],
+        device=given["device"],
+        progress=_progress(given),
+        **_budget_of(given),
+        **_columns_of(given),
+    )
+    _report(given, verbs.describe(generator) | {"out": str(out)}, f"{generator}\nsaved in {out}")
+
+
+@main.command(epilog=_example("synthaug sample gen/ --counts cat=100,dog=20 --out more.parquet"))
+@click.argument("gen", type=click.Path(path_type=Path))
+@click.option("--per-class", type=int, help="Rows of every class.")
+@click.option("--counts", help="Rows by class, e.g. cat=100,dog=20.")
+@_out("Folder, .parquet or .npz to write.")
+@click.option("--format", "format_", help="folder, parquet, npz or hf, where the suffix does not say.")
+@_common
+def sample(
+    gen: Path, per_class: int | None, counts: str | None, out: Path, format_: str | None, **given: Any
+) -> None:
+    """Write exactly the rows asked for, made by GEN."""
+    if (per_class is None) == (counts is None):
+        raise click.UsageError("Give either --per-class or --counts.")
+    from synthaug import verbs
+
+    generator = verbs.load(gen, device=given["device"])
+    asked: int | dict[str, int] = parse_counts(counts) if counts is not None else int(per_class or 0)
+    resolved = generator.resolve(asked)
+    if _is_dry(given, {"sample": str(gen), "counts": resolved, "out": str(out)}):
+        return
+    verbs.write_samples(
+        generator, asked, out, format=format_, seed=given["seed"], overwrite=given["overwrite"]
+    )
+    _report(given, {"out": str(out), "counts": resolved}, f"{sum(resolved.values())} rows in {out}")
+
+
+@main.command(epilog=_example("synthaug expand photos/ --to 2x --out photos2x/"))
+@_data
+@click.option(
+    "--generator", type=click.Path(path_type=Path), help="A saved generator; one is trained without it."
+)
+@click.option("--to", required=True, help="Final totals: 2x, balance, or cat=500,dog=200.")
+@_out("Folder, .parquet or .npz to write.")
+@click.option("--format", "format_", help="folder, parquet, npz or hf, where the suffix does not say.")
+@_family
+@_budget
+@_columns
+@_common
+def expand(
+    data: str, generator: Path | None, to: str, out: Path, format_: str | None, family: str, **given: Any
+) -> None:
+    """Write DATA with synthetic rows added, each with its provenance."""
+    from synthaug import verbs
+
+    totals = parse_to(to)
+    adds = verbs.plan_expansion(data, totals, **_columns_of(given))
+    if _is_dry(given, {"expand": data, "rows_to_add": adds, "out": str(out)}):
+        return
+    maker = generator if generator is None else verbs.load(generator, device=given["device"])
+    verbs.expand(
+        data,
+        maker,
+        to=totals,
+        out=out,
+        format=format_,
+        family=family,
+        seed=given["seed"],
+        device=given["device"],
+        overwrite=given["overwrite"],
+        progress=_progress(given),
+        **_budget_of(given),
+        **_columns_of(given),
+    )
+    _report(
+        given, {"out": str(out), "rows_added": adds}, f"{sum(adds.values())} synthetic rows added, see {out}"
+    )
+
+
+@main.command(epilog=_example("synthaug evaluate photos/ --family cgan --out report/"))
+@_data
+@_out("Folder for the report.", required=False)
+@click.option(
+    "--generator", type=click.Path(path_type=Path), help="A saved generator; one is trained without it."
+)
+@_family
+@_budget
+@click.option(
+    "--ratio", type=float, default=0.25, show_default=True, help="Share of synthetic rows in a batch."
+)
+@click.option("--seeds", type=int, default=5, show_default=True, help="Classifier seeds.")
+@click.option(
+    "--classifier-steps", type=int, default=600, show_default=True, help="Optimizer steps in every arm."
+)
+@click.option("--fail-on-no", is_flag=True, help="Exit with 3 unless synthetic rows help.")
+@_columns
+@_common
+def evaluate(
+    data: str, out: Path | None, generator: Path | None, family: str, fail_on_no: bool, **given: Any
+) -> None:
+    """Train classifiers with and without synthetic rows and say whether they help."""
+    from synthaug import verbs
+
+    arguments = {k: given[k] for k in ("ratio", "seeds", "classifier_steps")}
+    if given["dry_run"]:
+        plan = verbs.plan_fit(data, family, device=given["device"], **_budget_of(given), **_columns_of(given))
+        _report(given, {"evaluate": data, **arguments, "fit": plan}, _indented(arguments | {"fit": plan}))
+        return
+    evaluation = verbs.evaluate(
+        data,
+        family=family,
+        generator=None if generator is None else verbs.load(generator, device=given["device"]),
+        out=out,
+        seed=given["seed"],
+        device=given["device"],
+        overwrite=given["overwrite"],
+        progress=_progress(given),
+        **arguments,
+        **_budget_of(given),
+        **_columns_of(given),
+    )
+    _report(
+        given,
+        evaluation.to_dict(),
+        verbs.summary(evaluation) + (f"\nSee {out / 'report.html'}" if out else ""),
+    )
+    if fail_on_no and evaluation.verdict != "helps":
+        click.get_current_context().exit(EXIT_NO)
+
+
+@main.command(epilog=_example("synthaug inspect gen/"))
+@click.argument("path")
+@_columns
+@_common
+def inspect(path: str, **given: Any) -> None:
+    """Say what is in a data set, a saved generator or an output."""
+    from synthaug import verbs
+
+    found = verbs.inspect(path, **_columns_of(given))
+    _report(given, found, _indented(found))
+
+
+@main.command(epilog=_example("synthaug run expand-and-judge --data photos/ --out result/"))
+@click.argument("recipe", required=False)
+@click.option("--data", help="Data set, instead of the recipe's own.")
+@_out("Folder for the results, instead of the recipe's own.", required=False)
+@click.option(
+    "--set", "settings", multiple=True, metavar="PATH=VALUE", help="e.g. fit.minutes=10; repeatable."
+)
+@_common
+def run(
+    recipe: str | None, data: str | None, out: Path | None, settings: tuple[str, ...], **given: Any
+) -> None:
+    """Run RECIPE, a YAML file or the name of one that comes with synthaug. Without it, list those."""
+    from synthaug import recipes
+
+    if recipe is None:
+        shipped = recipes.shipped()
+        _report(given, shipped, "\n".join(f"{name:20} {about}" for name, about in shipped.items()))
+        return
+    _run_recipe(recipes.load_recipe(recipe, data=data, out=out, settings=_settings(settings)), given)
+
+
+@main.command(epilog=_example("synthaug demo --out demo"))
+@_out("Folder for the results.", required=False)
+@_common
+def demo(out: Path | None, **given: Any) -> None:
+    """Everything once on bundled Fashion-MNIST: fit, sample, mix, expand, evaluate."""
+    from synthaug import recipes
+
+    _run_recipe(recipes.load_recipe("demo", out=out), given)
+
+
+def _run_recipe(recipe: Any, given: Mapping[str, Any]) -> None:
+    from synthaug import recipes
+
+    if _is_dry(given, recipe.model_dump(mode="json")):
+        return
+    result = recipes.run_recipe(
+        recipe,
+        seed=given["seed"],
+        device=given["device"],
+        overwrite=given["overwrite"],
+        progress=_progress(given),
+        say=(lambda text: None) if given["quiet"] else (lambda text: click.echo(text, err=given["as_json"])),
+    )
+    if given["as_json"]:
+        click.echo(json.dumps(result, ensure_ascii=False))
+
+
+def _columns_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: given[name] for name in ("label", "image", "group", "split", "image_size")}
+
+
+def _budget_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: given[name] for name in ("steps", "minutes") if given[name] is not None}
+
+
+def _progress(given: Mapping[str, Any]) -> bool:
+    return not given["quiet"] and sys.stderr.isatty()
+
+
+def _settings(texts: tuple[str, ...]) -> dict[str, Any]:
+    """NAME=VALUE texts with the values read as YAML, so that 3 is a number and true a truth."""
+    import yaml
+
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise click.UsageError(f'Cannot read --set "{text}". Write NAME=VALUE.')
+        found[name] = yaml.safe_load(value)
+    return found
+
+
+def _is_dry(given: Mapping[str, Any], plan: Mapping[str, Any]) -> bool:
+    if given["dry_run"]:
+        _report(given, plan, _indented(plan))
+    return bool(given["dry_run"])
+
+
+def _report(given: Mapping[str, Any], document: Any, text: str) -> None:
+    if given["as_json"]:
+        click.echo(json.dumps(document, ensure_ascii=False))
+    elif not given["quiet"]:
+        click.echo(text)
+
+
+def _indented(document: Mapping[str, Any]) -> str:
+    import yaml
+
+    return str(yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True)).rstrip()
+
+
+if __name__ == "__main__":
+    main()

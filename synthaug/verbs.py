@@ -1,0 +1,437 @@
+"""The public functions: they compose the stages and hold no arithmetic."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from synthaug.arms import ClassicalAugmentation
+from synthaug.artifact import MANIFEST, read_manifest, write_artifact
+from synthaug.counts import Totals, rows_to_add
+from synthaug.data.formats import read_record
+from synthaug.data.items import Key
+from synthaug.data.labeled import LabeledData, open_data
+from synthaug.data.split import split_names, three_parts, training_and_held_out, training_rows
+from synthaug.downstream import Train
+from synthaug.errors import InvalidRequest
+from synthaug.evaluation import Evaluation, compare_with_real, evaluate_arms
+from synthaug.expansion import expand_dataset, write_samples
+from synthaug.grids import save_grid
+from synthaug.mixing.dataloader import mix_dataloader
+from synthaug.outputs import open_output
+from synthaug.report import advice, pick_pictures, write_report
+from synthaug.samples import Samples
+from synthaug.sampling import Generator
+from synthaug.training import plan_training, resolve_device, train_generator
+
+__all__ = ["evaluate", "expand", "fit", "inspect", "load", "mix", "write_samples"]
+
+_POOL_CAP = 1000  # rows of a class; beyond it a classifier of the usual budget rarely meets a row twice
+
+
+def fit(
+    dataset: Any,
+    family: str = "cvae",
+    *,
+    steps: int | None = None,
+    minutes: float | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    options: Mapping[str, Any] | None = None,
+    label: Key | None = None,
+    image: Key | None = None,
+    group: Any = None,
+    split: str | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Generator:
+    """A class-conditional generator trained on a labelled data set.
+
+    Args:
+        dataset: arrays ``(X, y)``, a torch data set, a Hugging Face data set, or a path or name; see README.
+        family: ``cvae`` or ``cgan``.
+        steps: budget in training steps; or
+        minutes: in minutes of wall time (3 when neither is given), turned into steps once, early.
+        seed: the only source of randomness.
+        device: ``auto``, ``cpu``, ``cuda``, ...
+        options: settings of the family that differ from its defaults.
+        label, image, group: columns, keys or positions, where they cannot be guessed.
+        split: the split to train on; ``train`` where the source has splits.
+        image_size: pixels a side, or (height, width): every image is resized to it.
+        out: a folder for the generator. With it, training survives being killed: the same call goes on from a
+            checkpoint at most 5 % of the budget and 30 s old, and a finished folder is loaded.
+        overwrite: replace what another request left at ``out``.
+        progress: show a progress bar on stderr.
+
+    Returns:
+        The generator; on one thread the same for the same arguments, whether it was interrupted or not.
+
+    Raises:
+        InvalidData: rows that cannot be used, by class, file or row.
+        InvalidRequest: an unknown family, option, split or column, or an impossible budget.
+        OutputExists: something else is at ``out``.
+
+    Example:
+        >>> import numpy as np, synthaug
+        >>> X, y = np.random.default_rng(0).integers(0, 255, (40, 8, 8), np.uint8), ["cat", "dog"] * 20
+        >>> generator = synthaug.fit((X, y), steps=3, progress=False)
+        >>> generator.sample({"cat": 2, "dog": 1}).labels
+        array(['cat', 'cat', 'dog'], dtype='<U3')
+    """
+    data = open_data(dataset, label=label, image=image, group=group, image_size=image_size)
+    rows, held_out = training_and_held_out(data, split)
+    train: Callable[[Path | None], Any] = lambda folder: train_generator(  # noqa: E731
+        rows,
+        family,
+        options=options,
+        steps=steps,
+        minutes=minutes,
+        seed=seed,
+        device=device,
+        held_out=held_out,
+        folder=folder,
+        any_size=image_size is not None,
+        progress=progress,
+    )
+    if out is None:
+        return Generator(train(None), device)
+    request = {
+        "fit": rows.fingerprint(),
+        "held_out": None if held_out is None else held_out.fingerprint(),
+        "family": family,
+        "options": dict(options or {}),
+        "steps": steps,
+        "minutes": minutes,
+        "seed": seed,
+    }
+    with open_output(out, request, overwrite=overwrite) as output:
+        if not output.finished:
+            write_artifact(train(output.work), output.work)
+            output.commit()
+    return load(out, device=device)
+
+
+def load(path: str | Path, *, device: str = "auto") -> Generator:
+    """The generator saved in a folder, after checking every file against its manifest.
+
+    Raises:
+        InvalidArtifact: it is not there, not whole, changed, or of a newer version.
+    """
+    return Generator.load(path, device=str(resolve_device(device)))
+
+
+def mix(
+    loader: Any,
+    source: Samples | Generator,
+    *,
+    ratio: float = 0.25,
+    mode: str = "replace",
+    seed: int = 0,
+    transform: Callable[[Any], Any] | None = None,
+    fill: Mapping[Any, Any] | None = None,
+    labels: Any = None,
+    pool: int = 200,
+) -> Any:
+    """A loader (or Hugging Face data set) like the given one, with synthetic rows in it.
+
+    ``ratio`` is synthetic / (real + synthetic), the same in every class. *replace*: a real row gives way to a
+    synthetic row of its own class, so labels, batch size and length stay as they were; a batch of n gets the floor
+    or ceiling of ratio x n. *append*: every real row once, and batches grow. Two epochs get different plans, and
+    the plan does not depend on the number of workers.
+
+    Args:
+        loader: a `torch.utils.data.DataLoader` over a map-style data set, or a map-style Hugging Face data set.
+        source: samples, or a generator to draw ``pool`` rows of each class from.
+        ratio: the synthetic share, in [0, 1).
+        mode: ``replace`` or ``append``.
+        seed: decides which rows give way to which.
+        transform: applied to each synthetic image instead of the data set's own ``transform``.
+        fill: values of fields other than image and label in synthetic items.
+        labels: one label per real row, where reading the data set once for them is too slow.
+        pool: rows of each class to draw from a generator.
+
+    Returns:
+        A loader of the same class with the same workers, collate function and order of real rows.
+
+    Raises:
+        InvalidRequest: a ratio outside [0, 1), a class the source lacks.
+        SpecMismatch: real and synthetic rows differ in shape, dtype or range; both are printed.
+        Leakage: the loader holds rows that were held out from the generator.
+        UnsupportedKind: an iterable data set or a loader already prepared by another library.
+    """
+    samples = source.sample(pool, seed=seed) if isinstance(source, Generator) else source
+    if type(loader).__module__.split(".")[0] == "datasets":
+        from synthaug.mixing.huggingface import mix_dataset
+
+        return mix_dataset(loader, samples, ratio=ratio, mode=mode, seed=seed, fill=fill)
+    return mix_dataloader(
+        loader, samples, ratio=ratio, mode=mode, seed=seed, transform=transform, fill=fill, labels=labels
+    )
+
+
+def expand(
+    dataset: Any,
+    generator: Generator | None = None,
+    *,
+    to: Totals,
+    out: str | Path | None = None,
+    format: str | None = None,
+    seed: int = 0,
+    overwrite: bool = False,
+    progress: bool = True,
+    family: str = "cvae",
+    steps: int | None = None,
+    minutes: float | None = None,
+    device: str = "auto",
+    label: Key | None = None,
+    image: Key | None = None,
+    group: Any = None,
+    split: str | None = None,
+    image_size: int | tuple[int, int] | None = None,
+) -> Any:
+    """A larger data set of the same kind: the real rows first and unchanged, then synthetic rows class by class.
+
+    Args:
+        dataset: as in `fit`. Of its splits only the training one grows; the others are copied as they are.
+        generator: one trained on these rows; without it one is trained first, as in `fit`.
+        to: final totals: ``"2x"``, ``"balance"``, ``{class: total}`` or a function of the counts.
+        out: a folder, .parquet or .npz to write, needed where ``dataset`` is a path or name.
+        format: ``folder``, ``parquet``, ``npz`` or ``hf``, where the suffix of ``out`` does not say.
+        seed: another seed gives other synthetic rows.
+        overwrite: replace what another request left at ``out``.
+        progress: show progress on stderr.
+        family, steps, minutes, device: for the generator that is trained where none is given.
+        label, image, group, split, image_size: as in `fit`.
+
+    Returns:
+        The same kind of object with its provenance; the path where ``out`` is given.
+
+    Raises:
+        InvalidRequest: totals below what is there, or nothing to add.
+        OutputExists: something else is at ``out``.
+    """
+    columns = {"label": label, "image": image, "group": group, "image_size": image_size}
+    plan_expansion(dataset, to, split=split, **columns)
+    if generator is None:
+        budget = {"steps": steps, "minutes": minutes, "seed": seed, "device": device}
+        # a kill while training loses nothing: the generator lies beside the output until that is whole
+        place = None if out is None else Path(f"{os.fspath(out).rstrip('/')}.generator")
+        generator = fit(dataset, family, split=split, out=place, progress=progress, **budget, **columns)
+    return expand_dataset(
+        dataset,
+        generator,
+        to,
+        out=out,
+        format=format,
+        seed=seed,
+        split=split or "train",
+        overwrite=overwrite,
+        progress=progress,
+        **columns,
+    )
+
+
+def evaluate(
+    dataset: Any,
+    *,
+    family: str = "cvae",
+    generator: Generator | None = None,
+    train: Train | None = None,
+    ratio: float = 0.25,
+    seeds: int = 5,
+    classifier_steps: int = 600,
+    steps: int | None = None,
+    minutes: float | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    jobs: int | None = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+    label: Key | None = None,
+    image: Key | None = None,
+    group: Any = None,
+    split: str | None = None,
+    image_size: int | tuple[int, int] | None = None,
+) -> Evaluation:
+    """Classifiers trained with and without synthetic rows at equal steps, and what follows from it.
+
+    Args:
+        dataset: as in `fit`. Its own splits are used; what is missing is drawn by class: a quarter of the rows for
+            testing, a fifth of the rest for validation. The generator sees neither.
+        family: the generator to train where none is given.
+        generator: one that has seen neither validation nor test rows.
+        train: ``fn(loader, steps, seed)`` that returns ``predict(batch) -> labels or scores``; the built-in small
+            classifier when None. Labels are positions in the classes.
+        ratio: share of synthetic rows in the arms that have them.
+        seeds: classifier seeds, paired across arms.
+        classifier_steps: optimizer steps in every arm.
+        steps, minutes: the generator's budget.
+        seed: the only source of randomness.
+        device: for the generator.
+        jobs: processes that train classifiers; the number of cores when None.
+        out: a folder for report.json, report.md and report.html.
+        overwrite: replace what another request left at ``out``.
+        progress: show progress and the time left on stderr.
+        label, image, group, image_size: as in `fit`.
+        split: the split to test on; ``test`` where the source has one.
+
+    Returns:
+        Every arm's scores, paired differences to the baseline that was best on validation rows, and the verdict.
+
+    Raises:
+        Leakage: the generator has seen validation or test rows.
+    """
+    data = open_data(dataset, label=label, image=image, group=group, image_size=image_size)
+    training, validation, test = three_parts(data, seed, split)
+    if generator is None:
+        held_out = data.take(np.flatnonzero(~np.isin(data.fingerprints(), training.fingerprints())))
+        generator = Generator(
+            train_generator(
+                training,
+                family,
+                steps=steps,
+                minutes=minutes,
+                seed=seed,
+                device=device,
+                held_out=held_out,
+                any_size=image_size is not None,
+                progress=progress,
+            ),
+            device,
+        )
+    per_class = min(_POOL_CAP, ceil(ratio * classifier_steps * 64 / len(data.classes)))
+    pool = generator.sample(per_class, seed=seed)
+    encode = generator.codec.encode
+    augment = ClassicalAugmentation.fit(encode(training.read()), training.labels)
+    evaluation = evaluate_arms(
+        training,
+        validation,
+        test,
+        pool,
+        encode,
+        trained_on=generator.trained_on,
+        augment=augment,
+        training=train,
+        steps=classifier_steps,
+        seeds=seeds,
+        ratio=ratio,
+        jobs=jobs or len(os.sched_getaffinity(0)),
+        seed=seed,
+        generator=describe(generator),
+        progress=progress,
+    )
+    if out is None:
+        return evaluation
+    evaluation = replace(evaluation, fidelity=compare_with_real(training, test, pool, encode, seed=seed))
+    request = {
+        "evaluate": data.fingerprint(),
+        "generator": generator.fingerprint,
+        "config": evaluation.config,
+    }
+    with open_output(out, request, overwrite=overwrite) as output:
+        write_report(
+            evaluation, pick_pictures(training, pool, seed=seed), output.work, history=generator.history
+        )
+        output.commit()
+    return evaluation
+
+
+def plan_fit(
+    dataset: Any,
+    family: str,
+    *,
+    split: str | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    options: Mapping[str, Any] | None = None,
+    steps: int | None = None,
+    minutes: float | None = None,
+    device: str = "auto",
+    **columns: Any,
+) -> dict[str, Any]:
+    """What `fit` would do, as plain JSON data; raises what it would raise before training."""
+    rows, held_out = training_and_held_out(open_data(dataset, image_size=image_size, **columns), split)
+    plan = plan_training(
+        rows,
+        family,
+        options=options,
+        steps=steps,
+        minutes=minutes,
+        device=device,
+        any_size=image_size is not None,
+    )
+    return plan | {"held_out": 0 if held_out is None else len(held_out)}
+
+
+def plan_expansion(dataset: Any, to: Totals, *, split: str | None = None, **columns: Any) -> dict[str, int]:
+    """Synthetic rows per class that `expand` would add.
+
+    Raises:
+        InvalidRequest: totals below what is there, an unknown class, or nothing to add.
+    """
+    data = open_data(dataset, **columns)
+    return rows_to_add(to, training_rows(data, split).counts, data.values)
+
+
+def summary(evaluation: Evaluation) -> str:
+    """The advice and a line per arm, for a terminal."""
+    differences = {c.arm: c for c in evaluation.comparisons}
+    lines = [advice(evaluation), ""]
+    for arm in evaluation.arms:
+        mean = 100 * np.mean([getattr(score, evaluation.metric) for score in arm.test])
+        lines.append(f"  {arm.name:18} {mean:5.1f} %")
+        if arm.name in differences:
+            of = differences[arm.name].difference
+            lines[-1] += f"  {100 * of.mean:+5.1f} points [{100 * of.low:+.1f}, {100 * of.high:+.1f}]"
+        else:
+            lines[-1] += "  the baseline, best on validation rows"
+    return "\n".join(lines)
+
+
+def show(generator: Generator, data: LabeledData, path: Path, *, seed: int = 0, per_class: int = 8) -> None:
+    """Writes a picture of real rows beside synthetic ones, class by class."""
+    names = [name for name, n in data.counts.items() if n]
+    few = [np.flatnonzero(data.labels == data.classes.index(name)) for name in names]
+    real = data.read(np.concatenate([np.resize(rows, per_class) for rows in few]))
+    made = generator.sample(dict.fromkeys(names, per_class), seed=seed).samples
+    save_grid(path, names, {"real": real, "synthetic": made}, generator.spec)
+
+
+def describe(generator: Generator) -> dict[str, Any]:
+    """What a generator is, as plain JSON data."""
+    return {
+        "family": generator.family_name,
+        "fingerprint": generator.fingerprint,
+        "classes": list(generator.classes),
+        "rows": str(generator.spec),
+        "steps": generator.steps,
+        "seconds": generator.seconds,
+        "contains_training_rows": generator.contains_training_rows,
+    }
+
+
+def inspect(path: Any, **columns: Any) -> dict[str, Any]:
+    """What is at a path, as plain JSON data: a saved generator, an output, or a data set."""
+    if isinstance(path, str | os.PathLike) and (Path(path) / MANIFEST).is_file():
+        manifest = read_manifest(Path(path))
+        return {"kind": "generator"} | {name: value for name, value in manifest.items() if name != "files"}
+    record = read_record(Path(path)) if isinstance(path, str | os.PathLike) and Path(path).exists() else None
+    split = columns.pop("split", None)
+    data = open_data(path, **columns)
+    found = {
+        "kind": "data set" if record is None else "expanded data set",
+        "origin": data.origin,
+        "rows": len(data),
+        "form": str(data.spec),
+        "splits": {name: len(training_rows(data, name)) for name in split_names(data)},
+        "classes": (data if split is None else training_rows(data, split)).counts,
+    }
+    return found if record is None else found | {"card": record["card"]}

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from synthaug.cli import main
+from synthaug.data.labeled import open_data
+
+Arrays = tuple[np.ndarray, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def place(shapes: Arrays, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data.npz and a generator trained on it from the command line."""
+    folder = tmp_path_factory.mktemp("cli")
+    np.savez(folder / "data.npz", X=shapes[0], y=shapes[1])
+    done = run("fit", folder / "data.npz", "--steps", 2, "--out", folder / "gen")
+    assert done.exit_code == 0, done.stderr
+    assert "Generator(cvae, 2 classes" in done.stdout
+    return folder
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in arguments], catch_exceptions=False)
+
+
+def document(*arguments: object) -> dict[str, object]:
+    done = run(*arguments, "--json")
+    assert done.exit_code == 0, done.stderr
+    found: dict[str, object] = json.loads(done.stdout)
+    return found
+
+
+def test_every_command_has_help_with_an_example() -> None:
+    for command in main.commands:
+        done = run(command, "--help")
+        assert done.exit_code == 0
+        assert f"synthaug {command}" in done.stdout.split("Example:")[1]
+    assert set(main.commands) == {"fit", "sample", "expand", "evaluate", "inspect", "run", "demo"}
+
+
+def test_help_answers_at_once() -> None:
+    seconds = []
+    for _ in range(3):
+        started = time.monotonic()
+        subprocess.run([sys.executable, "-m", "synthaug.cli", "--help"], check=True, capture_output=True)
+        seconds.append(time.monotonic() - started)
+    assert min(seconds) < 0.5
+
+
+def test_sample_writes_exactly_the_rows_asked_for(place: Path) -> None:
+    out = place / "more.parquet"
+    found = document("sample", place / "gen", "--counts", "standing=3,lying=1", "--out", out)
+    assert found["counts"] == {"standing": 3, "lying": 1}
+    assert open_data(str(out)).counts == {"lying": 1, "standing": 3}
+    assert document("inspect", out)["rows"] == 4
+
+
+def test_expand_plans_dry_and_writes_wet(place: Path) -> None:
+    out = place / "bigger.npz"
+    arguments = ("expand", place / "data.npz", "--generator", place / "gen", "--to", "1.5x", "--out", out)
+    assert document(*arguments, "--dry-run")["rows_to_add"] == {"lying": 30, "standing": 30}
+    assert not out.exists()
+    assert document(*arguments)["rows_added"] == {"lying": 30, "standing": 30}
+    assert open_data(str(out)).counts == {"lying": 90, "standing": 90}
+    assert document("inspect", out)["kind"] == "expanded data set"
+
+
+def test_inspect_tells_a_generator_from_a_data_set(place: Path) -> None:
+    assert document("inspect", place / "gen")["family"] == "cvae"
+    assert document("inspect", place / "data.npz")["classes"] == {"lying": 60, "standing": 60}
+
+
+def test_evaluate_says_what_to_do_and_fails_on_no_only_when_asked(place: Path) -> None:
+    arguments = ("evaluate", place / "data.npz", "--steps", 2, "--seeds", 2, "--classifier-steps", 2)
+    out = place / "report"
+    found = document(*arguments, "--out", out)
+    assert found["verdict"] in ("helps", "no evidence", "harms")
+    assert (out / "report.html").stat().st_size > 1000
+    assert run(*arguments, "--fail-on-no").exit_code == (0 if found["verdict"] == "helps" else 3)
+
+
+def test_usage_errors_exit_with_2_and_failures_with_1(place: Path) -> None:
+    data, out = place / "data.npz", place / "never"
+    cases = [
+        (("fit", data, "--family", "cgna", "--steps", 1, "--out", out), 2, 'Did you mean "cgan"'),
+        (("fit", data, "--label", "z", "--steps", 1, "--out", out), 2, "z"),
+        (("fit", place / "data.npy", "--steps", 1, "--out", out), 1, "data.npz"),
+        (("sample", place / "gen", "--out", out), 2, "--per-class or --counts"),
+        (("sample", place / "gen", "--counts", "standign=3", "--out", out), 2, 'Did you mean "standing"'),
+        (("sample", place / "nowhere", "--per-class", 1, "--out", out), 1, "folder is not there"),
+        (("expand", data, "--to", "0.5x", "--out", out), 2, "0.5x"),
+        (("run", "dmeo"), 2, 'Did you mean "demo"'),
+        (("run", "demo", "--set", "fit.stesp=3"), 2, "fit.stesp"),
+        (("fti", data), 2, "No such command"),
+    ]
+    for arguments, code, text in cases:
+        done = run(*arguments)
+        assert (done.exit_code, text in done.stderr) == (code, True), (arguments, done.exit_code, done.stderr)
+        assert done.stdout == ""
+        assert not out.exists()
+
+
+def test_the_demo_recipe_runs_whole_and_a_second_time_does_nothing_twice(tmp_path: Path, shapes: Arrays) -> None:
+    np.savez(tmp_path / "data.npz", X=shapes[0], y=shapes[1])
+    small = ("fit.minutes=null", "fit.steps=2", "evaluate.seeds=2", "evaluate.classifier_steps=2")
+    arguments = ["run", "demo", "--data", tmp_path / "data.npz", "--out", tmp_path / "demo"]
+    arguments += [part for setting in small for part in ("--set", setting)]
+    found = document(*arguments)
+    assert list(found) == ["data", "fit", "sample", "mix", "expand", "evaluate"]
+    mixed = found["mix"]
+    assert isinstance(mixed, dict)
+    assert mixed["real"] + mixed["synthetic"] == 90
+    assert mixed["synthetic"] in (22, 23)
+    for name in ("generator/manifest.json", "samples.png", "samples.parquet", "expanded", "report/report.html"):
+        assert (tmp_path / "demo" / name).exists(), name
+    weights = (tmp_path / "demo/generator/weights.safetensors").stat().st_mtime_ns
+    assert document(*arguments)["fit"] == found["fit"]
+    assert (tmp_path / "demo/generator/weights.safetensors").stat().st_mtime_ns == weights
+
+
+def test_shipped_recipes_are_listed_and_valid() -> None:
+    listed = document("run")
+    assert {"demo", "expand-and-judge"} <= set(listed)
+    for name in listed:
+        assert document("run", name, "--data", "bundled:digits", "--dry-run")["version"] == 1
