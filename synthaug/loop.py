@@ -224,10 +224,13 @@ class _State:
         self.module.load_state_dict(_under("module.", tensors))
         self.average.load_state_dict(_under("average.", tensors))
         for n, optimizer in enumerate(self.optimizers):
+            parameters = optimizer.param_groups[0]["params"]
             slots: dict[int, dict[str, Tensor]] = {}
             for key, value in _under(f"optimizer.{n}.", tensors).items():
                 index, slot = key.split(".")
-                slots.setdefault(int(index), {})[slot] = value.clone()
+                # the fused optimizer walks memory: its averages must lie as the parameter does
+                lying = torch.empty_like(parameters[int(index)] if value.ndim else value)
+                slots.setdefault(int(index), {})[slot] = lying.detach().copy_(value)
             optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
 
     def recover(self, good: dict[str, Tensor]) -> dict[str, Any]:
