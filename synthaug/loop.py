@@ -157,6 +157,11 @@ def train(
     return Run(state.average.eval(), log.lines)
 
 
+def forget(folder: Path) -> None:
+    """Removes the checkpoint of a run whose result is safe."""
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
 class _State:
     """Module, moving average and optimizers at one step."""
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from synthaug import verbs
 from synthaug.data.labeled import LabeledData, open_data
-from synthaug.data.split import training_rows, with_validation
+from synthaug.data.split import training_rows, with_three_splits
 from synthaug.errors import InvalidRequest, did_you_mean
 
 
@@ -29,7 +29,6 @@ class DataStep(_Strict):
     image: str | None = None
     group: str | None = None
     image_size: int | tuple[int, int] | None = None
-    validation: float | None = Field(None, gt=0, lt=1, description="Share of the training rows to choose by.")
 
 
 class FitStep(_Strict):
@@ -75,7 +74,7 @@ class Recipe(_Strict):
 
     version: Literal[1]
     about: str
-    data: DataStep
+    data: DataStep = DataStep()
     out: str = "result"
     fit: FitStep = FitStep()
     sample: SampleStep | None = None
@@ -164,8 +163,8 @@ def run_recipe(
     shared: dict[str, Any] = {"seed": seed, "overwrite": overwrite, "progress": progress}
     columns = recipe.data.model_dump(include={"label", "image", "group", "image_size"})
     data = open_data(recipe.data.source, **columns)
-    if recipe.data.validation is not None:
-        data = with_validation(data, recipe.data.validation, seed)
+    if recipe.evaluate is not None:  # so that one generator serves every step
+        data = with_three_splits(data, seed)
     train = training_rows(data)
     done: dict[str, Any] = {"data": {"rows": len(train), "classes": len(data.classes)}}
 

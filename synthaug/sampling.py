@@ -152,8 +152,12 @@ class Generator:
         """
         with open_output(path, {"generator": self.fingerprint}, overwrite=overwrite) as output:
             if not output.finished:
-                write_artifact(self._trained, output.work)
+                self.write(output.work)
                 output.commit()
+
+    def write(self, folder: Path) -> None:
+        """Writes the generator's files into an existing folder, such as one that is part of a larger output."""
+        write_artifact(self._trained, folder)
 
     @classmethod
     def load(cls, path: str | Path, device: str = "cpu") -> Generator:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -17,12 +18,13 @@ from synthaug.counts import Totals, rows_to_add
 from synthaug.data.formats import read_record
 from synthaug.data.items import Key
 from synthaug.data.labeled import LabeledData, open_data
-from synthaug.data.split import split_names, three_parts, training_and_held_out, training_rows
+from synthaug.data.split import joined, split_names, three_parts, training_and_held_out, training_rows
 from synthaug.downstream import Train
 from synthaug.errors import InvalidRequest
 from synthaug.evaluation import Evaluation, compare_with_real, evaluate_arms
 from synthaug.expansion import expand_dataset, write_samples
 from synthaug.grids import save_grid
+from synthaug.loop import forget
 from synthaug.mixing.dataloader import mix_dataloader
 from synthaug.outputs import open_output
 from synthaug.report import advice, pick_pictures, write_report
@@ -116,6 +118,7 @@ def fit(
         if not output.finished:
             write_artifact(train(output.work), output.work)
             output.commit()
+            forget(output.path)
     return load(out, device=device)
 
 
@@ -278,7 +281,8 @@ def evaluate(
         seed: the only source of randomness.
         device: for the generator.
         jobs: processes that train classifiers; the number of cores when None.
-        out: a folder for report.json, report.md and report.html.
+        out: a folder for report.json, report.md and report.html, and the generator; the same call goes on where
+            a killed one was, and reads a finished report.
         overwrite: replace what another request left at ``out``.
         progress: show progress and the time left on stderr.
         label, image, group, image_size: as in `fit`.
@@ -291,57 +295,65 @@ def evaluate(
         Leakage: the generator has seen validation or test rows.
     """
     data = open_data(dataset, label=label, image=image, group=group, image_size=image_size)
-    training, validation, test = three_parts(data, seed, split)
-    if generator is None:
-        held_out = data.take(np.flatnonzero(~np.isin(data.fingerprints(), training.fingerprints())))
-        generator = Generator(
+    parts = three_parts(data, seed, split)
+    made_by: dict[str, Any] = {"family": family, "steps": steps, "minutes": minutes}
+    if generator is not None:
+        made_by = {"generator": generator.fingerprint}
+    config = {"ratio": ratio, "seeds": seeds, "classifier_steps": classifier_steps, "seed": seed}
+    request = {"evaluate": data.fingerprint(), "test": parts[2].fingerprint(), **made_by, **config}
+
+    def measured(folder: Path | None) -> tuple[Evaluation, Generator, Samples]:
+        maker = generator or Generator(
             train_generator(
-                training,
+                parts[0],
                 family,
                 steps=steps,
                 minutes=minutes,
                 seed=seed,
                 device=device,
-                held_out=held_out,
+                held_out=joined(data, parts[1:]),
+                folder=folder,
                 any_size=image_size is not None,
                 progress=progress,
             ),
             device,
         )
-    per_class = min(_POOL_CAP, ceil(ratio * classifier_steps * 64 / len(data.classes)))
-    pool = generator.sample(per_class, seed=seed)
-    encode = generator.codec.encode
-    augment = ClassicalAugmentation.fit(encode(training.read()), training.labels)
-    evaluation = evaluate_arms(
-        training,
-        validation,
-        test,
-        pool,
-        encode,
-        trained_on=generator.trained_on,
-        augment=augment,
-        training=train,
-        steps=classifier_steps,
-        seeds=seeds,
-        ratio=ratio,
-        jobs=jobs or len(os.sched_getaffinity(0)),
-        seed=seed,
-        generator=describe(generator),
-        progress=progress,
-    )
-    if out is None:
-        return evaluation
-    evaluation = replace(evaluation, fidelity=compare_with_real(training, test, pool, encode, seed=seed))
-    request = {
-        "evaluate": data.fingerprint(),
-        "generator": generator.fingerprint,
-        "config": evaluation.config,
-    }
-    with open_output(out, request, overwrite=overwrite) as output:
-        write_report(
-            evaluation, pick_pictures(training, pool, seed=seed), output.work, history=generator.history
+        pool = maker.sample(
+            min(_POOL_CAP, ceil(ratio * classifier_steps * 64 / len(data.classes))), seed=seed
         )
+        encode = maker.codec.encode
+        evaluation = evaluate_arms(
+            *parts,
+            pool,
+            encode,
+            trained_on=maker.trained_on,
+            augment=ClassicalAugmentation.fit(encode(parts[0].read()), parts[0].labels),
+            training=train,
+            steps=classifier_steps,
+            seeds=seeds,
+            ratio=ratio,
+            jobs=jobs or len(os.sched_getaffinity(0)),
+            seed=seed,
+            generator=describe(maker),
+            progress=progress,
+        )
+        return evaluation, maker, pool
+
+    if out is None:
+        return measured(None)[0]
+    with open_output(out, request, overwrite=overwrite) as output:
+        if output.finished:
+            return Evaluation.from_dict(json.loads((output.path / "report.json").read_text()))
+        folder = output.work / "generator"
+        folder.mkdir(exist_ok=True)
+        evaluation, maker, pool = measured(folder)
+        fidelity = compare_with_real(parts[0], parts[2], pool, maker.codec.encode, seed=seed)
+        evaluation = replace(evaluation, fidelity=fidelity)
+        pictures = pick_pictures(parts[0], pool, seed=seed)
+        write_report(evaluation, pictures, output.work, history=maker.history)
+        maker.write(folder)
         output.commit()
+        forget(output.path / "generator")
     return evaluation
 
 

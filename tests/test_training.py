@@ -134,6 +134,7 @@ def test_a_finished_fit_is_not_done_again_and_another_one_is_refused(shapes: Arr
     fit(shapes, steps=3, out=out, progress=False, overwrite=True)
     assert not (tmp_path / "gen.partial").exists()
     assert list((out / "grids").glob("*.png"))
+    assert not (out / "checkpoint.safetensors").exists()
 
 
 def test_requests_that_cannot_be_met_are_refused_and_leave_nothing(shapes: Arrays, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -167,43 +167,61 @@ def training_and_held_out(
 def three_parts(
     data: LabeledData, seed: int, test: str | None = None
 ) -> tuple[LabeledData, LabeledData, LabeledData]:
-    """Rows to train on, to choose by and to test on, disjoint.
+    """Rows to train on, to choose by and to test on: `with_three_splits`, and no copy in two of them.
 
-    The source's own splits are used; what it lacks is drawn by class and group: a quarter of all rows for testing,
-    a fifth of the training rows for validation.
+    Training and validation rows that are copies of rows of a later part are left out, with a warning.
+    """
+    data = with_three_splits(data, seed, test)
+    train, validation, test_rows = (part(data, name) for name in ("train", "validation", "test"))
+    validation = _without_copies(validation, test_rows)
+    return _without_copies(_without_copies(train, test_rows), validation), validation, test_rows
+
+
+def with_three_splits(data: LabeledData, seed: int, test: str | None = None) -> LabeledData:
+    """The rows in splits called "train", "validation" and "test".
+
+    The source's own splits are used. What it lacks is drawn by class and group: a quarter of all rows for testing,
+    a fifth of the rows that are left for validation. Rows of any further split are left out.
 
     Args:
         data: the whole data set.
         seed: decides what is drawn.
         test: the split to test on; "test" when None.
+
+    Raises:
+        InvalidRequest: there is no split of the name ``test``.
     """
     names = split_names(data)
-    test_name = test or ("test" if "test" in names else None)
-    if test_name is not None:
-        test_rows, rest = part(data, test_name), data.take(np.flatnonzero(data.splits != test_name))
+    tested = test or ("test" if "test" in names else None)
+    own = next((name for name in VALIDATION_NAMES if name in names and name != tested), None)
+    splits = np.full(len(data), "train", dtype="<U10")
+    if data.splits is not None:
+        further = data.splits != "train" if "train" in names else np.isin(data.splits, [tested, own])
+        splits[further] = "none"
+    if tested is not None:
+        part(data, tested)  # refuses a name that is not there
+        splits[data.splits == tested] = "test"
     else:
-        drawn = stratified(data, {"rest": 0.75, "test": 0.25}, seed)
-        test_rows, rest = data.take(drawn["test"]), data.take(drawn["rest"])
-    own = next((name for name in VALIDATION_NAMES if name in split_names(rest)), None)
+        _draw(data, splits, "test", 0.25, seed)
     if own is not None:
-        validation, train = part(rest, own), rest.take(np.flatnonzero(rest.splits != own))
+        splits[data.splits == own] = "validation"
     else:
-        train = training_rows(rest) if "train" in split_names(rest) else rest
-        drawn = stratified(train, {"train": 0.8, "validation": 0.2}, seed)
-        train, validation = train.take(drawn["train"]), train.take(drawn["validation"])
-    validation = _without_copies(validation, test_rows)
-    return _without_copies(_without_copies(train, test_rows), validation), validation, test_rows
+        _draw(data, splits, "validation", 0.2, seed)
+    named = np.flatnonzero(splits != "none")
+    return replace(data, splits=splits).take(named)
 
 
-def with_validation(data: LabeledData, fraction: float, seed: int) -> LabeledData:
-    """The same rows, with a share of the training rows renamed to a split called "validation"."""
-    splits = (
-        np.array(["train"] * len(data), dtype=object) if data.splits is None else data.splits.astype(object)
-    )
+def joined(data: LabeledData, parts: Iterable[LabeledData]) -> LabeledData:
+    """The rows of ``data`` that are in any of its parts."""
+    rows = np.concatenate([part.fingerprints() for part in parts])
+    return data.take(np.flatnonzero(np.isin(data.fingerprints(), rows)))
+
+
+def _draw(data: LabeledData, splits: np.ndarray, name: str, fraction: float, seed: int) -> None:
+    """Renames a share of the rows called "train"."""
     rows = np.flatnonzero(splits == "train")
-    drawn = stratified(data.take(rows), {"train": 1 - fraction, "validation": fraction}, seed)
-    splits[rows[drawn["validation"]]] = "validation"
-    return replace(data, splits=splits.astype(str))
+    drawn = stratified(data.take(rows), {"train": 1 - fraction, name: fraction}, seed)
+    splits[rows[drawn[name]]] = name
 
 
 def _without_copies(data: LabeledData, others: LabeledData) -> LabeledData:

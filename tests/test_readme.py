@@ -1,0 +1,110 @@
+"""The README's own blocks, executed; budgets are cut down by replacements that must each match."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+
+from synthaug.cli import main
+from synthaug.data.labeled import open_data
+from synthaug.data.split import training_rows
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.M | re.S)
+
+
+@pytest.fixture(scope="module")
+def clothes() -> tuple[np.ndarray, np.ndarray]:
+    """120 bundled images of bags and shirts; labels are names."""
+    data = training_rows(open_data("bundled:fashion-mnist"))
+    rows = np.concatenate([np.flatnonzero(data.labels == data.classes.index(n))[:60] for n in ("Bag", "Shirt")])
+    return data.read(rows), np.array(["Bag"] * 60 + ["Shirt"] * 60)
+
+
+class Pictures(torch.utils.data.Dataset[Any]):
+    def __init__(self, images: np.ndarray, labels: np.ndarray, transform: Any = None) -> None:
+        self.images, self.labels, self.transform = images, labels, transform
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, row: int) -> Any:
+        image = self.images[row]
+        return (image if self.transform is None else self.transform(image)), self.labels[row]
+
+
+def shortened(code: str) -> str:
+    code, budgets = re.subn(r"minutes=3", "steps=2, progress=False", code)
+    code, workers = re.subn(r", num_workers=2", "", code)
+    code, judged = re.subn(r'family="cvae", train', 'steps=2, seeds=2, classifier_steps=2, jobs=1, train', code)
+    assert budgets + judged == 1, (code, workers)
+    return code
+
+
+def test_the_first_two_shell_lines_set_the_project_up() -> None:
+    first = blocks("bash")[0].splitlines()
+    assert [line.split()[:2] for line in first] == [["make", "demo"], ["make", "test"]]
+    makefile = (Path(__file__).parents[1] / "Makefile").read_text()
+    assert re.search(r"^demo: ", makefile, flags=re.M)
+    assert re.search(r"^test: ", makefile, flags=re.M)
+
+
+def test_the_python_blocks_run(
+    clothes: tuple[np.ndarray, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def my_training(loader: Any, steps: int, seed: int) -> Any:
+        next(iter(loader))
+        return lambda images: torch.zeros(len(images), dtype=torch.int64)
+
+    images, labels = clothes
+    names: dict[str, Any] = {
+        "torch": torch,
+        "Pictures": Pictures,
+        "images": images,
+        "labels": labels,
+        "dataset": Pictures(images, labels),
+        "my_training": my_training,
+    }
+    wrapped, transformed, judged = blocks("python")
+    exec(shortened(wrapped), names)
+    assert sum(len(y) for _, y in names["loader"]) == 120
+    synthetic = [i for batch in names["loader"].batch_sampler for i in batch if i >= 120]
+    assert len(synthetic) == 30
+    exec(shortened(transformed), names)
+    pictures, _ = next(iter(names["loader"]))
+    assert pictures.shape == (64, 1, 28, 28)
+    assert pictures.min() < -0.5
+    exec(shortened(judged), names)
+    assert (tmp_path / "report" / "report.html").exists()
+
+
+def test_the_shell_blocks_run(
+    clothes: tuple[np.ndarray, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for i, (image, label) in enumerate(zip(*clothes, strict=True)):
+        (tmp_path / "photos" / label).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(tmp_path / "photos" / label / f"{i}.png")
+    lines = [line for block in blocks("bash")[1:] for line in block.splitlines()]
+    assert len(lines) == 5
+    for line in lines:
+        program, *arguments = line.replace("--minutes 10", "--steps 2").split()
+        assert program == "synthaug"
+        if arguments[0] == "evaluate":
+            arguments += ["--steps", "2", "--seeds", "2", "--classifier-steps", "2"]
+        done = CliRunner().invoke(main, [*arguments, "-q"], catch_exceptions=False)
+        assert done.exit_code == 0, (line, done.stderr)
+    assert open_data("photos2x").counts == {"Bag": 120, "Shirt": 120}
+    assert open_data("more.parquet").counts == {"Bag": 100, "Shirt": 20}
