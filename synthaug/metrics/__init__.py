@@ -1,0 +1,1 @@
+"""What can be measured: leaves that any stage may use."""

@@ -1,0 +1,419 @@
+"""An evaluation for people: JSON, Markdown, and one HTML page that needs nothing beside it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from synthaug.data.labeled import LabeledData
+from synthaug.evaluation import ArmResult, Evaluation
+from synthaug.grids import to_rgb
+from synthaug.metrics.fidelity import nearest_rows
+from synthaug.metrics.statistics import Interval, paired_interval
+from synthaug.outputs import atomic_write_text
+from synthaug.samples import Samples
+from synthaug.seeding import numpy_rng
+
+_CURVE_POINTS = 200
+_GAP = 2
+
+
+@dataclass(frozen=True)
+class ClassPictures:
+    """Pictures of one class.
+
+    Attributes:
+        name: the class.
+        real: ``(n, H, W, 3)`` uint8 training rows.
+        synthetic: ``(m, H, W, 3)`` uint8 synthetic rows.
+        nearest: ``(m, H, W, 3)`` uint8: the training row nearest to each synthetic one, of whatever class.
+    """
+
+    name: str
+    real: np.ndarray
+    synthetic: np.ndarray
+    nearest: np.ndarray
+
+
+def pick_pictures(
+    train: LabeledData, pool: Samples, *, per_class: int = 6, classes: int = 20, seed: int = 0
+) -> tuple[ClassPictures, ...]:
+    """Pictures of each class, drawn at random: nothing is chosen for its looks.
+
+    Args:
+        train: the rows the generator was trained on.
+        pool: its samples.
+        per_class: synthetic rows per class; twice as many real ones.
+        classes: at most so many classes, the first ones.
+        seed: decides which rows.
+    """
+    rng = numpy_rng(seed, "report", "pictures")
+    rows = train.read()
+    chosen = []
+    for label, name in enumerate(train.classes[:classes]):
+        real = rng.permutation(np.flatnonzero(train.labels == label))[: 2 * per_class]
+        synthetic = rng.permutation(np.flatnonzero(pool.class_indices == label))[:per_class]
+        chosen.append((name, real, pool.samples[synthetic]))
+    nearest = nearest_rows(np.concatenate([samples for *_, samples in chosen]), rows)[0]
+    groups = np.split(nearest, np.cumsum([len(samples) for *_, samples in chosen])[:-1])
+    return tuple(
+        ClassPictures(name, *(to_rgb(part, pool.spec) for part in (rows[real], samples, rows[group])))
+        for (name, real, samples), group in zip(chosen, groups, strict=True)
+    )
+
+
+def advice(evaluation: Evaluation) -> str:
+    """What to do, in one plain sentence."""
+    gain = evaluation.headline.difference.mean * 100
+    share = f"{evaluation.config['ratio']:.0%}".replace("%", " %")
+    if evaluation.verdict == "helps":
+        how = ", together with classical augmentation" if evaluation.candidate == "both" else ""
+        return (
+            f"Use synthetic rows here{how}: as {share} of each batch they raise {_metric(evaluation)} by "
+            f"{gain:.1f} points."
+        )
+    if evaluation.verdict == "harms":
+        return (
+            f"Do not use synthetic rows here: as {share} of each batch they lower {_metric(evaluation)} by "
+            f"{-gain:.1f} points."
+        )
+    return f"Do not use synthetic rows here: as {share} of each batch, nothing shows that they help."
+
+
+def write_report(
+    evaluation: Evaluation,
+    pictures: Sequence[ClassPictures],
+    folder: Path,
+    *,
+    history: Sequence[Mapping[str, Any]] = (),
+) -> None:
+    """Writes ``report.json``, ``report.md`` and ``report.html``, which holds all it shows.
+
+    Args:
+        evaluation: what to report.
+        pictures: for the page; may be empty.
+        folder: an existing folder.
+        history: the generator's training history: dicts with ``step`` and losses; other lines are skipped.
+    """
+    document = {"advice": advice(evaluation), **evaluation.to_dict()}
+    atomic_write_text(folder / "report.json", json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    atomic_write_text(folder / "report.md", _markdown(evaluation))
+    atomic_write_text(folder / "report.html", _html(evaluation, pictures, history))
+
+
+# Texts that Markdown and HTML share
+
+
+def _summary(e: Evaluation) -> str:
+    """What was found, for a person who has never heard of a paired test."""
+    difference, n = e.headline.difference, sum(e.rows["test"].values())
+    found = {
+        "helps": "lies wholly above zero",
+        "no evidence": "contains zero, so chance alone could explain the difference",
+        "harms": "lies wholly below zero",
+    }[e.verdict]
+    better = "higher" if difference.mean >= 0 else "lower"
+    return (
+        f"Without synthetic rows, “{e.baseline}” did best. The best way with synthetic rows, "
+        f"“{e.candidate}”, scored {abs(difference.mean) * 100:.1f} points {better} on {n:,} test rows that "
+        "neither the generator nor the classifiers had seen. The 95 % interval of that difference, "
+        f"{_interval(difference)} points, {found}."
+    )
+
+
+def _caveat(e: Evaluation) -> str:
+    return (
+        f"Every classifier was trained for the same {e.config['steps']:,} steps, {len(e.seeds)} times per "
+        "arm with different random seeds. All used the synthetic rows of one generator, so the intervals "
+        "leave out how much another generator, trained in the same way, would differ. Both arms named above "
+        "were picked on validation rows, not on the test rows."
+    )
+
+
+_GLOSSARY = {
+    "paired": (
+        "each arm is trained with the same seeds, and the difference is taken seed by seed, so that what a "
+        "seed does to every arm cancels out."
+    ),
+    "95 % interval": (
+        "if the comparison were repeated with new seeds many times, 95 of 100 such intervals would contain "
+        "the true mean difference (Student's t). If it contains zero, the difference may be chance."
+    ),
+    "arm": "one way to prepare the training rows; everything else is the same.",
+    "balanced accuracy": "the mean of the recalls of all classes: rare ones count as much as frequent ones.",
+    "recall": "of the test rows of a class, the share that the classifier recognised.",
+    "points": "percentage points: from 80 % to 81 % is one point.",
+}
+
+
+def _reproduction(e: Evaluation) -> list[tuple[str, str]]:
+    rows = [(f"{name} rows", f"{sum(counts.values()):,}") for name, counts in e.rows.items()]
+    asked = [(name.replace("_", " "), str(value)) for name, value in {**e.config, **e.generator}.items()]
+    spent = [(f"seconds, {name}", f"{seconds:,.0f}") for name, seconds in e.seconds.items()]
+    seeds = [("classifier seeds", ", ".join(map(str, e.seeds)))]
+    return [*asked, *seeds, *rows, *spent, *e.environment.items()]
+
+
+def _fidelity(e: Evaluation) -> list[tuple[str, str, str]]:
+    """Name, value and meaning of each measure."""
+    if e.fidelity is None:
+        return []
+    f = e.fidelity
+    return [
+        (
+            "Label agreement",
+            _ratio(f.agreement),
+            "How often a classifier trained on real rows sees the class that was asked for, relative to its "
+            "accuracy on real rows. 1 is as good as real.",
+        ),
+        (
+            "Diversity",
+            _ratio(f.diversity),
+            "How far apart the rows of a class are, relative to real rows. 1 is as varied, 0 all the same.",
+        ),
+        (
+            "Distance to training rows",
+            _ratio(f.novelty),
+            "How far a synthetic row is from the nearest training row, relative to unseen real rows. Near 0 "
+            "means copies.",
+        ),
+    ]
+
+
+# Numbers
+
+
+def _metric(e: Evaluation) -> str:
+    return e.metric.replace("_", " ")
+
+
+def _signed(value: float) -> str:
+    """Points with a sign and a true minus: ``+1.2``, ``−0.3``, ``0.0``."""
+    text = f"{value * 100:+.1f}".replace("-", "−")
+    return "0.0" if text[1:] == "0.0" else text
+
+
+def _interval(of: Interval) -> str:
+    return f"{_signed(of.low)} to {_signed(of.high)}"
+
+
+def _ratio(value: float | None) -> str:
+    return "not measurable" if value is None else f"{value:.2f}"
+
+
+def _mean_and_spread(values: Sequence[float]) -> str:
+    return f"{np.mean(values) * 100:.1f} ± {np.std(values, ddof=1) * 100:.1f}"
+
+
+def _role(e: Evaluation, arm: ArmResult) -> str:
+    if arm.name == e.baseline:
+        return "baseline"
+    comparison = next(c for c in e.comparisons if c.arm == arm.name)
+    return comparison.verdict if arm.synthetic else ""
+
+
+# Markdown
+
+
+def _markdown(e: Evaluation) -> str:
+    lines = [
+        f"# {advice(e)}",
+        "",
+        _summary(e),
+        "",
+        _caveat(e),
+        "",
+        f"| arm | {_metric(e)}, test (mean ± s.d.) | points against baseline | 95 % interval | verdict |",
+        "|---|---|---|---|---|",
+    ]
+    differences = {c.arm: c.difference for c in e.comparisons}
+    for arm in e.arms:
+        of = differences.get(arm.name)
+        shown = ("0", "") if of is None else (_signed(of.mean), _interval(of))
+        score = _mean_and_spread(arm.values(e.metric))
+        lines.append(f"| {arm.name} | {score} | {shown[0]} | {shown[1]} | {_role(e, arm)} |")
+    if e.fidelity is not None:
+        lines += ["", "## The synthetic rows", "", "| measure | value | meaning |", "|---|---|---|"]
+        lines += [f"| {name} | {value} | {meaning} |" for name, value, meaning in _fidelity(e)]
+    lines += ["", f"## Recall by class, “{e.baseline}” and “{e.candidate}”", ""]
+    lines += ["| class | without | with | difference, points |", "|---|---|---|---|"]
+    for row in _recalls(e):
+        name = row["name"].replace("|", "\\|").replace("\n", " ")
+        lines.append(f"| {name} | {row['before']:.1%} | {row['after']:.1%} | {row['points']} |")
+    lines += ["", "## How to reproduce it", "", "| | |", "|---|---|"]
+    lines += [f"| {name} | {value} |" for name, value in _reproduction(e)]
+    lines += ["", *(f"- *{word}*: {meaning}" for word, meaning in _GLOSSARY.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _recalls(e: Evaluation) -> list[dict[str, Any]]:
+    """Mean recall without and with synthetic rows for every class with test rows, the largest gain first."""
+    rows = []
+    for label, name in enumerate(e.classes):
+        before = [s.recall[label] for s in e.arm(e.baseline).test]
+        after = [s.recall[label] for s in e.arm(e.candidate).test]
+        known_before = [r for r in before if r is not None]
+        known_after = [r for r in after if r is not None]
+        if known_before:
+            gain = paired_interval(known_after, known_before)
+            rows.append(
+                {
+                    "name": name,
+                    "before": float(np.mean(known_before)),
+                    "after": float(np.mean(known_after)),
+                    "gain": gain.mean,
+                    "points": _signed(gain.mean),
+                    "interval": _interval(gain),
+                }
+            )
+    return sorted(rows, key=lambda row: -row["gain"])
+
+
+# HTML
+
+
+def _html(e: Evaluation, pictures: Sequence[ClassPictures], history: Sequence[Mapping[str, Any]]) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,  # class names are anybody's
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    scale = _Scale.over([c.difference for c in e.comparisons])
+    differences = {c.arm: c.difference for c in e.comparisons}
+    arms = [
+        {
+            "name": arm.name,
+            "about": arm.about,
+            "synthetic": arm.synthetic,
+            "score": _mean_and_spread(arm.values(e.metric)),
+            "role": _role(e, arm),
+            "picked": arm.name == e.candidate,
+            "difference": None if arm.name == e.baseline else _signed(differences[arm.name].mean),
+            "interval": None if arm.name == e.baseline else _interval(differences[arm.name]),
+            "at": None if arm.name == e.baseline else scale.span(differences[arm.name]),
+        }
+        for arm in e.arms
+    ]
+    text: str = environment.get_template("report.html.jinja").render(
+        advice=advice(e),
+        summary=_summary(e),
+        caveat=_caveat(e),
+        verdict=e.verdict,
+        metric=_metric(e),
+        baseline=e.baseline,
+        candidate=e.candidate,
+        arms=arms,
+        ticks=scale.ticks(),
+        recalls=_recalls(e),
+        fidelity=_fidelity(e),
+        pictures=[
+            {
+                "name": of.name,
+                "real": [_strip(half) for half in np.array_split(of.real, 2) if len(half)],
+                "synthetic": _strip(of.synthetic) if len(of.synthetic) else None,
+                "nearest": _strip(of.nearest) if len(of.nearest) else None,
+            }
+            for of in pictures
+        ],
+        curves=_curves(history),
+        reproduction=_reproduction(e),
+        command=e.config.get("command"),
+        glossary=list(_GLOSSARY.items()),
+    )
+    return text
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """A linear axis of differences, as positions in percent of its width."""
+
+    low: float
+    high: float
+    step: float
+
+    @classmethod
+    def over(cls, intervals: Sequence[Interval]) -> _Scale:
+        low = min(0.0, *(i.low for i in intervals))
+        high = max(0.0, *(i.high for i in intervals))
+        span = max(high - low, 0.002)
+        magnitude = 10.0 ** math.floor(math.log10(span / 4))
+        step = next(m * magnitude for m in (1, 2, 5, 10) if span / (m * magnitude) <= 5)
+        return cls(math.floor(low / step) * step, math.ceil(high / step) * step, step)
+
+    def at(self, value: float) -> float:
+        return round(100 * (value - self.low) / (self.high - self.low), 2)
+
+    def span(self, of: Interval) -> dict[str, float]:
+        return {"low": self.at(of.low), "mean": self.at(of.mean), "width": self.at(of.high) - self.at(of.low)}
+
+    def ticks(self) -> list[dict[str, Any]]:
+        count = round((self.high - self.low) / self.step)
+        values = [self.low + i * self.step for i in range(count + 1)]
+        digits = max(0, -math.floor(math.log10(self.step * 100)))
+        return [
+            {
+                "at": self.at(value),
+                "zero": abs(value) < self.step / 2,
+                "label": f"{value * 100:+.{digits}f}".replace("-", "−")
+                if abs(value) > self.step / 2
+                else "0",
+            }
+            for value in values
+        ]
+
+
+def _curves(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Each figure of the history as a polyline in a box of 100 by 100, averaged to few points."""
+    series: dict[str, list[tuple[int, float]]] = {}
+    for line in history:
+        for name, value in line.items():
+            figure = isinstance(value, float) and name != "seconds" and "event" not in line
+            if figure and math.isfinite(value):
+                series.setdefault(name, []).append((line["step"], value))
+    return [_curve(name, points) for name, points in series.items() if len(points) > 1]
+
+
+def _curve(name: str, points: Sequence[tuple[int, float]]) -> dict[str, Any]:
+    parts = np.array_split(np.array(points, dtype=np.float64), min(len(points), _CURVE_POINTS))
+    steps, values = np.array([part.mean(axis=0) for part in parts]).T
+    low, high = float(values.min()), float(values.max())
+    x = 100 * (steps - steps[0]) / max(steps[-1] - steps[0], 1)
+    y = 100 * (high - values) / ((high - low) or 1.0)
+    return {
+        "name": name.replace("_", " "),
+        "points": " ".join(f"{a:.2f},{b:.2f}" for a, b in zip(x, y, strict=True)),
+        "first": f"{values[0]:.3g}",
+        "last": f"{values[-1]:.3g}",
+        "low": f"{low:.3g}",
+        "high": f"{high:.3g}",
+        "start": f"{points[0][0]:,}",
+        "end": f"{points[-1][0]:,}",
+    }
+
+
+def _strip(images: np.ndarray) -> dict[str, Any]:
+    """Pictures side by side as a PNG data address, clear between them so that any background fits."""
+    from PIL import Image
+
+    n, height, width, _ = images.shape
+    canvas = np.zeros((height, n * (width + _GAP) - _GAP, 4), np.uint8)
+    for i, image in enumerate(images):
+        left = i * (width + _GAP)
+        canvas[:, left : left + width, :3] = image
+        canvas[:, left : left + width, 3] = 255
+    buffer = io.BytesIO()
+    Image.fromarray(canvas, "RGBA").save(buffer, "PNG", optimize=True)
+    data = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return {"address": f"data:image/png;base64,{data}", "width": canvas.shape[1], "height": height}
