@@ -193,15 +193,20 @@ class _Maker:
         return family.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
     def seconds_per_step(self, batch: Any, at_least: float) -> float:
-        """Times steps of a throw-away copy for a while, the first ones not counted."""
+        """Times steps of a throw-away copy; the median of several runs, so that a hiccup does not decide."""
         trial = self.family()
-        loop.train(trial, trial.phases(), batch, steps=2, seed=self.seed)
-        steps, took = 2, 0.0
-        while took < at_least:
-            steps, started = 2 * steps, time.monotonic()
+
+        def seconds(steps: int) -> float:
+            started = time.monotonic()
             loop.train(trial, trial.phases(), batch, steps=steps, seed=self.seed)
-            took = time.monotonic() - started
-        return took / steps
+            return time.monotonic() - started
+
+        seconds(2)
+        steps = 2
+        while (took := seconds(steps)) < at_least / 10:
+            steps *= 2
+        runs = max(3, round(at_least / took))
+        return float(np.median([seconds(steps) for _ in range(runs)])) / steps
 
     def check_size(self, any_size: bool) -> None:
         """Asks for a size where the images are large, and says what each choice costs."""
@@ -300,7 +305,7 @@ def _planned_steps(make: _Maker, batch: _Batches, minutes: float, folder: Path |
         return int(json.loads(plan.read_text())["steps"])
     seconds = 60 * minutes
     started = time.monotonic()
-    each = make.seconds_per_step(batch, at_least=min(4.0, 0.02 * seconds))
+    each = make.seconds_per_step(batch, at_least=min(10.0, 0.05 * seconds))
     steps = max(1, round((seconds - (time.monotonic() - started)) * 0.97 / each))
     if plan is not None:
         fresh = plan.with_suffix(".new")
