@@ -35,7 +35,7 @@ _HOMES = {
     "SynthaugWarning": "synthaug.errors",
 }
 
-__all__ = [*_HOMES, "__version__"]  # noqa: PLE0604
+__all__ = [*_HOMES, "__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -34,7 +34,8 @@ _LIBRARIES = ("synthaug", "torch", "numpy", "safetensors")
 
 def weights_of(trained: Trained) -> bytes:
     """The family's weights as a safetensors file; its SHA-256 is the generator's fingerprint."""
-    return save({name: tensor.contiguous() for name, tensor in trained.family.state_dict().items()})
+    content: bytes = save({name: tensor.contiguous() for name, tensor in trained.family.state_dict().items()})
+    return content
 
 
 def write_artifact(trained: Trained, folder: Path) -> None:

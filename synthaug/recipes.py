@@ -15,6 +15,7 @@ from synthaug import verbs
 from synthaug.data.labeled import LabeledData, open_data
 from synthaug.data.split import training_rows, with_three_splits
 from synthaug.errors import InvalidRequest, did_you_mean
+from synthaug.sampling import Generator
 
 
 class _Strict(BaseModel):
@@ -204,12 +205,12 @@ def run_recipe(
     return done
 
 
-def _mix(train: LabeledData, generator: verbs.Generator, how: MixStep, seed: int) -> dict[str, int]:
+def _mix(train: LabeledData, generator: Generator, how: MixStep, seed: int) -> dict[str, int]:
     from torch.utils.data import DataLoader
 
     labels = [train.values[position] for position in train.labels]
     rows = list(zip(train.read(), labels, strict=True))
-    loader = DataLoader(rows, batch_size=how.batch_size, shuffle=True)  # type: ignore[arg-type]
+    loader: DataLoader[Any] = DataLoader(rows, batch_size=how.batch_size, shuffle=True)  # type: ignore[arg-type]
     mixed = verbs.mix(loader, generator, ratio=how.ratio, seed=seed, labels=labels)
     synthetic = [sum(int(i) >= len(rows) for i in batch) for batch in mixed.batch_sampler]
     total = sum(len(labels) for _, labels in mixed)

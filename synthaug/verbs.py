@@ -20,12 +20,12 @@ from synthaug.data.items import Key
 from synthaug.data.labeled import LabeledData, open_data
 from synthaug.data.split import joined, split_names, three_parts, training_and_held_out, training_rows
 from synthaug.downstream import Train
-from synthaug.errors import InvalidRequest
 from synthaug.evaluation import Evaluation, compare_with_real, evaluate_arms
 from synthaug.expansion import expand_dataset, write_samples
 from synthaug.grids import save_grid
 from synthaug.loop import forget
 from synthaug.mixing.dataloader import mix_dataloader
+from synthaug.mixing.policy import Mode
 from synthaug.outputs import open_output
 from synthaug.report import advice, pick_pictures, write_report
 from synthaug.samples import Samples
@@ -136,7 +136,7 @@ def mix(
     source: Samples | Generator,
     *,
     ratio: float = 0.25,
-    mode: str = "replace",
+    mode: Mode = "replace",
     seed: int = 0,
     transform: Callable[[Any], Any] | None = None,
     fill: Mapping[Any, Any] | None = None,
@@ -221,10 +221,10 @@ def expand(
         InvalidRequest: totals below what is there, or nothing to add.
         OutputExists: something else is at ``out``.
     """
-    columns = {"label": label, "image": image, "group": group, "image_size": image_size}
+    columns: dict[str, Any] = {"label": label, "image": image, "group": group, "image_size": image_size}
     plan_expansion(dataset, to, split=split, **columns)
     if generator is None:
-        budget = {"steps": steps, "minutes": minutes, "seed": seed, "device": device}
+        budget: dict[str, Any] = {"steps": steps, "minutes": minutes, "seed": seed, "device": device}
         # a kill while training loses nothing: the generator lies beside the output until that is whole
         place = None if out is None else Path(f"{os.fspath(out).rstrip('/')}.generator")
         generator = fit(dataset, family, split=split, out=place, progress=progress, **budget, **columns)

@@ -108,7 +108,9 @@ def test_usage_errors_exit_with_2_and_failures_with_1(place: Path) -> None:
         assert not out.exists()
 
 
-def test_the_demo_recipe_runs_whole_and_a_second_time_does_nothing_twice(tmp_path: Path, shapes: Arrays) -> None:
+def test_the_demo_recipe_runs_whole_and_a_second_time_does_nothing_twice(
+    tmp_path: Path, shapes: Arrays
+) -> None:
     np.savez(tmp_path / "data.npz", X=shapes[0], y=shapes[1])
     small = ("fit.minutes=null", "fit.steps=2", "evaluate.seeds=2", "evaluate.classifier_steps=2")
     arguments = ["run", "demo", "--data", tmp_path / "data.npz", "--out", tmp_path / "demo"]
@@ -117,8 +119,17 @@ def test_the_demo_recipe_runs_whole_and_a_second_time_does_nothing_twice(tmp_pat
     assert list(found) == ["data", "fit", "sample", "mix", "expand", "evaluate"]
     mixed = found["mix"]
     assert isinstance(mixed, dict)
-    assert (mixed["real"], mixed["synthetic"]) == (54, 18)  # of 120 rows, a quarter tests and a fifth validates
-    for name in ("generator/manifest.json", "samples.png", "samples.parquet", "expanded", "report/report.html"):
+    assert (mixed["real"], mixed["synthetic"]) == (
+        54,
+        18,
+    )  # of 120 rows, a quarter tests and a fifth validates
+    for name in (
+        "generator/manifest.json",
+        "samples.png",
+        "samples.parquet",
+        "expanded",
+        "report/report.html",
+    ):
         assert (tmp_path / "demo" / name).exists(), name
     weights = (tmp_path / "demo/generator/weights.safetensors").stat().st_mtime_ns
     assert document(*arguments)["fit"] == found["fit"]

@@ -28,7 +28,7 @@ class Regression(nn.Module):
         self.lr, self.broken_at = lr, list(broken_at)
 
     def loss(self, batch: loop.Batch, progress: float, rng: torch.Generator) -> loop.Loss:
-        x, y = batch
+        x, _ = batch
         noise = 0.01 * torch.randn(len(x), generator=rng)
         error = (self.slope * x + self.offset - (3 * x - 1) + noise).square().mean()
         self.steps_seen += 1
@@ -139,7 +139,7 @@ def test_a_non_finite_loss_goes_back_and_halves_the_learning_rate() -> None:
 
 
 def test_a_loss_that_stays_non_finite_is_an_error_in_words() -> None:
-    with pytest.raises(Diverged, match="not finite at step .* halved 4 times"):
+    with pytest.raises(Diverged, match=r"not finite at step .* halved 4 times"):
         fit(Regression(lr=1e25))
 
 

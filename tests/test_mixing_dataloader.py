@@ -663,6 +663,11 @@ class Stream(IterableDataset):
         return iter(())
 
 
+class Columns(Items):
+    def __getitems__(self, rows):
+        return {"image": [self._items[row][0] for row in rows]}
+
+
 def prepared() -> DataLoader:
     kind = type("DataLoaderShard", (DataLoader,), {"__module__": "accelerate.data_loader"})
     return kind(tensors(), 6)
@@ -684,9 +689,10 @@ def prepared() -> DataLoader:
             InvalidRequest,
             "mixed already: mix the plain loader",
         ),
-        (lambda: DataLoader(Items([]), 6, sampler=[]), InvalidData, "holds no rows"),
+        (lambda: DataLoader(Items([]), 6, sampler=[]), InvalidData, "no rows to draw"),
+        (lambda: DataLoader(Columns(tensors()), 6), UnsupportedKind, r"whole batch \(dict\).*in collate_fn"),
     ],
-    ids=["list", "stream", "unbatched", "prepared", "mixed", "empty"],
+    ids=["list", "stream", "unbatched", "prepared", "mixed", "empty", "columns"],
 )
 def test_a_loader_that_cannot_be_mixed_is_refused_with_the_remedy(loader, error, message):
     with pytest.raises(error, match=message):

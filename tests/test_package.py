@@ -76,7 +76,12 @@ def test_imports_go_from_later_stages_to_earlier_ones_and_to_the_leaves() -> Non
 
 
 def test_the_loop_and_mixing_know_no_family() -> None:
-    for name in ("synthaug.loop", "synthaug.mixing.policy", "synthaug.mixing.dataloader", "synthaug.downstream"):
+    for name in (
+        "synthaug.loop",
+        "synthaug.mixing.policy",
+        "synthaug.mixing.dataloader",
+        "synthaug.downstream",
+    ):
         assert not {used for used in imports(name) if used.startswith(("families", "training", "sampling"))}
     assert not {used for used in imports("synthaug.loop") if used.startswith(("data", "downstream"))}
 
@@ -114,5 +119,7 @@ except SystemExit:
 heavy = {{"torch", "datasets", "albumentations", "sklearn", "matplotlib"}} & set(sys.modules)
 assert not heavy, heavy
 """
-    done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr

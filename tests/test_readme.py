@@ -27,7 +27,9 @@ def blocks(language: str) -> list[str]:
 def clothes() -> tuple[np.ndarray, np.ndarray]:
     """120 bundled images of bags and shirts; labels are names."""
     data = training_rows(open_data("bundled:fashion-mnist"))
-    rows = np.concatenate([np.flatnonzero(data.labels == data.classes.index(n))[:60] for n in ("Bag", "Shirt")])
+    rows = np.concatenate(
+        [np.flatnonzero(data.labels == data.classes.index(n))[:60] for n in ("Bag", "Shirt")]
+    )
     return data.read(rows), np.array(["Bag"] * 60 + ["Shirt"] * 60)
 
 
@@ -46,7 +48,9 @@ class Pictures(torch.utils.data.Dataset[Any]):
 def shortened(code: str) -> str:
     code, budgets = re.subn(r"minutes=3", "steps=2, progress=False", code)
     code, workers = re.subn(r", num_workers=2", "", code)
-    code, judged = re.subn(r'family="cvae", train', 'steps=2, seeds=2, classifier_steps=2, jobs=1, train', code)
+    code, judged = re.subn(
+        r'family="cvae", train', "steps=2, seeds=2, classifier_steps=2, jobs=1, train", code
+    )
     assert budgets + judged == 1, (code, workers)
     return code
 

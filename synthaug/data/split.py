@@ -196,7 +196,11 @@ def with_three_splits(data: LabeledData, seed: int, test: str | None = None) -> 
     own = next((name for name in VALIDATION_NAMES if name in names and name != tested), None)
     splits = np.full(len(data), "train", dtype="<U10")
     if data.splits is not None:
-        further = data.splits != "train" if "train" in names else np.isin(data.splits, [tested, own])
+        further = (
+            data.splits != "train"
+            if "train" in names
+            else np.isin(data.splits, [name for name in (tested, own) if name])
+        )
         splits[further] = "none"
     if tested is not None:
         part(data, tested)  # refuses a name that is not there

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from synthaug.families.backbones import Decoder, Encoder, Pyramid, default_base
-from synthaug.families.base import Family, normal, parameters_of
+from synthaug.families.base import Family, parameters_of
 from synthaug.families.diffaug import augment
 from synthaug.loop import Batch, Loss, Phase
 

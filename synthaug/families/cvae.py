@@ -124,7 +124,8 @@ class CVAE(Family):
         log_det = 2 * scale.diagonal(dim1=1, dim2=2).log().sum(1)
         distance = (whiten[labels] @ (mean - self.prior_mean[labels]).unsqueeze(2)).square().sum((1, 2))
         trace = (whiten.square().sum(1)[labels] * log_variance.exp()).sum(1)
-        return 0.5 * (trace + distance - mean.shape[1] + log_det[labels] - log_variance.sum(1))
+        kl: Tensor = trace + distance - mean.shape[1] + log_det[labels] - log_variance.sum(1)
+        return 0.5 * kl
 
     def _covariance(self) -> Tensor:
         """(K, D, D) covariance of each class's prior, shrunk towards that of all classes."""

@@ -105,7 +105,7 @@ def mix_dataloader(
     with _random_state_kept():
         drawn = _drawn_rows(loader)
         probes = {row: dataset[row] for row in spread(drawn, PROBES).tolist()}
-        like = next(iter(probes.values()))
+        like = probes[drawn[0]]
         form = ItemForm.of(like)
         real, values = _labels_and_values(dataset, form, probes, labels, samples)
         positions, names = class_positions(real, values, samples.classes)
@@ -166,7 +166,8 @@ class _MixedBatches(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         # A loader with workers asks for two iterators a pass and uses one: the first batch begins the epoch.
-        epoch = max(self._epoch, getattr(self._ordering, "epoch", 0))
+        below = getattr(self._ordering, "epoch", 0)
+        epoch = max(self._epoch, below if isinstance(below, int) else 0)
         self._epoch = epoch + 1
         rank = getattr(self._ordering, "rank", 0)
         yield from self._plan.batches(self.batch_sampler, epoch=epoch, rank=rank)
@@ -308,18 +309,28 @@ def _refuse_unfit(loader: Any) -> None:
         )
     if isinstance(loader.dataset, _Mixed):
         raise InvalidRequest("the loader is mixed already: mix the plain loader, with all samples at once")
-    if not len(loader.dataset):
-        raise InvalidData("the loader's data set holds no rows")
 
 
 def _drawn_rows(loader: DataLoader[Any]) -> np.ndarray:
-    """The rows that the loader may draw, as far as its sampler tells."""
+    """The rows that the loader may draw, as far as its sampler tells; at least one, and readable one by one."""
+    dataset: Any = loader.dataset
     sampler = getattr(loader.batch_sampler, "sampler", None)
+    rows = np.arange(len(dataset))
     if isinstance(sampler, SubsetRandomSampler):
-        return np.unique(np.asarray(sampler.indices, dtype=np.int64))
+        rows = np.unique(np.asarray(sampler.indices, dtype=np.int64))
     if isinstance(sampler, WeightedRandomSampler):
-        return np.flatnonzero(sampler.weights.numpy())
-    return np.arange(len(loader.dataset))  # type: ignore[arg-type]
+        rows = np.flatnonzero(sampler.weights.numpy())
+    if not len(rows):
+        raise InvalidData("the loader has no rows to draw")
+    if hasattr(dataset, "__getitems__"):
+        batch = dataset.__getitems__(rows[:1].tolist())
+        if not isinstance(batch, list | tuple) or len(batch) != 1:
+            raise UnsupportedKind(
+                f"__getitems__ of {type(dataset).__name__} gives a whole batch ({type(batch).__name__}) and not "
+                "a list of items, so there are no items to exchange: let it return a list, and make the batch in "
+                "collate_fn"
+            )
+    return rows
 
 
 @contextmanager
