@@ -248,8 +248,7 @@ class _Pool(Dataset[Any]):
     def __getitem__(self, row: int) -> Any:
         label = self._labels[row]
         assert label is not None, "only classes that real rows have are drawn"
-        # A copy: what is handed out may be changed in place.
-        return self._item(self._rows[row].numpy().copy(), label)
+        return self._item(self._rows[row].numpy(), label)
 
     def look(self, low: float | None, high: float | None) -> Look:
         """What its images look like; ``low`` and ``high`` are the ends of the samples' range."""
@@ -265,7 +264,8 @@ class _Pool(Dataset[Any]):
         return Look.of(images, flat)
 
     def _item(self, image: np.ndarray, label: Label) -> Any:
-        changed = image if self.change is None else self.change(image, self._layout)
+        # A transform is given a copy: it may work in place.
+        changed = image if self.change is None else self.change(image.copy(), self._layout)
         return self._form.build(changed, label, self._like, self._fill)
 
 
@@ -312,7 +312,7 @@ def _refuse_unfit(loader: Any) -> None:
 
 
 def _drawn_rows(loader: DataLoader[Any]) -> np.ndarray:
-    """The rows that the loader may draw, as far as its sampler tells; at least one, and readable one by one."""
+    """The rows that the loader may draw, as far as its sampler tells: at least one, to be had as items."""
     dataset: Any = loader.dataset
     sampler = getattr(loader.batch_sampler, "sampler", None)
     rows = np.arange(len(dataset))
@@ -326,9 +326,8 @@ def _drawn_rows(loader: DataLoader[Any]) -> np.ndarray:
         batch = dataset.__getitems__(rows[:1].tolist())
         if not isinstance(batch, list | tuple) or len(batch) != 1:
             raise UnsupportedKind(
-                f"__getitems__ of {type(dataset).__name__} gives a whole batch ({type(batch).__name__}) and not "
-                "a list of items, so there are no items to exchange: let it return a list, and make the batch in "
-                "collate_fn"
+                f"__getitems__ of {type(dataset).__name__} gives a whole batch ({type(batch).__name__}), so "
+                "there are no items to exchange: let it return a list of items, and batch them in collate_fn"
             )
     return rows
 
