@@ -318,7 +318,7 @@ def _outcomes(
         yield from (run() for run in runs)
         return
     # Not multiprocessing: its fork hangs on threads of the parent, its spawn runs the user's script again.
-    from joblib import Parallel, delayed, parallel_config  # type: ignore[import-untyped]
+    from joblib import Parallel, delayed, parallel_config
 
     with parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1):
         # batch_size=1: tasks take seconds, and progress should show each.

@@ -350,7 +350,8 @@ class _Scale:
         span = max(high - low, 0.002)
         magnitude = 10.0 ** math.floor(math.log10(span / 4))
         step = next(m * magnitude for m in (1, 2, 5, 10) if span / (m * magnitude) <= 5)
-        return cls(math.floor(low / step) * step, math.ceil(high / step) * step, step)
+        # at least one step: all arms may have scored the same
+        return cls(math.floor(low / step) * step, max(1, math.ceil(high / step)) * step, step)
 
     def at(self, value: float) -> float:
         return round(100 * (value - self.low) / (self.high - self.low), 2)
