@@ -5,6 +5,7 @@ Nothing here knows what a row is: arms make loaders, training makes a predictor,
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import platform
@@ -36,6 +37,7 @@ Metric: TypeAlias = Literal["accuracy", "balanced_accuracy"]
 # Classes count as balanced while the largest has at most this many times the rows of the smallest.
 _BALANCED = 1.5
 _SCORING_BATCH = 256
+_LARGEST_POOL = 1000
 _FIDELITY_ROWS = 2000
 
 
@@ -227,6 +229,11 @@ def evaluate_arms(
         environment=environment() | {"processes": str(jobs)},
         seconds={"classifiers": elapsed},
     )
+
+
+def pool_size(ratio: float, steps: int, n_classes: int, batch_size: int = 64) -> int:
+    """Rows of each class that a pool needs for no classifier to meet one twice, at most 1000."""
+    return min(_LARGEST_POOL, math.ceil(ratio * steps * batch_size / n_classes))
 
 
 def compare_with_real(

@@ -6,11 +6,11 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from math import ceil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from joblib import cpu_count
 
 from synthaug.arms import ClassicalAugmentation
 from synthaug.artifact import MANIFEST, read_manifest, write_artifact
@@ -20,11 +20,12 @@ from synthaug.data.items import Key
 from synthaug.data.labeled import LabeledData, open_data
 from synthaug.data.split import joined, split_names, three_parts, training_and_held_out, training_rows
 from synthaug.downstream import Train
-from synthaug.evaluation import Evaluation, compare_with_real, evaluate_arms
+from synthaug.evaluation import Evaluation, compare_with_real, evaluate_arms, pool_size
 from synthaug.expansion import expand_dataset, write_samples
 from synthaug.grids import save_grid
 from synthaug.loop import forget
 from synthaug.mixing.dataloader import mix_dataloader
+from synthaug.mixing.huggingface import is_huggingface, mix_dataset
 from synthaug.mixing.policy import Mode
 from synthaug.outputs import open_output
 from synthaug.report import advice, pick_pictures, write_report
@@ -32,9 +33,10 @@ from synthaug.samples import Samples
 from synthaug.sampling import Generator
 from synthaug.training import plan_training, resolve_device, train_generator
 
-__all__ = ["evaluate", "expand", "fit", "inspect", "load", "mix", "write_samples"]
-
-_POOL_CAP = 1000  # rows of a class; beyond it a classifier of the usual budget rarely meets a row twice
+__all__ = [
+    "describe", "evaluate", "expand", "fit", "inspect", "load", "mix", "plan_expansion", "plan_fit", "show", "summary",
+    "write_samples",
+]  # fmt: skip
 
 
 def fit(
@@ -141,6 +143,8 @@ def mix(
     transform: Callable[[Any], Any] | None = None,
     fill: Mapping[Any, Any] | None = None,
     labels: Any = None,
+    label: str | None = None,
+    image: str | None = None,
     pool: int = 200,
 ) -> Any:
     """A loader (or Hugging Face data set) like the given one, with synthetic rows in it.
@@ -159,6 +163,7 @@ def mix(
         transform: applied to each synthetic image instead of the data set's own ``transform``.
         fill: values of fields other than image and label in synthetic items.
         labels: one label per real row, where reading the data set once for them is too slow.
+        label, image: columns of a Hugging Face data set, where they cannot be guessed.
         pool: rows of each class to draw from a generator.
 
     Returns:
@@ -171,10 +176,9 @@ def mix(
         UnsupportedKind: an iterable data set or a loader already prepared by another library.
     """
     samples = source.sample(pool, seed=seed) if isinstance(source, Generator) else source
-    if type(loader).__module__.split(".")[0] == "datasets":
-        from synthaug.mixing.huggingface import mix_dataset
-
-        return mix_dataset(loader, samples, ratio=ratio, mode=mode, seed=seed, fill=fill)
+    if is_huggingface(loader):
+        columns = {"label": label, "image": image}
+        return mix_dataset(loader, samples, ratio=ratio, mode=mode, seed=seed, fill=fill, **columns)
     return mix_dataloader(
         loader, samples, ratio=ratio, mode=mode, seed=seed, transform=transform, fill=fill, labels=labels
     )
@@ -281,7 +285,7 @@ def evaluate(
         seed: the only source of randomness.
         device: for the generator.
         jobs: processes that train classifiers; the number of cores when None.
-        out: a folder for report.json, report.md and report.html, and the generator; the same call goes on where
+        out: a folder for report.json, report.md and report.html, and the new generator; the same call goes on where
             a killed one was, and reads a finished report.
         overwrite: replace what another request left at ``out``.
         progress: show progress and the time left on stderr.
@@ -318,9 +322,7 @@ def evaluate(
             ),
             device,
         )
-        pool = maker.sample(
-            min(_POOL_CAP, ceil(ratio * classifier_steps * 64 / len(data.classes))), seed=seed
-        )
+        pool = maker.sample(pool_size(ratio, classifier_steps, len(data.classes)), seed=seed)
         encode = maker.codec.encode
         evaluation = evaluate_arms(
             *parts,
@@ -332,7 +334,7 @@ def evaluate(
             steps=classifier_steps,
             seeds=seeds,
             ratio=ratio,
-            jobs=jobs or len(os.sched_getaffinity(0)),
+            jobs=jobs or cpu_count(),
             seed=seed,
             generator=describe(maker),
             progress=progress,
@@ -344,14 +346,16 @@ def evaluate(
     with open_output(out, request, overwrite=overwrite) as output:
         if output.finished:
             return Evaluation.from_dict(json.loads((output.path / "report.json").read_text()))
-        folder = output.work / "generator"
-        folder.mkdir(exist_ok=True)
+        folder = None if generator is not None else output.work / "generator"
+        if folder is not None:
+            folder.mkdir(exist_ok=True)
         evaluation, maker, pool = measured(folder)
         fidelity = compare_with_real(parts[0], parts[2], pool, maker.codec.encode, seed=seed)
         evaluation = replace(evaluation, fidelity=fidelity)
         pictures = pick_pictures(parts[0], pool, seed=seed)
         write_report(evaluation, pictures, output.work, history=maker.history)
-        maker.write(folder)
+        if folder is not None:
+            maker.write(folder)
         output.commit()
         forget(output.path / "generator")
     return evaluation
