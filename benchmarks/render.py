@@ -34,8 +34,8 @@ def downstream() -> str:
     lines = [
         f"What a quarter of synthetic rows does to the built-in classifier: accuracy on test rows, and the difference "
         f"in points to the arm without synthetic rows that was best on validation rows, with its 95 % interval over "
-        f"{budget['seeds']} classifier seeds (one generator of {budget['minutes']:g} minute each, so generator "
-        f"variance is left out; {budget['classifier_steps']} steps in every arm; "
+        f"{budget['seeds']} classifier seeds (one generator of about a "
+        f"minute each, so generator variance is left out; {budget['classifier_steps']} steps in every arm; "
         "[results](benchmarks/results/downstream)):",
         "",
         "| data | rows a class | family | best without | real + synthetic | both | verdict |",
