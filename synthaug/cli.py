@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import click
 
 from synthaug import __version__
 from synthaug.counts import parse_counts, parse_to
-from synthaug.errors import InvalidRequest, SynthaugError
+from synthaug.errors import InvalidRequest, SynthaugError, SynthaugWarning
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,13 +28,28 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = _in_one_line
+                return super().invoke(ctx)
         except SynthaugError as error:
             click.echo(f"Error: {error}", err=True)
             ctx.exit(EXIT_USAGE if isinstance(error, InvalidRequest) else EXIT_FAILED)
         except KeyboardInterrupt:
             click.echo("Stopped. The same command goes on from the last checkpoint.", err=True)
             ctx.exit(130)
+
+
+def _in_one_line(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Our own warnings are for the user; where others come from matters too."""
+    where = "" if issubclass(category, SynthaugWarning) else f" ({category.__name__} at {filename}:{lineno})"
+    click.echo(f"Warning: {message}{where}", err=True)
 
 
 def _options(*options: Callable[[F], F]) -> Callable[[F], F]:

@@ -73,6 +73,27 @@ def test_expand_plans_dry_and_writes_wet(place: Path) -> None:
     assert document("inspect", out)["kind"] == "expanded data set"
 
 
+def test_warnings_are_one_line_on_stderr(place: Path, shapes: Arrays) -> None:
+    images, labels = shapes
+    np.savez(place / "few.npz", X=images[:63:2], y=np.where(np.arange(32) < 3, "rare", labels[:63:2]))
+    command = [
+        sys.executable,
+        "-m",
+        "synthaug.cli",
+        "fit",
+        place / "few.npz",
+        "--steps",
+        "1",
+        "--out",
+        place / "few",
+    ]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=True)
+    assert next(line for line in done.stderr.splitlines() if "few images" in line).startswith(
+        "Warning: few images of"
+    )
+    assert "cli.py" not in done.stderr
+
+
 def test_inspect_tells_a_generator_from_a_data_set(place: Path) -> None:
     assert document("inspect", place / "gen")["family"] == "cvae"
     assert document("inspect", place / "data.npz")["classes"] == {"lying": 60, "standing": 60}

@@ -158,7 +158,7 @@ def choose_format(out: str | Path, format: str | None, spec: ImageSpec) -> Forma
     elif suffix and suffix not in _SUFFIXES:
         raise InvalidRequest(
             f'The suffix of "{out}" names no format. Use .parquet, .npz, or no suffix for a folder; or say '
-            ' which with format= (--format): "folder", "parquet", "npz" or "hf".'
+            'which with format= (--format): "folder", "parquet", "npz" or "hf".'
         )
     else:
         chosen = _SUFFIXES.get(suffix, "folder")
