@@ -41,6 +41,7 @@ class Generator:
         trained_on: ``(N,)`` uint64 fingerprints of its training rows.
         held_out: ``(M,)`` uint64 fingerprints of rows it must never meet.
         history: the lines of its training history.
+        training_counts: rows of each class that it was trained on.
         steps: training steps spent.
         seconds: wall time spent on them.
         contains_training_rows: whether its files hold training rows.
@@ -95,6 +96,10 @@ class Generator:
     @property
     def held_out(self) -> np.ndarray:  # noqa: D102
         return self._trained.held_out
+
+    @property
+    def training_counts(self) -> dict[str, int]:  # noqa: D102
+        return dict(self._trained.data["counts"])
 
     def __repr__(self) -> str:
         return (
