@@ -157,15 +157,10 @@ def expand_dataset(
             synthetic rows.
         OutputExists: ``out`` is there from another request.
     """
-    _refuse_expanded(source)
-    if out is None and isinstance(source, str | os.PathLike):
-        raise InvalidRequest(f'"{source}" is a data set on disk: say where to write with out= (--out).')
-    if out is None and image_size is not None:
-        raise InvalidRequest("With image_size= the rows change their form: write them with out= (--out).")
-    data = open_data(source, label=label, image=image, group=group, image_size=image_size)
+    columns: dict[str, Any] = {"label": label, "image": image, "group": group, "image_size": image_size}
+    data, _ = plan_expansion(source, to, out=out, format=format, split=split, **columns)
     plan = _plan(data, generator, to, split, seed)
     if out is not None:
-        _refuse_inside(out, source)
         return _expand_to_disk(plan, _Place.choose(out, format, data.spec, overwrite, shard_size, progress))
     if isinstance(source, LabeledData):
         return _expand_arrays(plan.train.read(), np.array(data.values)[plan.train.labels], plan)
@@ -178,6 +173,35 @@ def expand_dataset(
     form = ItemForm.of(source[0], image=image, label=label)
     samples = plan.samples()
     return ExpandedDataset(source, form, samples.samples, plan.labels(samples), plan.provenance(samples))
+
+
+def plan_expansion(
+    source: Any,
+    to: Totals,
+    *,
+    out: str | Path | None = None,
+    format: str | None = None,
+    split: str = "train",
+    label: Key | None = None,
+    image: Key | None = None,
+    group: Any = None,
+    image_size: int | tuple[int, int] | None = None,
+) -> tuple[LabeledData, dict[str, int]]:
+    """All that can be refused before there is a generator; then the opened rows and the rows to add per class.
+
+    The arguments are those of `expand_dataset`, and so are the errors.
+    """
+    _refuse_expanded(source)
+    if out is None and isinstance(source, str | os.PathLike):
+        raise InvalidRequest(f'"{source}" is a data set on disk: say where to write with out= (--out).')
+    if out is None and image_size is not None:
+        raise InvalidRequest("With image_size= the rows change their form: write them with out= (--out).")
+    data = open_data(source, label=label, image=image, group=group, image_size=image_size)
+    added = rows_to_add(to, part(data, split).counts, data.values)
+    if out is not None:
+        _refuse_inside(out, source)
+        formats.choose_format(out, format, data.spec)
+    return data, added
 
 
 def write_samples(
@@ -354,30 +378,28 @@ def _expand_huggingface(source: Any, plan: _Plan, image: Key | None, label: Key 
     made = datasets.Dataset.from_dict(columns, features=real.features)
     larger = {}
     for name, rows in parts.items():
-        pieces: list[tuple[Any, Mapping[str, np.ndarray]]] = [
-            (rows.with_format(None), real_provenance(len(rows)))
-        ]
+        kinds = _provenance_kinds(rows, form.label)
+        whole = formats.mark_real(rows, kinds)
         if name == plan.split:
-            pieces.append((made, samples.provenance))
-        whole = datasets.concatenate_datasets([_with_provenance(*piece, form.label) for piece in pieces])
+            about = {column: samples.provenance[column].tolist() for column in kinds}
+            beside = datasets.Dataset.from_dict(about, features=datasets.Features(kinds))
+            whole = datasets.concatenate_datasets(
+                [whole, datasets.concatenate_datasets([made, beside], axis=1)]
+            )
         larger[name] = _formatted_like(rows, whole)
     return larger[plan.split] if single else datasets.DatasetDict(larger)
 
 
-def _with_provenance(rows: Any, provenance: Mapping[str, np.ndarray], label: Key) -> Any:
-    import datasets
-
+def _provenance_kinds(rows: Any, label: Key) -> dict[str, Any]:
     # A label column of the name "class" already says what ours would.
-    features = {name: kind for name, kind in formats.provenance_features().items() if name != label}
-    clash = sorted(set(features) & set(rows.column_names))
+    kinds = {name: kind for name, kind in formats.provenance_features().items() if name != label}
+    clash = sorted(set(kinds) & set(rows.column_names))
     if clash:
         raise InvalidRequest(
             f'The data set has a column "{clash[0]}", where the provenance of a row goes. If it comes from '
             f'synthaug, expand the original; if not, rename_column("{clash[0]}", ...) first.'
         )
-    columns = {name: provenance[name].tolist() for name in features}
-    beside = datasets.Dataset.from_dict(columns, features=datasets.Features(features))
-    return datasets.concatenate_datasets([rows, beside], axis=1)
+    return kinds
 
 
 def _formatted_like(rows: Any, whole: Any) -> Any:

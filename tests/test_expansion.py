@@ -244,6 +244,23 @@ def test_a_hugging_face_set_keeps_features_rows_and_format():
     assert larger["label"][6:] == [0, 0, 1, 1, 1, 2]
 
 
+def test_a_selection_of_rows_on_disk_is_expanded_without_writing_anything(tmp_path):
+    import datasets
+
+    hf(images(60), ["cat", "dog", "T-shirt/top"] * 20).save_to_disk(tmp_path / "set")
+    stored = datasets.load_from_disk(tmp_path / "set")
+    files = sorted(path.name for path in (tmp_path / "set").iterdir())
+    rows = stored.shuffle(seed=0, keep_in_memory=True).select(range(10, 55), keep_in_memory=True)
+    larger = expand_dataset(rows, FakeGenerator(values=(0, 1, 2)), "2x")
+    assert sorted(path.name for path in (tmp_path / "set").iterdir()) == files
+    assert larger["synthetic"][:] == [False] * 45 + [True] * 45
+    assert all(
+        (np.asarray(a["image"]) == np.asarray(b["image"])).all() for a, b in zip(rows, larger, strict=False)
+    )
+    assert larger["label"][:45] == rows["label"][:]
+    assert {name: larger.features[name] for name in rows.column_names} == rows.features
+
+
 def test_a_transform_of_a_hugging_face_set_stays():
     real = hf(images(6), LABELS)
     formatted = real.with_transform(lambda batch: {"n": [label * 10 for label in batch["label"]]})

@@ -207,7 +207,11 @@ def write_rows(
 def read_record(path: Path) -> dict[str, Any] | None:
     """The record ``{"request", "card"}`` in an output of `write_rows`, or None where there is none."""
     if path.is_dir():
-        return json.loads((path / RECORD).read_text()) if read_request(path) is not None else None
+        return (
+            json.loads((path / RECORD).read_text(encoding="utf-8"))
+            if read_request(path) is not None
+            else None
+        )
     text: str | None = None
     with open(path, "rb") as file:
         magic = file.read(4)
@@ -394,6 +398,31 @@ def provenance_features() -> dict[str, Any]:
 
     kinds = ("bool", "string", "int64", "string", "int64")
     return {name: datasets.Value(kind) for name, kind in zip(PROVENANCE_COLUMNS, kinds, strict=True)}
+
+
+def mark_real(dataset: Any, kinds: Mapping[str, Any]) -> Any:
+    """The rows of a map-style Hugging Face set in their order, beside columns that say they are real.
+
+    Args:
+        dataset: its format or transform is taken off.
+        kinds: the columns of `provenance_features` to add.
+
+    Returns:
+        A set over the same storage, in memory or mapped from disk. Nothing is copied or written.
+    """
+    import datasets
+
+    # Columns can only be put beside a table as it is stored: were the set a selection of its rows, the library
+    # would write the selected rows to its cache first. So the selection is made again, and last.
+    stored = datasets.Dataset(dataset.data, info=dataset.info.copy(), split=dataset.split)
+    columns = real_provenance(len(stored))
+    beside = datasets.Dataset.from_dict(
+        {name: columns[name].tolist() for name in kinds}, features=datasets.Features(dict(kinds))
+    )
+    marked = datasets.concatenate_datasets([stored, beside], axis=1)
+    if dataset._indices is None:
+        return marked
+    return marked.select(dataset._indices.column("indices").to_pylist(), keep_in_memory=True)
 
 
 @contextmanager

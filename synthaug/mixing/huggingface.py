@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from synthaug.data.formats import provenance_features, real_provenance
+from synthaug.data.formats import mark_real, provenance_features
 from synthaug.data.items import ItemForm, Key
 from synthaug.data.labeled import LabeledData, open_data
 from synthaug.data.targets import Label, plain_label
@@ -82,6 +82,7 @@ def mix_dataset(
         >>> kinds = {"x": datasets.Array2D((8, 8), "uint8"), "y": datasets.Value("int64")}
         >>> rows = {"x": np.zeros((4, 8, 8)), "y": [0, 1, 0, 1]}
         >>> real = datasets.Dataset.from_dict(rows, datasets.Features(kinds))
+        >>> from synthaug.data.formats import real_provenance
         >>> about = real_provenance(2) | {"synthetic": np.ones(2, bool), "class": np.array(["0", "1"])}
         >>> spec = ImageSpec(8, 8, 1, "HW", "uint8", 0, 255)
         >>> pool = Samples(np.ones((2, 8, 8), np.uint8), np.arange(2), ("0", "1"), (0, 1), spec, about)
@@ -188,21 +189,8 @@ def _selected(dataset: Any, synthetic: Any, order: np.ndarray, form: ItemForm) -
     """Rows of [real | synthetic] in this order, with provenance, in the format of ``dataset``."""
     import datasets
 
-    # Columns can only be put beside a table as it is stored: were the data set a selection of its rows, the
-    # library would write the selected rows to its cache first. So the selection is made here, and last.
-    stored = datasets.Dataset(dataset.data, info=dataset.info.copy(), split=dataset.split)
-    selection = dataset._indices
-    if selection is not None:
-        picked = np.asarray(selection.column("indices"))
-        real = order < len(dataset)
-        order = np.where(real, picked[np.where(real, order, 0)], order - len(dataset) + len(stored))
-    about = real_provenance(len(stored))
-    provenance = _provenance_of(form)
-    beside = datasets.Dataset.from_dict(
-        {name: about[name].tolist() for name in provenance}, features=datasets.Features(provenance)
-    )
-    real_rows = datasets.concatenate_datasets([stored, beside], axis=1)
-    mixed = datasets.concatenate_datasets([real_rows, synthetic]).select(order, keep_in_memory=True)
+    real = mark_real(dataset, _provenance_of(form))
+    mixed = datasets.concatenate_datasets([real, synthetic]).select(order, keep_in_memory=True)
     shape = dataset.format
     if shape["type"] is None:
         return mixed
