@@ -5,8 +5,6 @@ All loaders of one seed go through the real rows in the same order, so that arms
 
 from __future__ import annotations
 
-import os
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -155,14 +153,11 @@ class ClassicalAugmentation:
 
     def __call__(self, images: torch.Tensor, seed: int) -> torch.Tensor:
         """``(N, C, H, W)`` float32 images in [-1, 1], augmented; the input stays."""
+        from synthaug.mixing.albumentations import seed_transform  # imports albumentations
+
         if self._pipeline is None:
             self._pipeline = _pipeline(self.flip)
-        for leaf, transform in enumerate(self._pipeline):
-            # albumentations 2.0.8 gives all transforms of a Compose the same stream, which ties flips to
-            # rotations: each gets its own here.
-            transform.set_random_state(
-                numpy_rng(seed, "augment", leaf), random.Random(derive(seed, "augment", leaf, "python"))
-            )
+        seed_transform(self._pipeline, seed)
         # Its float images lie in [0, 1], channels last.
         raw = np.ascontiguousarray(images.numpy().transpose(0, 2, 3, 1)) * 0.5 + 0.5
         changed = np.stack([self._pipeline(image=image)["image"] for image in raw])
@@ -197,7 +192,6 @@ def _nearest_other(queries: torch.Tensor, rows: torch.Tensor) -> np.ndarray:
 
 
 def _pipeline(flip: bool) -> Any:
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     import albumentations as A
     import cv2
 
