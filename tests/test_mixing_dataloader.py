@@ -679,7 +679,7 @@ def prepared() -> DataLoader:
     ("loader", "error", "message"),
     [
         (lambda: [1, 2], UnsupportedKind, "type list was given to mix; taken are a torch DataLoader"),
-        (lambda: DataLoader(Stream(), 6), UnsupportedKind, "Stream, is read in a stream.*map-style data set"),
+        (lambda: DataLoader(Stream(), 6), InvalidData, "the loader's stream has no rows"),
         (
             lambda: DataLoader(tensors(), batch_size=None),
             UnsupportedKind,

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch.utils.data import (
     ConcatDataset,
     DataLoader,
-    Dataset,
     IterableDataset,
-    Sampler,
     Subset,
     SubsetRandomSampler,
     TensorDataset,
@@ -30,15 +28,16 @@ from torch.utils.data import (
 
 from synthaug.data.items import ItemForm, Key
 from synthaug.data.labeled import open_data
-from synthaug.data.spec import Container, Layout
 from synthaug.data.targets import Label, as_array, plain_label
-from synthaug.errors import InvalidData, InvalidRequest, SynthaugError, UnsupportedKind
-from synthaug.mixing.checks import PROBES, Look, class_positions, mismatch, refuse_held_out, spread
+from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind, did_you_mean
+from synthaug.mixing.checks import PROBES, class_positions, refuse_held_out, spread
+from synthaug.mixing.iterable import MixedStream, StreamBatches
+from synthaug.mixing.marks import MarkedItem, MarkingCollate, Marks
 from synthaug.mixing.policy import MixingPlan, Mode
+from synthaug.mixing.pool import Pool, Refresh, Transform, Window, fitting_pool
+from synthaug.mixing.sampler import MixedBatches
+from synthaug.mixing.schedule import Ratio, Share
 from synthaug.samples import Samples
-
-Transform = Callable[..., Any]
-"""An image to what an item holds. An albumentations one is called by name, as it asks to be."""
 
 _BLOCK = 1024
 _PREPARE = {"accelerate", "lightning", "lightning_fabric", "pytorch_lightning"}
@@ -48,9 +47,13 @@ def mix_dataloader(
     loader: DataLoader[Any],
     samples: Samples,
     *,
-    ratio: float,
+    ratio: Ratio,
     mode: Mode = "replace",
+    exact: bool = True,
     seed: int = 0,
+    weight: float | None = None,
+    flag: bool = False,
+    refresh: Refresh | None = None,
     transform: Transform | None = None,
     fill: Mapping[Key, Any] | None = None,
     labels: Any = None,
@@ -67,28 +70,46 @@ def mix_dataloader(
     one. The data set's own ``transform``, if it has one, is applied to synthetic images too, unless only the
     images as they are look like those of the items, as when the generator was trained on transformed ones.
 
+    Over an ``IterableDataset`` the stream is mixed in the workers, batch by batch as each makes them, so that
+    the batches depend on the number of workers as the plain loader's do. Rows are only ever replaced there.
+    The rank is that of ``torch.distributed`` where a process group is up.
+
+    One ratio for all classes is the default for a reason: where synthetic rows are more frequent in one class
+    than in another, a classifier learns to tell classes by "looks synthetic" (measured: minority classes
+    filled up this way cost 6.2 points against a balanced sampler).
+
     Args:
-        loader: over a map-style data set, in batches, and not prepared yet by accelerate or Lightning.
+        loader: in batches, and not prepared yet by accelerate or Lightning.
         samples: the pool, at least one row of each class of the data set.
-        ratio: synthetic / (real + synthetic), in [0, 1). With 0, a copy of the plain loader.
+        ratio: synthetic / (real + synthetic), in [0, 1), or a schedule such as ``linear(0.5, 0, epochs=10)``;
+            or one for each class by name or label, where classes left out have 0.
         mode: "replace" keeps labels, batch size and length; "append" adds to each batch.
+        exact: whether each batch has the floor or ceiling of its due, or rows are drawn one by one so that
+            the share holds in expectation and what several ranks replace is what one would.
         seed: the only source of randomness.
+        weight: asks for loss weights in the batch, this one for synthetic rows and 1 for real ones: see
+            `Marks`.
+        flag: asks for a bool in the batch that says which rows are synthetic: see `Marks`.
+        refresh: new rows for the pool before each epoch.
         transform: applied to each synthetic image, in the container of ``samples.spec``, instead of the data
             set's own.
         fill: values of the fields of an item beside image and label, by key or position.
         labels: ``(R,)`` labels of the data set's rows. When None, what the data set (or that below a
             ``Subset``) keeps in ``targets``, ``labels``, its tensors or its label column is taken, if it
-            agrees with the items; else every item is read once.
+            agrees with the items; else every item is read once. Not for streams.
 
     Raises:
-        InvalidRequest: a ratio outside [0, 1), no samples, a class that they lack, a field without a value.
-        UnsupportedKind: not a DataLoader, an iterable data set, no batches, or prepared by another library.
+        InvalidRequest: a ratio outside [0, 1), no samples, a class that they lack, a field without a value,
+            a schedule over steps for a loader without length, appending to a stream.
+        UnsupportedKind: not a DataLoader, no batches, rows on an accelerator, prepared by another library, a
+            stream that can be read only once, batches that have no room for ``weight`` or ``flag``.
         InvalidData: labels that disagree with the items.
         SpecMismatch: real and synthetic images differ in kind, shape, dtype or value range. Up to 64 of each
             are compared; the ranges of uint8 images are not.
         Leakage: rows of the data set are held out from the generator. All rows that the sampler may draw are
-            compared up to 20,000, else 512 spread over them; without the data set's ``transform`` where that
-            is an attribute. Rows that are standardised or resized in another way are not recognised.
+            compared up to 20,000, else 512 spread over them, of a stream the first 64; without the data set's
+            ``transform`` where that is an attribute. Rows that are standardised or resized in another way are
+            not recognised.
 
     Example:
         >>> from synthaug.data.spec import ImageSpec
@@ -96,40 +117,113 @@ def mix_dataloader(
         >>> spec = ImageSpec(8, 8, 1, "CHW", "float32", 0.0, 1.0, "tensor")
         >>> white, names = np.ones((2, 1, 8, 8), np.float32), {"class": np.array(["0", "1"])}
         >>> pool = Samples(white, np.array([0, 1]), ("0", "1"), (0, 1), spec, names)
-        >>> mixed = mix_dataloader(DataLoader(real, batch_size=2), pool, ratio=0.5)
-        >>> [x.mean().item() for x, y in mixed]
-        [0.5625, 0.5625]
+        >>> mixed = mix_dataloader(DataLoader(real, batch_size=2), pool, ratio=0.5, flag=True)
+        >>> [(x.mean().item(), int(synthetic.sum())) for x, y, synthetic in mixed]
+        [(0.5625, 1), (0.5625, 1)]
     """
     _refuse_unfit(loader)
     dataset: Any = loader.dataset
+    marks = Marks(weight, flag)
+    if isinstance(dataset, IterableDataset):
+        with _random_state_kept():
+            return _mix_stream(
+                loader, samples, ratio, mode, exact, seed, marks, refresh, transform=transform, fill=fill
+            )
     with _random_state_kept():
         drawn = _drawn_rows(loader)
         probes = {row: dataset[row] for row in spread(drawn, PROBES).tolist()}
         like = probes[drawn[0]]
+        _refuse_on_device(like)
         form = ItemForm.of(like)
         real, values = _labels_and_values(dataset, form, probes, labels, samples)
         positions, names = class_positions(real, values, samples.classes)
         pooled = samples.class_indices
-        plan = MixingPlan(positions, pooled, ratio=ratio, mode=mode, seed=seed, classes=names)
-        if ratio == 0:
+        shares = _by_position(ratio, names, values)
+        plan = MixingPlan(positions, pooled, ratio=shares, mode=mode, seed=seed, classes=names, exact=exact)
+        collate = _marking(loader, marks, list(probes.values()))
+        if plan.idle and not marks:
             return _copy(loader)
-        raw = _without_transform(dataset, form)
-        fingerprints = partial(_fingerprints, raw, form, samples)
-        refuse_held_out(drawn, fingerprints, samples, "the loader's data set")
-        pool_labels = [values[k] for k in pooled.tolist()]
-        pool = _first_alike(
-            [
-                _Pool(samples, pool_labels, form, like, fill, change)
-                for change in _changes(transform, dataset, raw, form, samples)
-            ],
-            Look.of([form.image_of(item) for item in probes.values()]),
-            samples,
-        )
+        pool, window = None, None
+        if not plan.idle:
+            raw = _without_transform(dataset, form)
+            fingerprints = partial(_fingerprints, raw, form, samples)
+            refuse_held_out(drawn, fingerprints, samples, "the loader's data set")
+            pool_labels = [values[k] for k in pooled.tolist()]
+            pool = fitting_pool(
+                samples,
+                pool_labels,
+                form,
+                list(probes.values()),
+                dataset=dataset,
+                raw=raw,
+                transform=transform,
+                fill=fill,
+            )
+            window = None if refresh is None else Window(pool, samples, refresh)
     return _copy(
         loader,
-        dataset=_Mixed([dataset, pool]),
-        batch_sampler=_MixedBatches(loader.batch_sampler, plan, grow=mode == "append"),
+        dataset=_Mixed(dataset, pool, marked=bool(marks)),
+        batch_sampler=MixedBatches(loader.batch_sampler, plan, window),
+        **collate,
     )
+
+
+def _mix_stream(
+    loader: DataLoader[Any],
+    samples: Samples,
+    ratio: Ratio,
+    mode: Mode,
+    exact: bool,
+    seed: int,
+    marks: Marks,
+    refresh: Refresh | None,
+    *,
+    transform: Transform | None,
+    fill: Mapping[Key, Any] | None,
+) -> DataLoader[Any]:
+    stream: Any = loader.dataset
+    assert loader.batch_size is not None, "torch makes the batch sampler of a stream itself"
+    if mode == "append":
+        raise InvalidRequest(
+            'mode "append" was asked for a loader over a stream, whose batches cannot grow: use mode '
+            '"replace", or a map-style data set'
+        )
+    if iter(stream) is stream:
+        raise UnsupportedKind(
+            f"the stream {type(stream).__name__} is its own iterator, so it can be read only once; its first "
+            "items are looked at before training: let __iter__ return a new iterator"
+        )
+    probes = list(islice(iter(stream), PROBES))
+    if not probes:
+        raise InvalidData("the loader's stream has no rows")
+    _refuse_on_device(probes[0])
+    form = ItemForm.of(probes[0])
+    values = [plain_label(value) for value in samples.values]
+    classes = np.arange(len(values))
+    shares = _by_position(ratio, samples.classes, values)
+    plan = MixingPlan(
+        classes, samples.class_indices, ratio=shares, seed=seed, classes=samples.classes, exact=exact
+    )
+    collate = _marking(loader, marks, probes)
+    if plan.idle and not marks:
+        return _copy(loader)
+    pool, window = None, None
+    if not plan.idle:
+        fingerprints = partial(_fingerprints, probes, form, samples)
+        refuse_held_out(np.arange(len(probes)), fingerprints, samples, "the loader's stream")
+        labels = [values[k] for k in samples.class_indices.tolist()]
+        pool = fitting_pool(
+            samples, labels, form, probes, dataset=stream, raw=stream, transform=transform, fill=fill
+        )
+        window = None if refresh is None else Window(pool, samples, refresh)
+    known = {(type(value), value): k for k, value in enumerate(values)}
+    mixed = MixedStream(stream, pool, plan, known, form, loader.batch_size, marked=bool(marks))
+    try:
+        length: int | None = len(loader)
+    except TypeError:
+        length = None
+    batches = StreamBatches(loader.batch_sampler, mixed, plan, window, length)
+    return _copy(loader, dataset=mixed, batch_sampler=batches, **collate)
 
 
 def _copy(loader: DataLoader[Any], **changed: Any) -> DataLoader[Any]:
@@ -145,141 +239,55 @@ def _copy(loader: DataLoader[Any], **changed: Any) -> DataLoader[Any]:
 class _Mixed(ConcatDataset[Any]):
     """``[real | synthetic]``; rows of a batch are fetched together where the real data set can."""
 
+    def __init__(self, real: Any, pool: Pool | None, *, marked: bool) -> None:
+        super().__init__([real] if pool is None else [real, pool])
+        self._n_real = len(real)
+        self._marked = marked
+
+    def __getitem__(self, row: int) -> Any:
+        row = row + len(self) if row < 0 else row
+        synthetic = row >= self._n_real
+        item = self.datasets[1][row - self._n_real] if synthetic else self.datasets[0][row]
+        return MarkedItem(item, synthetic) if self._marked else item
+
     def __getitems__(self, rows: Sequence[int]) -> list[Any]:
-        n_real = self.cumulative_sizes[0]
+        n_real = self._n_real
         fetch = getattr(self.datasets[0], "__getitems__", None)
         wanted = [row for row in rows if row < n_real]
         if fetch is None or not wanted:
             return [self[row] for row in rows]
         real = iter(fetch(wanted))
-        return [next(real) if row < n_real else self[row] for row in rows]
+        return [self._real(next(real)) if row < n_real else self[row] for row in rows]
+
+    def _real(self, item: Any) -> Any:
+        return MarkedItem(item, False) if self._marked else item
 
 
-class _MixedBatches(Sampler[list[int]]):
-    """The batches of another batch sampler with synthetic rows in them, by another plan in each pass."""
-
-    def __init__(self, batch_sampler: Any, plan: MixingPlan, *, grow: bool) -> None:
-        self.batch_sampler = batch_sampler
-        self._plan = plan
-        self._grow = grow
-        self._epoch = 0
-
-    def __iter__(self) -> Iterator[list[int]]:
-        # A loader with workers asks for two iterators a pass and uses one: the first batch begins the epoch.
-        below = getattr(self._ordering, "epoch", 0)
-        epoch = max(self._epoch, below if isinstance(below, int) else 0)
-        self._epoch = epoch + 1
-        rank = getattr(self._ordering, "rank", 0)
-        yield from self._plan.batches(self.batch_sampler, epoch=epoch, rank=rank)
-
-    def __len__(self) -> int:
-        return len(self.batch_sampler)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Let the next pass be that of ``epoch``, here and in the sampler that orders the real rows."""
-        self._epoch = epoch
-        if hasattr(self._ordering, "set_epoch"):
-            self._ordering.set_epoch(epoch)
-
-    @property
-    def _ordering(self) -> Any:
-        """What knows epoch and rank: a batch sampler of the user's own, or the sampler in the usual one."""
-        own = hasattr(self.batch_sampler, "set_epoch")
-        return self.batch_sampler if own else getattr(self.batch_sampler, "sampler", None)
-
-    # Libraries that shard batches ask for the following. Batches that grow have no fixed size: given one,
-    # accelerate would drop every batch that differs from it.
-
-    @property
-    def batch_size(self) -> int | None:
-        return None if self._grow else int(self.batch_sampler.batch_size)
-
-    @property
-    def drop_last(self) -> bool:
-        return bool(self.batch_sampler.drop_last)
-
-    @property
-    def sampler(self) -> Any:
-        return self.batch_sampler.sampler
-
-    @sampler.setter
-    def sampler(self, sampler: Any) -> None:
-        self.batch_sampler.sampler = sampler
+def _marking(loader: DataLoader[Any], marks: Marks, items: list[Any]) -> dict[str, Any]:
+    """The collate function that puts marks into batches, tried on real items, where marks are asked for."""
+    if not marks:
+        return {}
+    assert loader.collate_fn is not None
+    collate = MarkingCollate(loader.collate_fn, marks)
+    collate([MarkedItem(item, False) for item in items[:2]])
+    return {"collate_fn": collate}
 
 
-class _Change(NamedTuple):
-    """A transform, and the container in which it is given an image."""
-
-    transform: Transform
-    container: Container
-
-    def __call__(self, image: np.ndarray, layout: Layout) -> Any:
-        given = _contained(image, layout, self.container)
-        if any(
-            kind.__module__.partition(".")[0] == "albumentations" for kind in type(self.transform).__mro__
-        ):
-            return self.transform(image=given)["image"]
-        return self.transform(given)
-
-
-class _Pool(Dataset[Any]):
-    """Synthetic items, each like a real one. Workers, forked or spawned, share the rows: one tensor."""
-
-    def __init__(
-        self,
-        samples: Samples,
-        labels: Sequence[Label | None],
-        form: ItemForm,
-        like: Any,
-        fill: Mapping[Key, Any] | None,
-        change: _Change | None,
-    ) -> None:
-        self._rows = torch.from_numpy(np.require(samples.samples, requirements=["C", "W"]))
-        self._layout = samples.spec.layout
-        self._labels = labels
-        self._form = form
-        self._like = like
-        self._fill = fill
-        self.change = change
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, row: int) -> Any:
-        label = self._labels[row]
-        assert label is not None, "only classes that real rows have are drawn"
-        return self._item(self._rows[row].numpy(), label)
-
-    def look(self, low: float | None, high: float | None) -> Look:
-        """What its images look like; ``low`` and ``high`` are the ends of the samples' range."""
-        drawn = np.flatnonzero([label is not None for label in self._labels])
-        images = [self._form.image_of(self[row]) for row in spread(drawn, PROBES).tolist()]
-        label = self._labels[drawn[0]]
-        assert label is not None
-        flat = [
-            self._form.image_of(self._item(np.full_like(self._rows[0].numpy(), end), label))
-            for end in (low, high)
-            if end is not None
-        ]
-        return Look.of(images, flat)
-
-    def _item(self, image: np.ndarray, label: Label) -> Any:
-        # A transform is given a copy: it may work in place.
-        changed = image if self.change is None else self.change(image.copy(), self._layout)
-        return self._form.build(changed, label, self._like, self._fill)
-
-
-def _contained(image: np.ndarray, layout: Layout, container: Container) -> Any:
-    if container == "tensor":
-        return torch.from_numpy(image)
-    if container == "pil":
-        planes = np.moveaxis(image, 0, 2) if layout == "CHW" else image
-        return Image.fromarray(np.ascontiguousarray(planes[..., 0] if planes.shape[2:] == (1,) else planes))
-    return image
-
-
-def _container_of(image: Any) -> Container:
-    return "pil" if isinstance(image, Image.Image) else "tensor" if torch.is_tensor(image) else "array"
+def _by_position(
+    ratio: Ratio, names: Sequence[str], values: Sequence[Label | None]
+) -> Share | dict[int, Share]:
+    """Shares of classes by their numbers, where they are given by name or by label."""
+    if not isinstance(ratio, Mapping):
+        return ratio
+    shares: dict[int, Share] = {}
+    for key, share in ratio.items():
+        label = key.item() if isinstance(key, np.generic) else key
+        known = [k for k, value in enumerate(values) if type(value) is type(label) and value == label]
+        known = [k for k, name in enumerate(names) if name == label] or known
+        if not known:
+            raise InvalidRequest(f"ratio= names the class {key!r}.{did_you_mean(str(key), names)}")
+        shares[known[0]] = share
+    return shares
 
 
 # ------------------------------------------------------------------------------------------------ at the door
@@ -297,18 +305,24 @@ def _refuse_unfit(loader: Any) -> None:
             f"the loader is prepared by {by.pop()} already, which would drop the synthetic rows: mix the "
             "plain loader, then prepare the mixed one"
         )
-    if isinstance(loader.dataset, IterableDataset) or not hasattr(loader.dataset, "__len__"):
-        raise UnsupportedKind(
-            f"the loader's data set, {type(loader.dataset).__name__}, is read in a stream; rows are needed "
-            "by number: give the loader a map-style data set, or list(dataset) if it is finite"
-        )
     if loader.batch_sampler is None:
         raise UnsupportedKind(
             "the loader has batch_size=None, so there are no batches to mix: give it a batch_size or a "
             "batch_sampler"
         )
-    if isinstance(loader.dataset, _Mixed):
+    if isinstance(loader.dataset, _Mixed | MixedStream):
         raise InvalidRequest("the loader is mixed already: mix the plain loader, with all samples at once")
+
+
+def _refuse_on_device(item: Any) -> None:
+    fields = item.values() if isinstance(item, Mapping) else item if isinstance(item, tuple | list) else ()
+    for value in fields:
+        if torch.is_tensor(value) and value.device.type != "cpu":
+            raise UnsupportedKind(
+                f"the rows of the loader's data set are on the device {value.device}, which workers cannot "
+                "share and synthetic rows in memory cannot be batched with: keep the data set on the CPU and "
+                "move whole batches, or mix batches on the device with BatchMixer"
+            )
 
 
 def _drawn_rows(loader: DataLoader[Any]) -> np.ndarray:
@@ -449,44 +463,3 @@ def _fingerprints(raw: Any, form: ItemForm, samples: Samples, rows: np.ndarray) 
         images, labels = map(form.image_of, items), map(form.label_of, items)
         found.append(open_data((list(images), list(labels)), image_size=size).fingerprints())
     return np.concatenate(found)
-
-
-# -------------------------------------------------------------------------------------- real beside synthetic
-
-
-def _changes(
-    transform: Transform | None, dataset: Any, raw: Any, form: ItemForm, samples: Samples
-) -> list[_Change | None]:
-    """What may have to be done to synthetic images, the likeliest first."""
-    if transform is not None:
-        return [_Change(transform, samples.spec.container)]
-    while isinstance(dataset, Subset):
-        dataset, raw = dataset.dataset, raw.dataset
-    own = getattr(dataset, "transform", None)
-    if not callable(own):
-        return [None]
-    # The transform is given what the data set gives it, where that can be seen.
-    given = samples.spec.container if raw is dataset else _container_of(form.image_of(raw[0]))
-    return [_Change(own, given), None]
-
-
-def _first_alike(pools: Sequence[_Pool], real: Look, samples: Samples) -> _Pool:
-    seen = []
-    for pool in pools:
-        how = "as they are" if pool.change is None else "after the transform"
-        try:
-            look = pool.look(samples.spec.low, samples.spec.high)
-        except SynthaugError:
-            raise
-        except Exception as error:  # whatever a user's transform may raise
-            seen.append(f"{how}, an error ({type(error).__name__}: {error})")
-            continue
-        if look.fits(real):
-            return pool
-        seen.append(f"{how}, {look}")
-    raise mismatch(
-        real,
-        "; ".join(seen),
-        f"Pass transform=, a function from an image of the samples ({samples.spec}, as "
-        f"{samples.spec.container}) to one like those of the loader",
-    )

@@ -5,14 +5,17 @@ Real rows have the indices 0 .. R-1, pool rows R .. R+S-1. The plan never sees a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import copy
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from synthaug.errors import InvalidRequest
+from synthaug.mixing.schedule import Schedule, Share, check_share
 from synthaug.seeding import numpy_rng
 
 Mode = Literal["replace", "append"]
@@ -20,35 +23,49 @@ Mode = Literal["replace", "append"]
 
 # A ratio is a fraction of integers with at most this denominator: 0.29 of 100 rows is 29, and nothing drifts.
 _FINEST = 10**9
+_FINEST_SCHEDULED = 10**6
+_GOLDEN = (5**0.5 - 1) / 2
+
+Rates = npt.NDArray[np.int64]
 
 
 class MixingPlan:
     """The mixed batches of an epoch, as a function of (seed, epoch, rank) and the order of the real batches.
 
     With ``ratio`` = synthetic / (real + synthetic), n real rows are due ``ratio * n`` synthetic ones in mode
-    "replace" and ``ratio / (1 - ratio) * n`` in mode "append".
+    "replace" and ``ratio / (1 - ratio) * n`` in mode "append". Where the ratio differs from class to class
+    or from batch to batch, the due of a batch is the sum over its rows.
 
     - A batch gets the floor or the ceiling of its due, and any prefix of the batches is within 1 row of its
       due. Which of the two it gets is decided by what its classes lack: a fixed rounding would meet the same
       class again and again when batches are small and their order is regular.
     - A synthetic row has the class of a real row of the same batch. In "replace" it takes the place of one;
       in "append" it follows the real rows, which all stay.
-    - The share is the same in every class: a batch's synthetic rows go to the classes furthest behind their
-      due. In an epoch a class of K stays within ``2 + log2(K)`` rows of its due in the orders tested (random,
-      sorted, cyclic; batches of 1 and up), and within 1.5 rows in shuffled batches of 32.
-    - Within an epoch, use counts of the pool rows of one class differ by at most 1.
+    - A batch's synthetic rows go to the classes furthest behind their due, so that one ratio means the same
+      share in every class. In an epoch a class of K stays within ``2 + log2(K)`` rows of its due in the
+      orders tested (random, sorted, cyclic; batches of 1 and up), and within 1.5 rows in shuffled batches
+      of 32.
+    - Within an epoch, use counts of the pool rows of one class differ by at most 1 in each rank. Several
+      ranks share the pool out among them, anew in each epoch: no two use the same row (unless a class has
+      fewer rows than there are ranks).
+
+    With ``exact=False`` each real row is drawn on its own with the probability of its due: the share holds
+    in expectation only. The draw is keyed by (seed, epoch, number of the row), so that it is the same however
+    the rows fall into batches and ranks: what several ranks replace is what one would.
 
     Args:
         real: ``(R,)`` ints in [0, K): the class of each real row.
         pool: ``(S,)`` ints in [0, K): the class of each synthetic row.
-        ratio: share of synthetic rows, in [0, 1).
+        ratio: share of synthetic rows, in [0, 1), or a schedule; or one for each class by its number, where
+            classes left out have 0.
         mode: "replace" or "append".
         seed: plans of different seeds are unrelated.
         classes: K names for messages; the numbers of the classes when None.
+        exact: whether the share holds in every batch, or in expectation.
 
     Raises:
         InvalidRequest: a ratio outside [0, 1), an unknown mode, or a class among the real rows that the pool
-            lacks (with ratio 0 it may).
+            lacks (where its ratio is 0 it may).
 
     >>> plan = MixingPlan([0, 1, 0, 1], [1, 0], ratio=0.5)
     >>> first, second = plan.batches([[0, 1], [2, 3]], epoch=0)
@@ -61,76 +78,190 @@ class MixingPlan:
         real: npt.ArrayLike,
         pool: npt.ArrayLike,
         *,
-        ratio: float,
+        ratio: Share | Mapping[int, Share],
         mode: Mode = "replace",
         seed: int = 0,
         classes: Sequence[str] | None = None,
+        exact: bool = True,
     ) -> None:
         if mode not in get_args(Mode):
             raise InvalidRequest(f'mode {mode!r} was asked for; mixing knows "replace" and "append".')
-        share = _fraction(ratio)
-        self._rate = share if mode == "replace" else share / (1 - share)
-        self._append = mode == "append"
-        self._seed = seed
-        self._real = np.asarray(real, dtype=np.int64)
+        self.mode: Mode = mode
+        self.exact = exact
+        self.seed = seed
+        self.real = np.asarray(real, dtype=np.int64)
         pool = np.asarray(pool, dtype=np.int64)
-        self._n_classes = 1 + max(self._real.max(initial=-1), pool.max(initial=-1))
-        self._pools = [len(self._real) + np.flatnonzero(pool == k) for k in range(self._n_classes)]
-        missing = [k for k in np.unique(self._real).tolist() if not len(self._pools[k])]
-        if share and missing:
-            raise InvalidRequest(_missing(missing, classes, ratio))
+        self.n_classes = 1 + int(max(self.real.max(initial=-1), pool.max(initial=-1)))
+        self.pools = [len(self.real) + np.flatnonzero(pool == k) for k in range(self.n_classes)]
+        shares = ratio if isinstance(ratio, Mapping) else dict.fromkeys(range(self.n_classes), ratio)
+        if not isinstance(ratio, Mapping):
+            check_share(_most(ratio))  # also where there is no class
+        self._shares = [shares.get(k, 0.0) for k in range(self.n_classes)]
+        for share in self._shares:
+            check_share(_most(share))
+        self.unit, self._constant = self._units()
+        missing = [
+            k for k in np.unique(self.real).tolist() if _most(self._shares[k]) and not len(self.pools[k])
+        ]
+        if missing:
+            raise InvalidRequest(_missing(missing, classes, _most(self._shares[missing[0]])))
 
-    def batches(self, real: Iterable[Sequence[int]], *, epoch: int, rank: int = 0) -> Iterator[list[int]]:
+    @property
+    def idle(self) -> bool:
+        """Whether no row is ever synthetic."""
+        return not any(map(_most, self._shares))
+
+    @property
+    def by_step(self) -> bool:
+        """Whether the share depends on the number of the step."""
+        return any(isinstance(share, Schedule) and share.unit == "steps" for share in self._shares)
+
+    def reseeded(self, seed: int) -> MixingPlan:
+        """The same plan with another seed."""
+        plan = copy.copy(self)
+        plan.seed = seed
+        return plan
+
+    def rates(self, epoch: int, step: int) -> Rates:
+        """``(K,)`` synthetic rows due for each real one, in units of 1 / ``unit`` row."""
+        if self._constant is not None:
+            return self._constant
+        shares = [s.at(epoch, step) if isinstance(s, Schedule) else s for s in self._shares]
+        return np.array([round(self._rate(share) * self.unit) for share in shares], np.int64)
+
+    def batches(
+        self, real: Iterable[Sequence[int]], *, epoch: int, rank: int = 0, ranks: int = 1, step: int = 0
+    ) -> Iterator[list[int]]:
         """The mixed batches, one for each batch of real rows, in their order and read one at a time.
 
         Args:
             real: batches of indices in [0, R), of any length, in the order of the plain loader.
             epoch: number of the epoch; two epochs differ in which rows are replaced and which are used.
             rank: number of the process where each has batches of its own.
+            ranks: how many such processes there are.
+            step: number of the first batch, for a schedule over steps.
 
         Yields:
             Indices in [0, R+S). Real rows keep their position in the batch.
         """
-        rng = numpy_rng(self._seed, "mixing", epoch, rank)
-        step, unit = self._rate.numerator, self._rate.denominator
-        # What each class is owed and what all are, in units of 1/unit row. Classes start at random phases:
-        # else a loader that does not shuffle would see the same rows replaced in every epoch.
-        owed = rng.integers(0, unit, self._n_classes)
-        owed_in_all = 0
-        decks: list[list[int]] = [[] for _ in self._pools]
-
+        run = MixingRun(self, epoch=epoch, rank=rank, ranks=ranks, step=step)
         for batch in real:
-            rows = self._checked(batch)
-            mixed: list[int] = rows.tolist()
-            if step and mixed:
-                labels = self._real[rows]
-                owed += step * np.bincount(labels, minlength=self._n_classes)
-                owed_in_all += step * len(rows)
-                places, urgency = _most_urgent_first(labels, owed, unit, copies=-(-step // unit), rng=rng)
+            yield run.mix(batch)
 
-                quota, rest = divmod(step * len(rows), unit)
-                left = owed_in_all - quota * unit
-                # One more, where the prefix demands it, or allows it and the next class is owed a whole row.
-                if rest and (left > unit or (left >= 0 and urgency[quota] >= unit)):
-                    quota += 1
+    def _rate(self, share: float) -> Fraction:
+        part = Fraction(share).limit_denominator(_FINEST)
+        return part if self.mode == "replace" else part / (1 - part)
 
-                chosen = labels[places[:quota]]
-                owed -= unit * np.bincount(chosen, minlength=self._n_classes)
-                owed_in_all -= unit * quota
-                for place, k in zip(places[:quota].tolist(), chosen.tolist(), strict=True):
-                    if not decks[k]:
-                        decks[k] = rng.permutation(self._pools[k]).tolist()
-                    if self._append:
-                        mixed.append(decks[k].pop())
-                    else:
-                        mixed[place] = decks[k].pop()
-            yield mixed
+    def _units(self) -> tuple[int, Rates | None]:
+        """The unit in which dues are counted, and the rates in it where they never change."""
+        if any(isinstance(share, Schedule) for share in self._shares):
+            return _FINEST_SCHEDULED, None
+        rates = [self._rate(share) for share in self._shares if not isinstance(share, Schedule)]
+        unit = min(math.lcm(*{rate.denominator for rate in rates}), _FINEST)
+        return unit, np.array([round(rate * unit) for rate in rates], np.int64)
+
+
+class MixingRun:
+    """One pass of a plan, batch by batch; its state can be saved between two batches.
+
+    Args:
+        plan: the plan.
+        epoch, rank, ranks, step: as in `MixingPlan.batches`.
+        stride: by how much the step grows from batch to batch.
+    """
+
+    def __init__(
+        self, plan: MixingPlan, *, epoch: int, rank: int = 0, ranks: int = 1, step: int = 0, stride: int = 1
+    ) -> None:
+        self._plan = plan
+        self._epoch, self._step, self._stride = epoch, step, stride
+        self._rng = numpy_rng(plan.seed, "mixing", epoch, rank)
+        # What each class is owed and what all are, in units. Classes start at random phases: else a loader
+        # that does not shuffle would see the same rows replaced in every epoch.
+        self._owed = self._rng.integers(0, plan.unit, plan.n_classes)
+        self._owed_in_all = 0
+        self._decks: list[list[int]] = [[] for _ in plan.pools]
+        self._pools = plan.pools if ranks == 1 else _part(plan, epoch, rank, ranks)
+        self._rates = plan.rates(epoch, step)
+        if not plan.exact:
+            # Without the rank: ranks are given different rows, and together replace what one would.
+            self._chance = numpy_rng(plan.seed, "mixing rows", epoch).integers(0, plan.unit, len(plan.real))
+            self._seen = np.zeros(len(plan.real), np.int32)
+
+    def mix(self, batch: Sequence[int]) -> list[int]:
+        """The mixed batch for the next batch of real rows."""
+        if self._plan.by_step:
+            self._rates = self._plan.rates(self._epoch, self._step)
+        self._step += self._stride
+        rows = self._checked(batch)
+        mixed: list[int] = rows.tolist()
+        if not mixed or not self._rates.any():
+            return mixed
+        labels = self._plan.real[rows]
+        places = self._due(labels) if self._plan.exact else self._drawn(rows, labels)
+        for place, k in zip(places.tolist(), labels[places].tolist(), strict=True):
+            if not self._decks[k]:
+                self._decks[k] = self._rng.permutation(self._pools[k]).tolist()
+            if self._plan.mode == "append":
+                mixed.append(self._decks[k].pop())
+            else:
+                mixed[place] = self._decks[k].pop()
+        return mixed
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the rest of the pass depends on, as plain data."""
+        state: dict[str, Any] = {
+            "step": self._step,
+            "owed": self._owed.tolist(),
+            "owed_in_all": self._owed_in_all,
+            "decks": [list(deck) for deck in self._decks],
+            "rng": _plain(self._rng.bit_generator.state),
+        }
+        return state if self._plan.exact else state | {"seen": self._seen.tolist()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on where ``state`` was taken, of a run of the same plan, epoch and rank."""
+        self._step = state["step"]
+        self._owed = np.array(state["owed"], np.int64)
+        self._owed_in_all = state["owed_in_all"]
+        self._decks = [list(deck) for deck in state["decks"]]
+        self._rng.bit_generator.state = state["rng"]
+        if not self._plan.exact:
+            self._seen = np.array(state["seen"], np.int32)
+
+    def _due(self, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
+        """Places that give way, or whose class gets a row: as many as are due, furthest behind first."""
+        unit, counts = self._plan.unit, np.bincount(labels, minlength=self._plan.n_classes)
+        self._owed += self._rates * counts
+        due = int(self._rates @ counts)
+        self._owed_in_all += due
+        copies = -(-self._rates // unit)
+        places, urgency = _most_urgent_first(labels, self._owed, unit, copies=copies, rng=self._rng)
+
+        quota, rest = divmod(due, unit)
+        left = self._owed_in_all - quota * unit
+        # One more, where the prefix demands it, or allows it and the next class is owed a whole row.
+        if rest and (left > unit or (left >= 0 and urgency[quota] >= unit)):
+            quota += 1
+        places = places[:quota]
+        self._owed -= unit * np.bincount(labels[places], minlength=self._plan.n_classes)
+        self._owed_in_all -= unit * quota
+        return places
+
+    def _drawn(self, rows: npt.NDArray[np.int64], labels: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
+        """Places whose row is drawn; a row that comes again has its chance turned by the golden ratio."""
+        unit = self._plan.unit
+        before = self._seen[rows] + _nth(rows)
+        np.add.at(self._seen, rows, 1)
+        chance = (self._chance[rows] + before.astype(np.int64) * round(unit * _GOLDEN)) % unit
+        return np.arange(len(rows)).repeat((self._rates[labels] + chance) // unit)
 
     def _checked(self, batch: Sequence[int]) -> npt.NDArray[np.int64]:
         rows = np.asarray(batch, dtype=np.int64)
-        if rows.ndim != 1 or (len(rows) and not 0 <= rows.min() <= rows.max() < len(self._real)):
+        real = len(self._plan.real)
+        if rows.ndim != 1 or (len(rows) and not 0 <= rows.min() <= rows.max() < real):
             raise InvalidRequest(
-                f"A batch of real rows must be a list of row numbers from 0 to {len(self._real) - 1}; "
+                f"A batch of real rows must be a list of row numbers from 0 to {real - 1}; "
                 f"the batch sampler gave {batch!r}."
             )
         return rows
@@ -141,16 +272,17 @@ def _most_urgent_first(
     owed: npt.NDArray[np.int64],
     unit: int,
     *,
-    copies: int,
+    copies: npt.NDArray[np.int64],
     rng: np.random.Generator,
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int64]]:
-    """Places in ``labels``, each ``copies`` times, in the order in which they are due, with their urgency.
+    """Places in ``labels``, each ``copies`` of its class times, in the order in which they are due.
 
-    A class's first synthetic row is as urgent as what the class is owed, each further one a whole row less:
-    a prefix of the result is the fairest way to spend so many rows. Which row of a class comes first, and
-    which of two classes equally owed, is random.
+    With them their urgency. A class's first synthetic row is as urgent as what the class is owed, each
+    further one a whole row less: a prefix of the result is the fairest way to spend so many rows. Which row
+    of a class comes first, and which of two classes equally owed, is random.
     """
-    places = rng.permutation(len(labels)).repeat(copies)
+    places = rng.permutation(len(labels))
+    places = places.repeat(copies[labels[places]])
     places = places[np.argsort(labels[places], kind="stable")]
     of = labels[places]
     nth = np.arange(len(places)) - np.searchsorted(of, of)
@@ -159,19 +291,36 @@ def _most_urgent_first(
     return places[order], urgency[order]
 
 
-def _fraction(ratio: float) -> Fraction:
-    if not 0 <= ratio < 1:
-        raise InvalidRequest(
-            f"ratio {ratio} was asked for. It is synthetic / (real + synthetic), at least 0 and below 1: "
-            "0.25 makes every fourth row synthetic."
-        )
-    return Fraction(ratio).limit_denominator(_FINEST)
+def _nth(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """How often each row came before in this batch."""
+    order = np.argsort(rows, kind="stable")
+    sorted_rows = rows[order]
+    nth = np.empty(len(rows), np.int64)
+    nth[order] = np.arange(len(rows)) - np.searchsorted(sorted_rows, sorted_rows)
+    return nth
+
+
+def _part(plan: MixingPlan, epoch: int, rank: int, ranks: int) -> list[npt.NDArray[np.int64]]:
+    """The pool rows of each class that belong to one rank in this epoch."""
+    rng = numpy_rng(plan.seed, "mixing ranks", epoch)
+    shuffled = [rng.permutation(rows) for rows in plan.pools]
+    return [np.sort(rows[rank::ranks]) if len(rows) >= ranks else rows for rows in shuffled]
+
+
+def _plain(state: Any) -> Any:
+    if isinstance(state, Mapping):
+        return {name: _plain(value) for name, value in state.items()}
+    return state.tolist() if isinstance(state, np.ndarray) else state
+
+
+def _most(share: Share) -> float:
+    return share.most if isinstance(share, Schedule) else share
 
 
 def _missing(classes: list[int], names: Sequence[str] | None, ratio: float) -> str:
     shown = ", ".join(f'"{names[k]}"' if names else str(k) for k in classes[:10])
     more = f" and {len(classes) - 10} more" if len(classes) > 10 else ""
     return (
-        f"ratio {ratio:g} was asked for in every class, but the samples hold no row of {shown}{more}. "
+        f"ratio {ratio:g} was asked for, but the samples hold no row of {shown}{more}. "
         "Sample at least one row of each class, or take the rows of these classes out of the data set."
     )

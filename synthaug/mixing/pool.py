@@ -1,0 +1,241 @@
+"""A pool of synthetic items: each like a real one, in memory that all workers share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import Dataset, Subset
+
+from synthaug.data.items import ItemForm, Key
+from synthaug.data.spec import Container, Layout
+from synthaug.data.targets import Label
+from synthaug.errors import InvalidRequest, SpecMismatch, SynthaugError
+from synthaug.mixing.checks import PROBES, Look, mismatch, spread
+from synthaug.samples import Samples
+
+Transform = Callable[..., Any]
+"""An image to what an item holds. An albumentations one is called by name, as it asks to be."""
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """New rows for a pool before every epoch but the first.
+
+    Each class has an endless sequence of rows, and its pool of n rows is a window on it: in epoch e rows
+    ``e * m`` to ``e * m + n - 1``, where m is ``fraction * n``, at least 1. Row i lies in slot ``i % n`` of its
+    class, so an epoch's pool is the same whichever epochs came before it.
+
+    Attributes:
+        draw: ``draw(class name, start, stop)`` gives rows start to stop (exclusive) of the sequence, as
+            `Generator.sample_rows` does; the pool's own samples stand for rows 0 to n - 1. It is called in the
+            main process only.
+        fraction: the part of each class's rows that is new in each epoch, in (0, 1].
+
+    Raises:
+        InvalidRequest: a fraction outside (0, 1].
+    """
+
+    draw: Callable[[str, int, int], Samples]
+    fraction: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fraction <= 1:
+            raise InvalidRequest(
+                f"a refresh of {self.fraction} was asked for; it is the part of the pool that is new in each "
+                "epoch, above 0 and at most 1"
+            )
+
+
+class _Change(NamedTuple):
+    """A transform, and the container in which it is given an image."""
+
+    transform: Transform
+    container: Container
+
+    def __call__(self, image: np.ndarray, layout: Layout) -> Any:
+        given = _contained(image, layout, self.container)
+        if any(
+            kind.__module__.partition(".")[0] == "albumentations" for kind in type(self.transform).__mro__
+        ):
+            return self.transform(image=given)["image"]
+        return self.transform(given)
+
+
+class Pool(Dataset[Any]):
+    """Synthetic items, each like a real one. Workers, forked or spawned, share the rows: one tensor."""
+
+    def __init__(
+        self,
+        samples: Samples,
+        labels: Sequence[Label | None],
+        form: ItemForm,
+        like: Any,
+        fill: Mapping[Key, Any] | None,
+        change: _Change | None,
+    ) -> None:
+        self._rows = torch.from_numpy(np.require(samples.samples, requirements=["C", "W"]))
+        self._layout = samples.spec.layout
+        self._labels = labels
+        self._form = form
+        self._like = like
+        self._fill = fill
+        self.change = change
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, row: int) -> Any:
+        label = self._labels[row]
+        assert label is not None, "only classes that real rows have are drawn"
+        return self._item(self._rows[row].numpy(), label)
+
+    def put(self, rows: np.ndarray, images: np.ndarray) -> None:
+        """Other images in place of those of ``rows``, where workers see them at once."""
+        self._rows[torch.from_numpy(rows)] = torch.from_numpy(images)
+
+    def share(self) -> None:
+        """Moves the rows to memory that forked workers see changes of."""
+        self._rows.share_memory_()  # type: ignore[no-untyped-call]
+
+    def look(self, low: float | None, high: float | None) -> Look:
+        """What its images look like; ``low`` and ``high`` are the ends of the samples' range."""
+        drawn = np.flatnonzero([label is not None for label in self._labels])
+        images = [self._form.image_of(self[row]) for row in spread(drawn, PROBES).tolist()]
+        label = self._labels[drawn[0]]
+        assert label is not None
+        flat = [
+            self._form.image_of(self._item(np.full_like(self._rows[0].numpy(), end), label))
+            for end in (low, high)
+            if end is not None
+        ]
+        return Look.of(images, flat)
+
+    def _item(self, image: np.ndarray, label: Label) -> Any:
+        # A transform is given a copy: it may work in place.
+        changed = image if self.change is None else self.change(image.copy(), self._layout)
+        return self._form.build(changed, label, self._like, self._fill)
+
+
+def _contained(image: np.ndarray, layout: Layout, container: Container) -> Any:
+    if container == "tensor":
+        return torch.from_numpy(image)
+    if container == "pil":
+        planes = np.moveaxis(image, 0, 2) if layout == "CHW" else image
+        return Image.fromarray(np.ascontiguousarray(planes[..., 0] if planes.shape[2:] == (1,) else planes))
+    return image
+
+
+def _container_of(image: Any) -> Container:
+    return "pil" if isinstance(image, Image.Image) else "tensor" if torch.is_tensor(image) else "array"
+
+
+class Window:
+    """Keeps a pool at the rows that `Refresh` gives an epoch; it stays in the main process."""
+
+    def __init__(self, pool: Pool, samples: Samples, refresh: Refresh) -> None:
+        pool.share()
+        self._pool, self._refresh, self._spec = pool, refresh, samples.spec
+        places = samples.class_indices
+        self._slots = {samples.classes[k]: np.flatnonzero(places == k) for k in np.unique(places).tolist()}
+        self._epoch = 0
+
+    def show(self, epoch: int) -> None:
+        """Lets the pool hold the rows of this epoch.
+
+        Raises:
+            SpecMismatch: rows of another form, or another number of rows, were drawn.
+        """
+        for name, slots in self._slots.items():
+            n = len(slots)
+            move = max(1, round(self._refresh.fraction * n))
+            old, new = self._epoch * move, epoch * move
+            start, stop = (max(new, old + n), new + n) if new >= old else (new, min(old, new + n))
+            if start == stop:
+                continue
+            rows = self._refresh.draw(name, start, stop)
+            if len(rows) != stop - start or rows.samples.shape[1:] != self._spec.shape:
+                raise SpecMismatch(
+                    f'rows {start} to {stop} of class "{name}" were asked for to refresh the pool, '
+                    f"{stop - start} of {self._spec}; {len(rows)} of {rows.spec} came"
+                )
+            self._pool.put(slots[np.arange(start, stop) % n], rows.samples)
+        self._epoch = epoch
+
+
+# -------------------------------------------------------------------------------------- real beside synthetic
+
+
+def fitting_pool(
+    samples: Samples,
+    labels: Sequence[Label | None],
+    form: ItemForm,
+    real: Sequence[Any],
+    *,
+    dataset: Any,
+    raw: Any,
+    transform: Transform | None,
+    fill: Mapping[Key, Any] | None,
+) -> Pool:
+    """The pool whose images look like those of real items.
+
+    Args:
+        samples: the synthetic rows.
+        labels: the label of each, as the items have it; None where no real row has its class.
+        form: where image and label are in an item.
+        real: some real items.
+        dataset: what they come from, for its ``transform``.
+        raw: the same without it, where that can be had; else ``dataset`` itself.
+        transform: one to use instead.
+        fill: values of the other fields.
+
+    Raises:
+        SpecMismatch: they differ with and without the transform; both are printed.
+    """
+    pools = [
+        Pool(samples, labels, form, real[0], fill, change)
+        for change in _changes(transform, dataset, raw, form, samples)
+    ]
+    return _first_alike(pools, Look.of([form.image_of(item) for item in real]), samples)
+
+
+def _changes(
+    transform: Transform | None, dataset: Any, raw: Any, form: ItemForm, samples: Samples
+) -> list[_Change | None]:
+    """What may have to be done to synthetic images, the likeliest first."""
+    if transform is not None:
+        return [_Change(transform, samples.spec.container)]
+    while isinstance(dataset, Subset):
+        dataset, raw = dataset.dataset, raw.dataset
+    own = getattr(dataset, "transform", None)
+    if not callable(own):
+        return [None]
+    # The transform is given what the data set gives it, where that can be seen.
+    given = samples.spec.container if raw is dataset else _container_of(form.image_of(raw[0]))
+    return [_Change(own, given), None]
+
+
+def _first_alike(pools: Sequence[Pool], real: Look, samples: Samples) -> Pool:
+    seen = []
+    for pool in pools:
+        how = "as they are" if pool.change is None else "after the transform"
+        try:
+            look = pool.look(samples.spec.low, samples.spec.high)
+        except SynthaugError:
+            raise
+        except Exception as error:  # whatever a user's transform may raise
+            seen.append(f"{how}, an error ({type(error).__name__}: {error})")
+            continue
+        if look.fits(real):
+            return pool
+        seen.append(f"{how}, {look}")
+    raise mismatch(
+        real,
+        "; ".join(seen),
+        f"Pass transform=, a function from an image of the samples ({samples.spec}, as "
+        f"{samples.spec.container}) to one like those of the loader",
+    )
