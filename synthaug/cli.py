@@ -35,7 +35,7 @@ class _Commands(click.Group):
             click.echo(f"Error: {error}", err=True)
             ctx.exit(EXIT_USAGE if isinstance(error, InvalidRequest) else EXIT_FAILED)
         except KeyboardInterrupt:
-            click.echo("Stopped. The same command goes on from the last checkpoint.", err=True)
+            click.echo("Stopped. With --out, the same command goes on from what is there.", err=True)
             ctx.exit(130)
 
 
@@ -52,6 +52,21 @@ def _in_one_line(
     click.echo(f"Warning: {message}{where}", err=True)
 
 
+class _Size(click.ParamType[Any]):
+    """Pixels a side, or HxW."""
+
+    name = "pixels"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            sides = [int(side) for side in str(value).split("x")]
+        except ValueError:
+            sides = []
+        if len(sides) not in (1, 2):
+            self.fail(f"{value} is neither a number of pixels nor HxW.", param, ctx)
+        return sides[0] if len(sides) == 1 else (sides[0], sides[1])
+
+
 def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
     def add(command: F) -> F:
         for option in reversed(options):
@@ -61,13 +76,17 @@ def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
     return add
 
 
+_SEED = click.IntRange(-(2**63), 2**63 - 1)
+
 _data = click.argument("data")
 _columns = _options(
     click.option("--label", help="Column of the labels."),
     click.option("--image", help="Column of the images."),
     click.option("--group", help="Column of groups that must stay on one side of a split."),
-    click.option("--split", help="Split to use instead of train."),
-    click.option("--image-size", type=int, help="Resize every image to this many pixels a side."),
+    click.option("--split", help="Split to use: to train on (train), with evaluate to test on (test)."),
+    click.option(
+        "--image-size", type=_Size(), help="Resize every image to this many pixels a side, or to HxW."
+    ),
 )
 _budget = _options(
     click.option("--steps", type=int, help="Training budget in steps."),
@@ -76,7 +95,13 @@ _budget = _options(
     ),
 )
 _common = _options(
-    click.option("--seed", type=int, default=0, show_default=True, help="The only source of randomness."),
+    click.option(
+        "--seed",
+        type=click.IntRange(-(2**63), 2**63 - 1),
+        default=0,
+        show_default=True,
+        help="The only source of randomness.",
+    ),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, ..."),
     click.option(
         "--json", "as_json", is_flag=True, help="One JSON document on stdout, everything else on stderr."
@@ -199,7 +224,7 @@ def expand(
     from synthaug import verbs
 
     totals = parse_to(to)
-    adds = verbs.plan_expansion(data, totals, **_columns_of(given))
+    adds = verbs.plan_expansion(data, totals, out=out, format=format_, **_columns_of(given))
     if _is_dry(given, {"expand": data, "rows_to_add": adds, "out": str(out)}):
         return
     maker = generator if generator is None else verbs.load(generator, device=given["device"])
@@ -247,14 +272,16 @@ def evaluate(
     from synthaug import verbs
 
     arguments = {k: given[k] for k in ("ratio", "seeds", "classifier_steps")}
+    maker = None if generator is None else verbs.load(generator, device=given["device"])
     if given["dry_run"]:
-        plan = verbs.plan_fit(data, family, device=given["device"], **_budget_of(given), **_columns_of(given))
-        _report(given, {"evaluate": data, **arguments, "fit": plan}, _indented(arguments | {"fit": plan}))
+        how = {"seed": given["seed"], "device": given["device"], **arguments, **_budget_of(given)}
+        plan = verbs.plan_evaluation(data, family=family, generator=maker, **how, **_columns_of(given))
+        _report(given, {"evaluate": data} | plan, _indented(plan))
         return
     evaluation = verbs.evaluate(
         data,
         family=family,
-        generator=None if generator is None else verbs.load(generator, device=given["device"]),
+        generator=maker,
         out=out,
         seed=given["seed"],
         device=given["device"],
@@ -354,7 +381,10 @@ def _settings(texts: tuple[str, ...]) -> dict[str, Any]:
         name, equals, value = text.partition("=")
         if not equals:
             raise click.UsageError(f'Cannot read --set "{text}". Write NAME=VALUE.')
-        found[name] = yaml.safe_load(value)
+        try:
+            found[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise click.UsageError(f'Cannot read the value of --set "{text}" as YAML.') from None
     return found
 
 

@@ -187,9 +187,9 @@ def evaluate_arms(
         SpecMismatch: sets of rows whose classes or forms differ.
         Leakage: rows in two of the three sets, or a generator that saw rows outside ``train``.
     """
-    _require_sense(steps=steps, seeds=seeds, ratio=ratio, batch_size=batch_size, jobs=jobs)
+    require_sense(steps=steps, seeds=seeds, ratio=ratio, batch_size=batch_size, jobs=jobs)
     _require_alike(train, {"validation": validation, "test": test}, pool)
-    _require_unseen(train, {"validation": validation, "test": test}, trained_on)
+    require_unseen(train, {"validation": validation, "test": test}, trained_on)
 
     arms = [arm for arm in ARMS if augment is not None or not arm.augments]
     parts = Ingredients.of(train, pool, encode, augment, ratio=ratio, batch_size=batch_size)
@@ -379,7 +379,12 @@ def _metric(parts: Sequence[LabeledData]) -> Metric:
     return "accuracy" if all(max(c) <= _BALANCED * min(c) for c in counts) else "balanced_accuracy"
 
 
-def _require_sense(*, steps: int, seeds: int, ratio: float, batch_size: int, jobs: int) -> None:
+def require_sense(*, steps: int, seeds: int, ratio: float, batch_size: int = 64, jobs: int = 1) -> None:
+    """Refuses numbers that `evaluate_arms` cannot work with.
+
+    Raises:
+        InvalidRequest: naming the number and what it may be.
+    """
     for name, value, least in (
         ("steps", steps, 1),
         ("seeds", seeds, 2),
@@ -421,7 +426,7 @@ def _require_alike(train: LabeledData, others: Mapping[str, LabeledData], pool: 
         )
 
 
-def _require_unseen(train: LabeledData, others: Mapping[str, LabeledData], trained_on: np.ndarray) -> None:
+def require_unseen(train: LabeledData, others: Mapping[str, LabeledData], trained_on: np.ndarray) -> None:
     """Refuse overlap among the sets of rows, and a generator that saw more than the training rows."""
     named = {"training": train, **others}
     for (a, left), (b, right) in combinations(named.items(), 2):
@@ -431,7 +436,8 @@ def _require_unseen(train: LabeledData, others: Mapping[str, LabeledData], train
         if seen:
             raise Leakage(
                 f"The generator was trained on {seen} of the {len(data)} {name} rows, so its samples would "
-                "tell classifiers about them. Train it on the training rows only, or evaluate on other rows."
+                "tell classifiers about them. Give none, and one is trained on the right rows; or give the data set "
+                "a validation split, which no generator is trained on."
             )
     extra = int((~np.isin(trained_on, train.fingerprints())).sum())
     if extra:

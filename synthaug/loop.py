@@ -109,7 +109,8 @@ def train(
     and continues from that checkpoint when it is called again. On one thread the resumed run ends with the same
     bits as an uninterrupted one. Ctrl-C finishes the step, writes a checkpoint and raises KeyboardInterrupt.
 
-    A non-finite loss restores the last good state and halves the learning rates; the history says so.
+    Non-finite losses or weights restore the last checkpoint and halve the learning rates; the history says so.
+    (A run that had to recover resumes from its own checkpoints, which may lie elsewhere than without the stop.)
 
     Args:
         module: everything that must survive a restart is in its ``state_dict``.
@@ -131,27 +132,31 @@ def train(
     log = _History(folder, every=max(1, steps // _HISTORY_LINES))
     if folder is not None and (folder / CHECKPOINT).exists():
         log.resume(state, state.load(folder / CHECKPOINT))
+    elif folder is not None:
+        (folder / HISTORY).unlink(missing_ok=True)  # of a run that was killed before its first checkpoint
     good, saved_at, previews = state.tensors(), time.monotonic(), max(1, steps // 10)
 
     bar = tqdm(
         total=steps, initial=state.step, unit="step", disable=None if progress else True, dynamic_ncols=True
     )
-    with bar, log, _interrupts() as interrupted:
+    with bar, _interrupts() as interrupted:
         while state.step < steps:
             figures = state.advance(batch)
-            if not all(math.isfinite(value) for value in figures.values()):
+            finished, old = state.step == steps, time.monotonic() - saved_at > _CHECKPOINT_SECONDS
+            due = state.step % max(1, steps // 20) == 0 or finished or old or interrupted.is_set()
+            if not all(map(math.isfinite, figures.values())) or (due and not state.is_finite()):
+                log.drop_pending()
                 log.event(state.recover(good), state.step)
                 bar.n = state.step
                 continue
-            log.add(state.step, figures, bar)
+            log.add(state.step, figures, bar, last=finished)
             bar.update()
-            finished, old = state.step == steps, time.monotonic() - saved_at > _CHECKPOINT_SECONDS
-            if state.step % max(1, steps // 20) == 0 or finished or old or interrupted.is_set():
-                good, saved_at = state.tensors(), time.monotonic()
-                if folder is not None:
-                    state.save(folder / CHECKPOINT, good, log.flush())
             if preview is not None and (finished or state.step % previews == 0):
                 preview(state.average.eval(), state.step)
+            if due:
+                good, saved_at = state.tensors(), time.monotonic()
+                if folder is not None:
+                    state.save(folder / CHECKPOINT, good, log.length())
             if interrupted.is_set():
                 raise KeyboardInterrupt
     return Run(state.average.eval(), log.lines)
@@ -250,6 +255,10 @@ class _State:
         self.recoveries = recoveries
         return {"event": "recovered", "failed_step": failed, "learning_rate_factor": 0.5**recoveries}
 
+    def is_finite(self) -> bool:
+        """Whether all weights are; a finite loss may have had an infinite gradient."""
+        return all(bool(parameter.isfinite().all()) for parameter in self.moved)
+
     def save(self, path: Path, tensors: dict[str, Tensor], history_bytes: int) -> None:
         """Replaces the checkpoint in one move, so that a kill leaves the old or the new one."""
         fresh = path.with_suffix(".new")
@@ -280,12 +289,6 @@ class _History:
         self.seen: dict[str, int] = {}
         self.started = time.monotonic()
 
-    def __enter__(self) -> _History:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
     def resume(self, state: _State, length: int) -> None:
         """Drops lines younger than the checkpoint and says where the run goes on."""
         assert self.path is not None
@@ -308,22 +311,24 @@ class _History:
         """Writes one line that is not a mean of figures."""
         self._write({"step": step, "seconds": round(time.monotonic() - self.started, 2), **what})
 
-    def add(self, step: int, figures: dict[str, float], bar: Any) -> None:
+    def add(self, step: int, figures: dict[str, float], bar: Any, *, last: bool) -> None:
         """Collects a step's figures; every so often their means become a line."""
         for name, value in figures.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
             self.seen[name] = self.seen.get(name, 0) + 1
-        if step % self.every == 0:
-            self.flush(step)
+        if step % self.every == 0 or last:
+            means = {name: float(f"{total / self.seen[name]:.6g}") for name, total in self.sums.items()}
+            self.event(means, step)
+            self.drop_pending()
             shown = {k: v for k, v in self.lines[-1].items() if k not in ("step", "seconds")}
             bar.set_postfix({k: f"{v:.3g}" for k, v in shown.items()}, refresh=False)
 
-    def flush(self, step: int | None = None) -> int:
-        """Writes the pending means as a line of ``step``; returns the length of the file in bytes."""
-        if step is not None and self.sums:
-            means = {name: float(f"{total / self.seen[name]:.6g}") for name, total in self.sums.items()}
-            self.event(means, step)
-            self.sums, self.seen = {}, {}
+    def drop_pending(self) -> None:
+        """Forgets the figures since the last line."""
+        self.sums, self.seen = {}, {}
+
+    def length(self) -> int:
+        """The length of the file in bytes."""
         return self.path.stat().st_size if self.path is not None and self.path.exists() else 0
 
     def _write(self, line: dict[str, Any]) -> None:

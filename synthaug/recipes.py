@@ -6,16 +6,19 @@ import time
 from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from synthaug import verbs
+from synthaug.counts import resolve_counts
+from synthaug.data.formats import choose_format
 from synthaug.data.labeled import LabeledData, open_data
 from synthaug.data.split import training_rows, with_three_splits
 from synthaug.errors import InvalidRequest, did_you_mean
 from synthaug.sampling import Generator
+from synthaug.seeding import torch_rng
 
 
 class _Strict(BaseModel):
@@ -44,15 +47,15 @@ class FitStep(_Strict):
 class SampleStep(_Strict):
     """Synthetic rows alone, in ``samples.parquet`` or another format."""
 
-    counts: int | dict[str, int] = 20
+    counts: Annotated[int, Field(ge=1)] | dict[str, int] = 20
     file: str = "samples.parquet"
 
 
 class MixStep(_Strict):
     """A DataLoader mixed for one epoch, to count what is in its batches."""
 
-    ratio: float = 0.25
-    batch_size: int = 64
+    ratio: float = Field(0.25, ge=0, lt=1)
+    batch_size: int = Field(64, ge=1)
 
 
 class ExpandStep(_Strict):
@@ -65,9 +68,9 @@ class ExpandStep(_Strict):
 class EvaluateStep(_Strict):
     """Classifiers with and without synthetic rows."""
 
-    ratio: float = 0.25
-    seeds: int = 5
-    classifier_steps: int = 600
+    ratio: float = Field(0.25, gt=0, lt=1)
+    seeds: int = Field(5, ge=2)
+    classifier_steps: int = Field(600, ge=1)
 
 
 class Recipe(_Strict):
@@ -86,7 +89,8 @@ class Recipe(_Strict):
 
 def shipped() -> dict[str, str]:
     """The recipes that come with synthaug: name -> what each does."""
-    found = {path.name.removesuffix(".yaml"): path.read_text() for path in _folder().iterdir()}
+    recipes = [path for path in _folder().iterdir() if path.name.endswith(".yaml")]
+    found = {path.name.removesuffix(".yaml"): path.read_text(encoding="utf-8") for path in recipes}
     return {name: str(yaml.safe_load(text)["about"]) for name, text in sorted(found.items())}
 
 
@@ -112,16 +116,16 @@ def load_recipe(
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise InvalidRequest(f"There is no recipe file {path}.")
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
     elif str(name) in shipped():
-        text = (_folder() / f"{name}.yaml").read_text()
+        text = (_folder() / f"{name}.yaml").read_text(encoding="utf-8")
     else:
         raise InvalidRequest(f'There is no recipe "{name}".{did_you_mean(str(name), shipped())}')
     changes = dict(settings or {})
     changes |= {"data.source": data} if data is not None else {}
     changes |= {"out": str(out)} if out is not None else {}
     try:
-        content = yaml.safe_load(text)
+        content = yaml.safe_load(text) or {}
         for key, value in changes.items():
             _set(content, key.split("."), value)
         recipe = Recipe.model_validate(content)
@@ -166,6 +170,7 @@ def run_recipe(
     data = open_data(recipe.data.source, **columns)
     if recipe.evaluate is not None:  # so that one generator serves every step
         data = with_three_splits(data, seed)
+    _check(recipe, data)
     train = training_rows(data)
     done: dict[str, Any] = {"data": {"rows": len(train), "classes": len(data.classes)}}
 
@@ -205,20 +210,35 @@ def run_recipe(
     return done
 
 
+def _check(recipe: Recipe, data: LabeledData) -> None:
+    """Refuses what a later step would refuse, before the generator is trained."""
+    if recipe.sample is not None:
+        resolve_counts(recipe.sample.counts, data.classes, data.values)
+        choose_format(recipe.sample.file, None, data.spec)
+    if recipe.expand is not None:
+        verbs.plan_expansion(data, recipe.expand.to, out=Path(recipe.out) / recipe.expand.file)
+    if recipe.evaluate is not None:
+        budget = recipe.fit.model_dump(include={"family", "steps", "minutes"})
+        verbs.plan_evaluation(data, **budget, **recipe.evaluate.model_dump())
+
+
 def _mix(train: LabeledData, generator: Generator, how: MixStep, seed: int) -> dict[str, int]:
     from torch.utils.data import DataLoader
 
     labels = [train.values[position] for position in train.labels]
     rows = list(zip(train.read(), labels, strict=True))
-    loader: DataLoader[Any] = DataLoader(rows, batch_size=how.batch_size, shuffle=True)  # type: ignore[arg-type]
+    rng = torch_rng(seed, "recipe", "mix")
+    loader: DataLoader[Any] = DataLoader(rows, how.batch_size, shuffle=True, generator=rng)  # type: ignore[arg-type]
     mixed = verbs.mix(loader, generator, ratio=how.ratio, seed=seed, labels=labels)
-    synthetic = [sum(int(i) >= len(rows) for i in batch) for batch in mixed.batch_sampler]
-    total = sum(len(labels) for _, labels in mixed)
-    return {"batches": len(mixed), "real": total - sum(synthetic), "synthetic": sum(synthetic)}
+    drawn = [int(row) for batch in mixed.batch_sampler for row in batch]
+    synthetic = sum(row >= len(rows) for row in drawn)
+    return {"batches": len(mixed), "real": len(drawn) - synthetic, "synthetic": synthetic}
 
 
 def _set(content: Any, path: list[str], value: Any) -> None:
     for key in path[:-1]:
+        if not isinstance(content, dict) or not isinstance(content.get(key) or {}, dict):
+            raise InvalidRequest(f'There is nothing to set at "{".".join(path)}".')
         content[key] = content.get(key) or {}
         content = content[key]
     content[path[-1]] = value

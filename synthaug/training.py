@@ -70,7 +70,6 @@ def train_generator(
     device: str = "auto",
     held_out: LabeledData | None = None,
     folder: Path | None = None,
-    any_size: bool = False,
     progress: bool = False,
 ) -> Trained:
     """Trains a family on labelled rows.
@@ -85,7 +84,6 @@ def train_generator(
         device: ``auto`` (CUDA where there is one), ``cpu``, ``cuda``, ...
         held_out: rows that must never meet the generator's output; none of them may be in ``data``.
         folder: an existing folder for checkpoint, history and sample grids; a second call continues there.
-        any_size: accept images of more than 128 pixels a side.
         progress: show a progress bar on stderr.
 
     Raises:
@@ -93,7 +91,7 @@ def train_generator(
         InvalidRequest: an unknown family or option, an impossible budget, an image that is too large.
         Leakage: training and held-out rows overlap.
     """
-    make = _at_the_door(data, family, options, steps, minutes, seed, device, any_size)
+    make = _at_the_door(data, family, options, steps, minutes, seed, device)
     if held_out is not None:
         require_disjoint(data, held_out, "training and held-out rows")
     images = data.read()
@@ -138,10 +136,9 @@ def plan_training(
     steps: int | None = None,
     minutes: float | None = None,
     device: str = "auto",
-    any_size: bool = False,
 ) -> dict[str, Any]:
     """What `train_generator` would do with these arguments, as plain JSON data; raises what it would raise."""
-    make = _at_the_door(data, family, options, steps, minutes, 0, device, any_size)
+    make = _at_the_door(data, family, options, steps, minutes, 0, device)
     module = make.family()
     return {
         "family": family,
@@ -162,12 +159,12 @@ def _at_the_door(
     minutes: float | None,
     seed: int,
     device: str,
-    any_size: bool,
 ) -> _Maker:
     """Refuses what cannot be trained, before anything is."""
     make = _Maker(data, family, options, seed, device)
     _check_budget(steps, minutes)
-    make.check_size(any_size)
+    if not data.resized:
+        make.check_size()
     data.check()
     return make
 
@@ -188,7 +185,9 @@ class _Maker:
     def family(self, shape: tuple[int, int, int] | None = None) -> Family:
         """Initial weights come from the seed alone; the caller's global generator is left as it was."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive(self.seed, "weights"))
+            torch.default_generator.manual_seed(
+                derive(self.seed, "weights")
+            )  # not CUDA's, which is the user's
             family = build(self.name, shape or self.shape, self.counts, self.options)
         return family.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
@@ -208,10 +207,10 @@ class _Maker:
         runs = max(3, round(at_least / took))
         return float(np.median([seconds(steps) for _ in range(runs)])) / steps
 
-    def check_size(self, any_size: bool) -> None:
+    def check_size(self) -> None:
         """Asks for a size where the images are large, and says what each choice costs."""
         _, height, width = self.shape
-        if any_size or max(height, width) <= _MAX_SIDE:
+        if max(height, width) <= _MAX_SIDE:
             return
         small = _MAX_SIDE // 2
         trial = self.family((self.shape[0], small, small))
@@ -290,6 +289,8 @@ def resolve_device(device: str) -> torch.device:
 
 
 def _check_budget(steps: int | None, minutes: float | None) -> None:
+    if steps is not None and not isinstance(steps, int | np.integer):
+        raise InvalidRequest(f"A budget of {steps!r} steps was asked for; give a whole number.")
     if steps is not None and minutes is not None:
         raise InvalidRequest(f"Both steps={steps} and minutes={minutes} were given. Give one budget.")
     if steps is not None and steps < 1:

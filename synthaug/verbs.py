@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect as inspection
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -12,15 +14,31 @@ from typing import Any
 import numpy as np
 from joblib import cpu_count
 
+from synthaug import expansion
 from synthaug.arms import ClassicalAugmentation
 from synthaug.artifact import MANIFEST, read_manifest, write_artifact
-from synthaug.counts import Totals, rows_to_add
+from synthaug.counts import Totals
 from synthaug.data.formats import read_record
 from synthaug.data.items import Key
 from synthaug.data.labeled import LabeledData, open_data
-from synthaug.data.split import joined, split_names, three_parts, training_and_held_out, training_rows
+from synthaug.data.split import (
+    THREE,
+    split_names,
+    three_parts,
+    training_and_held_out,
+    training_rows,
+    with_three_splits,
+)
 from synthaug.downstream import Train
-from synthaug.evaluation import Evaluation, compare_with_real, evaluate_arms, pool_size
+from synthaug.errors import InvalidRequest, OutputExists
+from synthaug.evaluation import (
+    Evaluation,
+    compare_with_real,
+    evaluate_arms,
+    pool_size,
+    require_sense,
+    require_unseen,
+)
 from synthaug.expansion import expand_dataset, write_samples
 from synthaug.grids import save_grid
 from synthaug.loop import forget
@@ -31,11 +49,11 @@ from synthaug.outputs import open_output
 from synthaug.report import advice, pick_pictures, write_report
 from synthaug.samples import Samples
 from synthaug.sampling import Generator
-from synthaug.training import plan_training, resolve_device, train_generator
+from synthaug.training import Trained, plan_training, resolve_device, train_generator
 
 __all__ = [
-    "describe", "evaluate", "expand", "fit", "inspect", "load", "mix", "plan_expansion", "plan_fit", "show", "summary",
-    "write_samples",
+    "describe", "evaluate", "expand", "fit", "inspect", "load", "mix", "plan_evaluation", "plan_expansion", "plan_fit",
+    "show", "summary", "write_samples",
 ]  # fmt: skip
 
 
@@ -92,23 +110,26 @@ def fit(
     """
     data = open_data(dataset, label=label, image=image, group=group, image_size=image_size)
     rows, held_out = training_and_held_out(data, split)
-    train: Callable[[Path | None], Any] = lambda folder: train_generator(  # noqa: E731
-        rows,
-        family,
-        options=options,
-        steps=steps,
-        minutes=minutes,
-        seed=seed,
-        device=device,
-        held_out=held_out,
-        folder=folder,
-        any_size=image_size is not None,
-        progress=progress,
-    )
+
+    def train(folder: Path | None) -> Trained:
+        return train_generator(
+            rows,
+            family,
+            options=options,
+            steps=steps,
+            minutes=minutes,
+            seed=seed,
+            device=device,
+            held_out=held_out,
+            folder=folder,
+            progress=progress,
+        )
+
     if out is None:
         return Generator(train(None), device)
     request = {
         "fit": rows.fingerprint(),
+        "form": rows.spec.to_dict(),
         "held_out": None if held_out is None else held_out.fingerprint(),
         "family": family,
         "options": dict(options or {}),
@@ -120,7 +141,7 @@ def fit(
         if not output.finished:
             write_artifact(train(output.work), output.work)
             output.commit()
-            forget(output.path)
+        forget(output.path)
     return load(out, device=device)
 
 
@@ -177,6 +198,11 @@ def mix(
     """
     samples = source.sample(pool, seed=seed) if isinstance(source, Generator) else source
     if is_huggingface(loader):
+        if transform is not None or labels is not None:
+            raise InvalidRequest(
+                "transform= and labels= are for a DataLoader. A Hugging Face data set keeps its own transform, and "
+                "label= names its label column."
+            )
         columns = {"label": label, "image": image}
         return mix_dataset(loader, samples, ratio=ratio, mode=mode, seed=seed, fill=fill, **columns)
     return mix_dataloader(
@@ -208,7 +234,8 @@ def expand(
 
     Args:
         dataset: as in `fit`. Of its splits only the training one grows; the others are copied as they are.
-        generator: one trained on these rows; without it one is trained first, as in `fit`.
+        generator: one trained on these rows; without it one is trained first, as in `fit`, and kept in
+            ``OUT.generator`` beside ``out``.
         to: final totals: ``"2x"``, ``"balance"``, ``{class: total}`` or a function of the counts.
         out: a folder, .parquet or .npz to write, needed where ``dataset`` is a path or name.
         format: ``folder``, ``parquet``, ``npz`` or ``hf``, where the suffix of ``out`` does not say.
@@ -226,12 +253,27 @@ def expand(
         OutputExists: something else is at ``out``.
     """
     columns: dict[str, Any] = {"label": label, "image": image, "group": group, "image_size": image_size}
-    plan_expansion(dataset, to, split=split, **columns)
+    plan_expansion(dataset, to, out=out, format=format, split=split, **columns)
     if generator is None:
-        budget: dict[str, Any] = {"steps": steps, "minutes": minutes, "seed": seed, "device": device}
-        # a kill while training loses nothing: the generator lies beside the output until that is whole
         place = None if out is None else Path(f"{os.fspath(out).rstrip('/')}.generator")
-        generator = fit(dataset, family, split=split, out=place, progress=progress, **budget, **columns)
+        if (
+            out is not None
+            and place is not None
+            and Path(out).exists()
+            and not place.exists()
+            and not overwrite
+        ):
+            raise OutputExists(
+                f"{out} is there from another request. Choose another name, or say --overwrite."
+            )
+        how: dict[str, Any] = {
+            "steps": steps,
+            "minutes": minutes,
+            "seed": seed,
+            "device": device,
+            "split": split,
+        }
+        generator = fit(dataset, family, out=place, overwrite=overwrite, progress=progress, **how, **columns)
     return expand_dataset(
         dataset,
         generator,
@@ -298,31 +340,18 @@ def evaluate(
     Raises:
         Leakage: the generator has seen validation or test rows.
     """
-    data = open_data(dataset, label=label, image=image, group=group, image_size=image_size)
-    parts = three_parts(data, seed, split)
-    made_by: dict[str, Any] = {"family": family, "steps": steps, "minutes": minutes}
-    if generator is not None:
-        made_by = {"generator": generator.fingerprint}
-    config = {"ratio": ratio, "seeds": seeds, "classifier_steps": classifier_steps, "seed": seed}
-    request = {"evaluate": data.fingerprint(), "test": parts[2].fingerprint(), **made_by, **config}
+    columns: dict[str, Any] = {"label": label, "image": image, "group": group, "image_size": image_size}
+    numbers: dict[str, Any] = {"ratio": ratio, "seeds": seeds, "steps": classifier_steps}
+    budget: dict[str, Any] = {"steps": steps, "minutes": minutes, "device": device}
+    parts, held_out = _evaluation_rows(dataset, seed, split, columns)
+    _require_evaluable(parts, generator, numbers, family, budget)
 
-    def measured(folder: Path | None) -> tuple[Evaluation, Generator, Samples]:
-        maker = generator or Generator(
-            train_generator(
-                parts[0],
-                family,
-                steps=steps,
-                minutes=minutes,
-                seed=seed,
-                device=device,
-                held_out=joined(data, parts[1:]),
-                folder=folder,
-                any_size=image_size is not None,
-                progress=progress,
-            ),
-            device,
-        )
-        pool = maker.sample(pool_size(ratio, classifier_steps, len(data.classes)), seed=seed)
+    def measure(folder: Path | None) -> tuple[Evaluation, Generator, Samples]:
+        maker = generator
+        if maker is None:
+            how: dict[str, Any] = {"seed": seed, "held_out": held_out, "folder": folder, "progress": progress}
+            maker = Generator(train_generator(parts[0], family, **budget, **how), device)
+        pool = maker.sample(pool_size(ratio, classifier_steps, len(maker.classes)), seed=seed)
         encode = maker.codec.encode
         evaluation = evaluate_arms(
             *parts,
@@ -331,34 +360,104 @@ def evaluate(
             trained_on=maker.trained_on,
             augment=ClassicalAugmentation.fit(encode(parts[0].read()), parts[0].labels),
             training=train,
-            steps=classifier_steps,
-            seeds=seeds,
-            ratio=ratio,
             jobs=jobs or cpu_count(),
             seed=seed,
             generator=describe(maker),
             progress=progress,
+            **numbers,
         )
         return evaluation, maker, pool
 
     if out is None:
-        return measured(None)[0]
+        return measure(None)[0]
+    request = {
+        "evaluate": {name: part.fingerprint() for name, part in zip(THREE, parts, strict=True)},
+        "form": parts[0].spec.to_dict(),
+        "generator": None if generator is None else generator.fingerprint,
+        "fit": None if generator is not None else {"family": family, "steps": steps, "minutes": minutes},
+        "train": _identity(train),
+        "seed": seed,
+        **numbers,
+    }
     with open_output(out, request, overwrite=overwrite) as output:
         if output.finished:
-            return Evaluation.from_dict(json.loads((output.path / "report.json").read_text()))
+            return Evaluation.from_dict(json.loads((output.path / "report.json").read_text(encoding="utf-8")))
         folder = None if generator is not None else output.work / "generator"
         if folder is not None:
             folder.mkdir(exist_ok=True)
-        evaluation, maker, pool = measured(folder)
+        evaluation, maker, pool = measure(folder)
         fidelity = compare_with_real(parts[0], parts[2], pool, maker.codec.encode, seed=seed)
         evaluation = replace(evaluation, fidelity=fidelity)
-        pictures = pick_pictures(parts[0], pool, seed=seed)
-        write_report(evaluation, pictures, output.work, history=maker.history)
+        write_report(evaluation, pick_pictures(parts[0], pool, seed=seed), output.work, history=maker.history)
         if folder is not None:
             maker.write(folder)
         output.commit()
-        forget(output.path / "generator")
+    forget(Path(out) / "generator")
     return evaluation
+
+
+def plan_evaluation(
+    dataset: Any,
+    *,
+    family: str = "cvae",
+    generator: Generator | None = None,
+    ratio: float = 0.25,
+    seeds: int = 5,
+    classifier_steps: int = 600,
+    steps: int | None = None,
+    minutes: float | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    split: str | None = None,
+    **columns: Any,
+) -> dict[str, Any]:
+    """What `evaluate` would do, as plain JSON data; raises what it would raise before training."""
+    numbers: dict[str, Any] = {"ratio": ratio, "seeds": seeds, "steps": classifier_steps}
+    budget: dict[str, Any] = {"steps": steps, "minutes": minutes, "device": device}
+    parts, _ = _evaluation_rows(dataset, seed, split, columns)
+    fitted = _require_evaluable(parts, generator, numbers, family, budget)
+    rows = {name: part.counts for name, part in zip(THREE, parts, strict=True)}
+    return {"rows": rows, "classifiers": numbers, "generator": fitted}
+
+
+Parts = tuple[LabeledData, LabeledData, LabeledData]
+
+
+def _evaluation_rows(
+    dataset: Any, seed: int, test: str | None, columns: Mapping[str, Any]
+) -> tuple[Parts, LabeledData]:
+    """Rows to train on, choose by and test on; and all that the generator may not see."""
+    named = with_three_splits(open_data(dataset, **columns), seed, test)
+    return three_parts(named, seed), named.take(np.flatnonzero(named.splits != "train"))
+
+
+def _require_evaluable(
+    parts: Parts,
+    generator: Generator | None,
+    numbers: Mapping[str, Any],
+    family: str,
+    budget: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Refuses what cannot be evaluated, before anything is trained; returns what makes the synthetic rows."""
+    require_sense(**numbers)
+    for part in parts:
+        part.check_images()
+    if generator is None:
+        return plan_training(parts[0], family, **budget)
+    require_unseen(parts[0], {"validation": parts[1], "test": parts[2]}, generator.trained_on)
+    return describe(generator)
+
+
+def _identity(function: Any) -> list[str] | None:
+    """What tells one training function from another, as far as its own source does."""
+    if function is None:
+        return None
+    name = [str(getattr(function, part, "")) for part in ("__module__", "__qualname__")]
+    try:
+        source = inspection.getsource(function)
+    except (OSError, TypeError):  # it cannot be told from any other
+        source = f"{os.getpid()} {id(function)}"
+    return [*name, hashlib.sha256(source.encode()).hexdigest()]
 
 
 def plan_fit(
@@ -375,26 +474,21 @@ def plan_fit(
 ) -> dict[str, Any]:
     """What `fit` would do, as plain JSON data; raises what it would raise before training."""
     rows, held_out = training_and_held_out(open_data(dataset, image_size=image_size, **columns), split)
-    plan = plan_training(
-        rows,
-        family,
-        options=options,
-        steps=steps,
-        minutes=minutes,
-        device=device,
-        any_size=image_size is not None,
-    )
+    plan = plan_training(rows, family, options=options, steps=steps, minutes=minutes, device=device)
     return plan | {"held_out": 0 if held_out is None else len(held_out)}
 
 
-def plan_expansion(dataset: Any, to: Totals, *, split: str | None = None, **columns: Any) -> dict[str, int]:
-    """Synthetic rows per class that `expand` would add.
-
-    Raises:
-        InvalidRequest: totals below what is there, an unknown class, or nothing to add.
-    """
-    data = open_data(dataset, **columns)
-    return rows_to_add(to, training_rows(data, split).counts, data.values)
+def plan_expansion(
+    dataset: Any,
+    to: Totals,
+    *,
+    out: str | Path | None = None,
+    format: str | None = None,
+    split: str | None = None,
+    **columns: Any,
+) -> dict[str, int]:
+    """Synthetic rows per class that `expand` would add; raises what it would raise before training."""
+    return expansion.plan_expansion(dataset, to, out=out, format=format, split=split or "train", **columns)[1]
 
 
 def summary(evaluation: Evaluation) -> str:
@@ -439,6 +533,10 @@ def inspect(path: Any, **columns: Any) -> dict[str, Any]:
     if isinstance(path, str | os.PathLike) and (Path(path) / MANIFEST).is_file():
         manifest = read_manifest(Path(path))
         return {"kind": "generator"} | {name: value for name, value in manifest.items() if name != "files"}
+    if isinstance(path, str | os.PathLike) and (Path(path) / "report.json").is_file():
+        report = json.loads((Path(path) / "report.json").read_text(encoding="utf-8"))
+        shown = ("advice", "verdict", "rows", "config", "generator")
+        return {"kind": "report"} | {name: report[name] for name in shown}
     record = read_record(Path(path)) if isinstance(path, str | os.PathLike) and Path(path).exists() else None
     split = columns.pop("split", None)
     data = open_data(path, **columns)

@@ -234,7 +234,7 @@ def test_classes_of_unequal_size_are_judged_by_balanced_accuracy(coded: dict[str
 
 def test_a_generator_that_saw_test_rows_is_refused(parts: dict[str, LabeledData]) -> None:
     with pytest.raises(
-        Leakage, match=r"trained on 3 of the 500 test rows.*Train it on the training rows only"
+        Leakage, match=r"trained on 3 of the 500 test rows.*Give none, and one is trained on the right rows"
     ):
         run(parts, pool_of(parts["spare"]), trained_on=parts["test"].fingerprints()[:3])
 

@@ -114,7 +114,20 @@ class LabeledData:
                 SynthaugWarning,
                 stacklevel=2,
             )
+        self.check_images()
+
+    def check_images(self) -> None:
+        """Refuse mixed sizes or kinds, and corrupt, truncated or non-finite images; each is decoded once.
+
+        Raises:
+            InvalidData: by the name of the file or row.
+        """
         self._images.check(self._index, self.spec)
+
+    @property
+    def resized(self) -> bool:
+        """Whether the images are brought to a size that was asked for."""
+        return self._images.size is not None
 
     def fingerprints(self) -> np.ndarray:
         """``(N,)`` uint64 content hash of each row; equal pictures are equal in any layout or dtype."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from synthaug.data.labeled import LabeledData
-from synthaug.errors import InvalidRequest, Leakage, SynthaugWarning, did_you_mean
+from synthaug.errors import InvalidData, InvalidRequest, Leakage, SynthaugWarning, did_you_mean
 from synthaug.seeding import numpy_rng
 
 
@@ -142,6 +142,9 @@ def _units(data: LabeledData) -> np.ndarray:
     return np.unique(component, return_inverse=True)[1]
 
 
+THREE = ("train", "validation", "test")
+"""Rows to train on, to choose by, and to test on."""
+
 VALIDATION_NAMES = ("validation", "valid", "val", "dev")
 """What the split that choices are made on is called in the wild."""
 
@@ -172,7 +175,7 @@ def three_parts(
     Training and validation rows that are copies of rows of a later part are left out, with a warning.
     """
     data = with_three_splits(data, seed, test)
-    train, validation, test_rows = (part(data, name) for name in ("train", "validation", "test"))
+    train, validation, test_rows = (part(data, name) for name in THREE)
     validation = _without_copies(validation, test_rows)
     return _without_copies(_without_copies(train, test_rows), validation), validation, test_rows
 
@@ -190,6 +193,7 @@ def with_three_splits(data: LabeledData, seed: int, test: str | None = None) -> 
 
     Raises:
         InvalidRequest: there is no split of the name ``test``.
+        InvalidData: too few rows for three splits.
     """
     names = split_names(data)
     tested = test or ("test" if "test" in names else None)
@@ -211,14 +215,14 @@ def with_three_splits(data: LabeledData, seed: int, test: str | None = None) -> 
         splits[data.splits == own] = "validation"
     else:
         _draw(data, splits, "validation", 0.2, seed)
-    named = np.flatnonzero(splits != "none")
-    return replace(data, splits=splits).take(named)
-
-
-def joined(data: LabeledData, parts: Iterable[LabeledData]) -> LabeledData:
-    """The rows of ``data`` that are in any of its parts."""
-    rows = np.concatenate([part.fingerprints() for part in parts])
-    return data.take(np.flatnonzero(np.isin(data.fingerprints(), rows)))
+    for name in THREE:
+        if not (splits == name).any():
+            raise InvalidData(
+                f"{data.origin} has {len(data)} rows of {len(data.classes)} classes, too few for {name} rows beside "
+                "the others. Add rows, or splits of your own."
+            )
+    data.fingerprints()  # once, for all parts
+    return replace(data, splits=splits).take(np.flatnonzero(splits != "none"))
 
 
 def _draw(data: LabeledData, splits: np.ndarray, name: str, fraction: float, seed: int) -> None:

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
 from synthaug.errors import InvalidRequest, did_you_mean
 from synthaug.families.base import Family
 from synthaug.families.cgan import CGAN
@@ -26,7 +29,7 @@ def build(
         options: settings that differ from the family's defaults.
 
     Raises:
-        InvalidRequest: an unknown family or option.
+        InvalidRequest: an unknown family or option, or a value that an option cannot have.
     """
     if name not in FAMILIES:
         raise InvalidRequest(f'There is no family "{name}".{did_you_mean(name, FAMILIES)}')
@@ -37,4 +40,13 @@ def build(
             raise InvalidRequest(
                 f'The family "{name}" has no option "{option}".{did_you_mean(option, known)}'
             )
-    return family(shape, counts, family.config_type(**(options or {})))
+    plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in (options or {}).items()}
+    try:
+        config = TypeAdapter(family.config_type).validate_python(plain)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InvalidRequest(
+            f'The option "{where}" of the family "{name}" cannot be {first["input"]!r}: {first["msg"]}.'
+        ) from None
+    return family(shape, counts, config)

@@ -60,7 +60,7 @@ class ConditionalNorm(nn.Module):
 
     def __init__(self, channels: int, condition: int) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(max(1, channels // 8), channels, affine=False)
+        self.norm = nn.GroupNorm(_groups(channels), channels, affine=False)
         self.film = nn.Linear(condition, 2 * channels)
         nn.init.normal_(self.film.weight, std=0.02)
         nn.init.zeros_(self.film.bias)
@@ -104,7 +104,7 @@ class Decoder(nn.Module):
         self.blocks = nn.ModuleList(
             UpBlock(widths[i], widths[i + 1], condition, sizes[i + 1]) for i in range(len(sizes) - 1)
         )
-        self.norm = nn.GroupNorm(max(1, widths[-1] // 8), widths[-1])
+        self.norm = nn.GroupNorm(_groups(widths[-1]), widths[-1])
         self.out = nn.Conv2d(widths[-1], shape[0], 3, padding=1)
 
     def forward(self, condition: Tensor) -> Tensor:
@@ -151,6 +151,11 @@ class Encoder(nn.Module):
         for block in self.blocks:
             x = block(x)
         return F.leaky_relu(self.last(F.leaky_relu(x, 0.2)), 0.2)
+
+
+def _groups(channels: int) -> int:
+    """Groups of eight channels, or of as few more as divide them."""
+    return next(groups for groups in range(max(1, channels // 8), 0, -1) if channels % groups == 0)
 
 
 def _halve(x: Tensor) -> Tensor:

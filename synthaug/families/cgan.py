@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from synthaug.families.backbones import Decoder, Encoder, Pyramid, default_base
-from synthaug.families.base import Family, parameters_of
+from synthaug.families.base import Count, Family, Positive, parameters_of
 from synthaug.families.diffaug import augment
 from synthaug.loop import Batch, Loss, Phase
 
@@ -30,12 +30,12 @@ class CGANConfig:
         batch_size: rows per step.
     """
 
-    latent: int = 128
-    width: int | None = None
-    generator_lr: float = 5e-4
-    discriminator_lr: float = 2e-3
+    latent: Count = 128
+    width: Count | None = None
+    generator_lr: Positive = 5e-4
+    discriminator_lr: Positive = 2e-3
     colour: bool = False
-    batch_size: int = 64
+    batch_size: Count = 64
 
 
 class CGAN(Family):

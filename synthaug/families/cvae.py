@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from synthaug.families.backbones import Decoder, Encoder, Pyramid, default_base
-from synthaug.families.base import Family, normal, parameters_of
+from synthaug.families.base import Count, Family, NotNegative, Positive, normal, parameters_of
 from synthaug.loop import Batch, Loss, Phase
 
 
@@ -30,14 +30,14 @@ class CVAEConfig:
         batch_size: rows per step.
     """
 
-    latent: int = 32
-    width: int | None = None
-    beta: float = 1.0
-    warmup: float = 0.1
-    shrinkage: float = 20.0
-    temperature: float = 0.85
-    lr: float = 2e-3
-    batch_size: int = 64
+    latent: Count = 32
+    width: Count | None = None
+    beta: NotNegative = 1.0
+    warmup: NotNegative = 0.1
+    shrinkage: NotNegative = 20.0
+    temperature: NotNegative = 0.85
+    lr: Positive = 2e-3
+    batch_size: Count = 64
 
 
 class CVAE(Family):
@@ -91,7 +91,7 @@ class CVAE(Family):
         return [Phase("elbo", parameters_of(self), self._negative_elbo, lr=self.config.lr, betas=(0.9, 0.99))]
 
     def sample(self, labels: Tensor, noise: Tensor) -> Tensor:  # noqa: D102
-        scale = self.config.temperature * torch.linalg.cholesky(self._covariance())[labels]
+        scale = self.config.temperature * self._scale()[labels]
         return self._decode(self.prior_mean[labels] + (scale @ noise.unsqueeze(2)).squeeze(2), labels)
 
     def _encode(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -118,7 +118,7 @@ class CVAE(Family):
 
     def _kl(self, mean: Tensor, log_variance: Tensor, labels: Tensor) -> Tensor:
         """KL(q || prior of the class), (B,), between a diagonal and a full Gaussian."""
-        scale = torch.linalg.cholesky(self._covariance())
+        scale = self._scale()
         identity = torch.eye(mean.shape[1], device=mean.device)
         whiten = torch.linalg.solve_triangular(scale, identity.expand_as(scale), upper=False)
         log_det = 2 * scale.diagonal(dim1=1, dim2=2).log().sum(1)
@@ -126,6 +126,12 @@ class CVAE(Family):
         trace = (whiten.square().sum(1)[labels] * log_variance.exp()).sum(1)
         kl: Tensor = trace + distance - mean.shape[1] + log_det[labels] - log_variance.sum(1)
         return 0.5 * kl
+
+    def _scale(self) -> Tensor:
+        """(K, D, D) Cholesky factor of each class's covariance; NaN where training has diverged."""
+        factor, failed = torch.linalg.cholesky_ex(self._covariance())
+        out: Tensor = factor.masked_fill((failed != 0)[:, None, None], torch.nan)
+        return out
 
     def _covariance(self) -> Tensor:
         """(K, D, D) covariance of each class's prior, shrunk towards that of all classes."""
