@@ -81,9 +81,12 @@ def train_classifier(
     if steps < 1:
         raise InvalidRequest(f"A classifier was to be trained for {steps} steps; ask for at least 1.")
     # PyTorch's first weights and dropout only draw from the global stream: lend it one of ours meanwhile.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(seed, "classifier"))
-        return Classifier(_fit(_cycle(loader), steps, n_classes, torch.device(device)))
+    place = torch.device(device)
+    with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
+        torch.default_generator.manual_seed(derive(seed, "classifier"))
+        if place.type == "cuda":
+            torch.cuda.manual_seed(derive(seed, "classifier"))
+        return Classifier(_fit(_cycle(loader), steps, n_classes, place))
 
 
 def train_and_score(
