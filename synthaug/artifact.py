@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,6 +19,7 @@ import torch
 from safetensors.torch import load_file, save
 
 from synthaug.data.codec import ImageCodec
+from synthaug.data.formats import table_cell
 from synthaug.errors import InvalidArtifact
 from synthaug.families import FAMILIES, build
 from synthaug.loop import HISTORY
@@ -28,6 +30,7 @@ FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 FINGERPRINTS = "fingerprints.safetensors"
+CARD = "README.md"
 
 _LIBRARIES = ("synthaug", "torch", "numpy", "safetensors")
 
@@ -39,7 +42,7 @@ def weights_of(trained: Trained) -> bytes:
 
 
 def write_artifact(trained: Trained, folder: Path) -> None:
-    """Writes manifest, weights, fingerprints and history into an existing folder; the manifest comes last."""
+    """Writes weights, fingerprints, history, card and manifest into an existing folder; the manifest comes last."""
     # safetensors has no uint64 in torch; the bits are kept
     prints = {"trained_on": trained.trained_on, "held_out": trained.held_out}
     files = {
@@ -64,7 +67,41 @@ def write_artifact(trained: Trained, folder: Path) -> None:
         "libraries": {name: _version(name) for name in _LIBRARIES},
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }
+    atomic_write_bytes(folder / CARD, model_card(manifest).encode(errors="backslashreplace"))
     atomic_write_text(folder / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+
+
+def model_card(manifest: Mapping[str, Any]) -> str:
+    """What a generator is, as the Hugging Face Hub shows it: a YAML header and a page for people."""
+    counts: Mapping[str, int] = manifest["data"]["counts"]
+    rows = "".join(f"| {table_cell(name)} | {n} |\n" for name, n in counts.items())
+    codec = ImageCodec.from_dict(manifest["codec"])
+    contains = (
+        "**yes**: whoever has them has rows of the data set" if manifest["contains_training_rows"] else "no"
+    )
+    return (
+        "---\n"
+        "library_name: synthaug\n"
+        "tags:\n- synthaug\n- synthetic\n- data-augmentation\n- image-generation\n"
+        "---\n"
+        "# A generator of labelled images\n\n"
+        f"A {manifest['family']} trained with synthaug on "
+        f"{sum(counts.values())} labelled images, to make more of them for training.\n\n"
+        "```python\n"
+        "import synthaug\n\n"
+        'generator = synthaug.load("OWNER/NAME")  # or the folder of these files\n'
+        f"samples = generator.sample({json.dumps(dict.fromkeys(counts, 10), ensure_ascii=False)}, seed=0)\n"
+        "```\n\n"
+        f"| class | training rows |\n|---|---:|\n{rows}\n"
+        f"- Form of a row: {codec.spec}\n"
+        f"- Training: {manifest['steps']} steps with seed {manifest['seed']}\n"
+        f"- Weights: SHA-256 `{manifest['files'][WEIGHTS]}`\n"
+        f"- Training rows in these files: {contains}\n"
+        "- Privacy: no differential privacy; samples can resemble training rows\n"
+        "- Licence: not stated\n\n"
+        "Its rows are for training. Do not test on them. Whether they help depends on the data and the "
+        "classifier: `synthaug evaluate` measures it.\n"
+    )
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -80,7 +117,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"A saved generator was expected in {folder}, but {found}. `synthaug fit` makes one."
         )
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text())
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         found_version = int(manifest["format_version"])
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidArtifact(f"{path} is not a manifest ({error}). Copy the generator again.") from None
@@ -91,8 +128,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def read_artifact(folder: Path) -> Trained:
-    """A saved generator, after checking every file against the manifest.
+def check_files(folder: Path) -> dict[str, Any]:
+    """The manifest of a saved generator, after checking every file against it.
 
     Raises:
         InvalidArtifact: a file is missing or its bytes have changed, or the manifest cannot be read.
@@ -106,6 +143,16 @@ def read_artifact(folder: Path) -> Trained:
                 f"{folder / name} is not the file that was saved: its SHA-256 is {found[:16]}..., the manifest "
                 f"says {expected[:16]}.... Copy the generator again."
             )
+    return manifest
+
+
+def read_artifact(folder: Path) -> Trained:
+    """A saved generator, after checking every file against the manifest.
+
+    Raises:
+        InvalidArtifact: a file is missing or its bytes have changed, or the manifest cannot be read.
+    """
+    manifest = check_files(folder)
     if manifest["family"] not in FAMILIES:
         raise InvalidArtifact(
             f'{folder} holds a family "{manifest["family"]}", which this synthaug does not have.'
@@ -124,7 +171,7 @@ def read_artifact(folder: Path) -> Trained:
         seed=manifest["seed"],
         steps=manifest["steps"],
         seconds=manifest["seconds"],
-        history=[json.loads(line) for line in (folder / HISTORY).read_text().splitlines()],
+        history=[json.loads(line) for line in (folder / HISTORY).read_text(encoding="utf-8").splitlines()],
         data=manifest["data"],
         trained_on=prints["trained_on"],
         held_out=prints["held_out"],

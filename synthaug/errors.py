@@ -38,6 +38,10 @@ class OutputExists(SynthaugError, ValueError):
     """An output that is already there and came from another request."""
 
 
+class HubError(SynthaugError, OSError):
+    """A hub that could not be reached, does not have what was asked for, or refused it."""
+
+
 class Leakage(SynthaugError, ValueError):
     """Synthetic rows were about to meet rows that are held out for testing."""
 

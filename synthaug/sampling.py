@@ -9,17 +9,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import asdict, fields
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load as load_weights
 
 from synthaug.artifact import read_artifact, weights_of, write_artifact
 from synthaug.counts import Counts, resolve_counts
 from synthaug.data.codec import ImageCodec
 from synthaug.data.spec import ImageSpec
 from synthaug.errors import InvalidRequest
+from synthaug.families import build
+from synthaug.hub import find_generator, push
 from synthaug.outputs import open_output
 from synthaug.samples import Samples
 from synthaug.seeding import torch_rng
@@ -52,6 +57,20 @@ class Generator:
         self._device = resolve_device(device)
         self._family = trained.family.to(self._device)
         self.fingerprint = hashlib.sha256(weights_of(trained)).hexdigest()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Parametrized modules do not pickle, their weights do. So that a spawned worker gets the generator.
+        family = self._trained.family
+        built = family.name, family.shape, tuple(self.training_counts.values()), asdict(family.config)
+        rest = {f.name: getattr(self._trained, f.name) for f in fields(self._trained) if f.name != "family"}
+        return {"built": built, "weights": weights_of(self._trained), "rest": rest, "device": self._device}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        with torch.random.fork_rng(devices=[]):
+            family = build(*state["built"])
+        family.load_state_dict(load_weights(state["weights"]))
+        family.to(memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
+        self.__init__(Trained(family=family, **state["rest"]), str(state["device"]))  # type: ignore[misc]
 
     @property
     def classes(self) -> tuple[str, ...]:  # noqa: D102
@@ -164,14 +183,50 @@ class Generator:
         """Writes the generator's files into an existing folder, such as one that is part of a larger output."""
         write_artifact(self._trained, folder)
 
+    def push_to_hub(
+        self,
+        name: str,
+        *,
+        license: str | None = None,
+        private: bool | None = None,
+        token: str | bool | None = None,
+        include_rows: bool = False,
+    ) -> str:
+        """The address of the repository that now holds the generator, for `synthaug.load`; see `synthaug.hub.push`.
+
+        Raises:
+            InvalidRequest: a name that is not ``owner/name``, or a generator that contains training rows without
+                ``include_rows``.
+            HubError: the hub cannot be reached or refuses.
+        """
+        with TemporaryDirectory() as folder:
+            self.write(Path(folder))
+            return push(
+                folder, name, license=license, private=private, token=token, include_rows=include_rows
+            )
+
     @classmethod
-    def load(cls, path: str | Path, device: str = "cpu") -> Generator:
-        """The generator saved at ``path``, on ``device``.
+    def load(
+        cls,
+        path: str | Path,
+        device: str = "cpu",
+        *,
+        revision: str | None = None,
+        token: str | bool | None = None,
+    ) -> Generator:
+        """The generator saved at ``path``, or in the hub's repository ``owner/name``, on ``device``.
+
+        Args:
+            path: a folder; a repository where no such folder is there.
+            device: ``auto``, ``cpu``, ``cuda``, ...
+            revision: branch, tag or commit of the repository.
+            token: of the hub; the one stored on this machine when None.
 
         Raises:
             InvalidArtifact: it is not there, not whole, changed, or of a newer version.
+            HubError: the hub cannot be reached, or has no such repository.
         """
-        return cls(read_artifact(Path(path)), device)
+        return cls(read_artifact(find_generator(path, revision=revision, token=token)), device)
 
     def resolve(self, counts: Counts) -> dict[str, int]:
         """The request as {class name: rows}, in its own order; raises as `sample` does."""

@@ -20,6 +20,7 @@ STAGES = [
     {"data"},
     {"loop", "families", "training"},
     {"artifact"},
+    {"hub"},
     {"sampling"},
     {"curation", "audit"},
     {"mixing"},

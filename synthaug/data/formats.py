@@ -101,11 +101,9 @@ class Card:
 
     def markdown(self) -> str:
         """A data set card as the Hugging Face Hub shows it: a YAML header and a page for people."""
-        sizes = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
-        size = next((text for limit, text in sizes.items() if self.rows < limit), "n>1M")
         counts = json.dumps(dict(self.synthetic), ensure_ascii=False)
         table = "".join(
-            f"| {_cell(name)} | {self.real.get(name, 0)} | {self.synthetic.get(name, 0)} |\n"
+            f"| {table_cell(name)} | {self.real.get(name, 0)} | {self.synthetic.get(name, 0)} |\n"
             for name in self.classes
         )
         copied = "".join(
@@ -113,19 +111,14 @@ class Card:
         )
         source = f"The real rows are those of {self.origin}." if self.origin else "There are no real rows."
         return (
-            "---\n"
-            "task_categories:\n- image-classification\n"
-            "tags:\n- synthetic\n- synthaug\n"
-            f"source_datasets:\n- {'extended' if self.origin else 'original'}\n"
-            f"size_categories:\n- {size}\n"
-            "---\n"
-            "# Labelled images with synthetic rows\n\n"
+            card_header(self.rows, real=bool(self.origin)) + "# Labelled images with synthetic rows\n\n"
             f"{source} The synthetic rows come from a {self.family} generator; "
             "the columns beside each row say which rows they are.\n\n"
             f"| class | real | synthetic |\n|---|---:|---:|\n{table}{copied}\n"
             f"- Form of a row: {self.spec}\n"
             f"- Generator: weights with SHA-256 `{self.generator}`\n"
-            f"- Seed: {self.seed}\n\n"
+            f"- Seed: {self.seed}\n"
+            "- Licence: not stated\n\n"
             "To make the synthetic rows again, byte for byte on one machine and thread count:\n\n"
             "```python\n"
             'generator = synthaug.load("gen/")  # its fingerprint is the SHA-256 above\n'
@@ -133,6 +126,26 @@ class Card:
             "```\n\n"
             "Synthetic rows are for training. Do not test on them, and do not train a generator on them.\n"
         )
+
+
+def card_header(rows: int, *, real: bool) -> str:
+    """The YAML header of a data card.
+
+    Args:
+        rows: how many there are.
+        real: whether some of them are real.
+    """
+    sizes = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
+    size = next((text for limit, text in sizes.items() if rows < limit), "n>1M")
+    return (
+        "---\n"
+        "task_categories:\n- image-classification\n"
+        "tags:\n- synthetic\n- synthaug\n"
+        "annotations_creators:\n- machine-generated\n"
+        f"source_datasets:\n- {'extended' if real else 'original'}\n"
+        f"size_categories:\n- {size}\n"
+        "---\n"
+    )
 
 
 def choose_format(out: str | Path, format: str | None, spec: ImageSpec) -> Format:
@@ -446,7 +459,8 @@ def _json(record: Mapping[str, Any], indent: int | None = None) -> str:
     return json.dumps(record, ensure_ascii=True, indent=indent)
 
 
-def _cell(text: str) -> str:
+def table_cell(text: str) -> str:
+    """Any text as one cell of a Markdown table."""
     return re.sub(r"([|\\`*_<>\[\]])", r"\\\1", text).replace("\n", " ") or "(empty name)"
 
 
