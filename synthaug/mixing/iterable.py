@@ -38,6 +38,15 @@ class MixedStream(IterableDataset[Any]):
         marked: whether items come as `MarkedItem`.
     """
 
+    _stream: Any
+    _pool: Pool | None
+    _plan: MixingPlan
+    _known: Mapping[tuple[type, Label], int]
+    _form: ItemForm
+    _batch_size: int
+    _marked: bool
+    _clock: torch.Tensor
+
     def __init__(
         self,
         stream: IterableDataset[Any],
@@ -65,8 +74,7 @@ class MixedStream(IterableDataset[Any]):
         return self._mixed(iter(self._stream))
 
     def __len__(self) -> int:
-        stream: Any = self._stream
-        length: int = len(stream)  # raises what the stream raises, if it has none
+        length: int = len(self._stream)  # raises what the stream raises, if it has none
         return length
 
     def __getattr__(self, name: str) -> Any:

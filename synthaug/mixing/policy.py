@@ -185,7 +185,7 @@ class MixingRun:
         self._rates = plan.rates(epoch, step)
         if not plan.exact:
             # Without the rank: ranks are given different rows, and together replace what one would.
-            self._chance = numpy_rng(plan.seed, "mixing rows", epoch).integers(0, plan.unit, len(plan.real))
+            self._chance = numpy_rng(plan.seed, "mixing rows", epoch).random(len(plan.real))
             self._seen = np.zeros(len(plan.real), np.int32)
 
     def mix(self, batch: Sequence[int]) -> list[int]:
@@ -250,11 +250,11 @@ class MixingRun:
 
     def _drawn(self, rows: npt.NDArray[np.int64], labels: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
         """Places whose row is drawn; a row that comes again has its chance turned by the golden ratio."""
-        unit = self._plan.unit
         before = self._seen[rows] + _nth(rows)
         np.add.at(self._seen, rows, 1)
-        chance = (self._chance[rows] + before.astype(np.int64) * round(unit * _GOLDEN)) % unit
-        return np.arange(len(rows)).repeat((self._rates[labels] + chance) // unit)
+        chance = (self._chance[rows] + before * _GOLDEN) % 1
+        copies = np.floor(self._rates[labels] / self._plan.unit + chance).astype(np.int64)
+        return np.arange(len(rows)).repeat(copies)
 
     def _checked(self, batch: Sequence[int]) -> npt.NDArray[np.int64]:
         rows = np.asarray(batch, dtype=np.int64)
