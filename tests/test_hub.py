@@ -19,9 +19,10 @@ import pytest
 from PIL import Image
 
 import synthaug
-from synthaug.artifact import MANIFEST
+from synthaug.artifact import MANIFEST, check_files
 from synthaug.data.labeled import open_data
 from synthaug.errors import HubError, InvalidArtifact, InvalidData, InvalidRequest, UnsupportedKind
+from synthaug.families import FAMILIES
 from synthaug.hub import push
 from synthaug.mixing.huggingface import mix_dataset
 from synthaug.sampling import Generator
@@ -243,16 +244,29 @@ def test_a_folder_of_that_name_comes_first_and_a_mistyped_path_asks_no_hub(
     assert hub.asked == []
 
 
-def test_a_generator_that_contains_training_rows_leaves_only_when_that_is_said(hub, generator, tmp_path):
+def test_a_generator_that_contains_training_rows_leaves_only_when_that_is_said(
+    hub, generator, tmp_path, monkeypatch
+):
+    def keeping(folder):
+        return check_files(folder) | {"contains_training_rows": True}
+
     generator.save(tmp_path / "gen")
-    path = tmp_path / "gen" / MANIFEST
-    manifest = json.loads(path.read_text()) | {"contains_training_rows": True}
-    path.write_text(json.dumps(manifest))
+    monkeypatch.setattr("synthaug.hub.check_files", keeping)
     with pytest.raises(InvalidRequest, match=r"contain training rows\. Pass include_rows=True"):
         push(tmp_path / "gen", "me/gen")
     assert hub.asked == []
     push(tmp_path / "gen", "me/gen", include_rows=True)
     assert "weights.safetensors" in hub.files("models", "me/gen")
+
+
+@pytest.mark.parametrize("family", [name for name, family in FAMILIES.items() if family.keeps_rows])
+def test_families_that_keep_rows_are_refused_and_come_back_the_same_where_it_is_said(hub, shapes, family):
+    made = Generator(train_generator(open_data(shapes), family, steps=2, progress=False))
+    with pytest.raises(InvalidRequest, match=r"contain training rows\. Pass include_rows=True"):
+        made.push_to_hub("me/keeper")
+    made.push_to_hub("me/keeper", include_rows=True)
+    assert same(Generator.load("me/keeper"), made)
+    assert same(pickle.loads(pickle.dumps(made)), made)
 
 
 def test_only_the_files_of_a_generator_leave_and_no_path_of_this_machine(hub, shapes, tmp_path):

@@ -363,6 +363,11 @@ def test_ratio_zero_gives_the_real_rows_marked_as_real():
         (lambda: mix_stream(real(), Noise(), ratio=1), InvalidRequest, "at least 0 and below 1"),
         (lambda: stream_dataset(Noise(), {0: 1}, shards=0), InvalidRequest, "0 shards were asked for"),
         (lambda: stream_dataset(Noise(), {"boot": 1}), InvalidRequest, "There is no class 'boot'"),
+        (
+            lambda: mix_stream(real(), Noise().sample_rows("bag", 0, 2), ratio=0.1),
+            UnsupportedKind,
+            "samples were given .*: give the generator",
+        ),
         (lambda: mix_stream([1], Noise(), ratio=0.1), UnsupportedKind, "a list was given"),
         (
             lambda: mix_stream(real().map(lambda row: row), Noise(), ratio=0.1),

@@ -156,6 +156,7 @@ def mix_stream(
     Raises:
         InvalidRequest: a ratio outside [0, 1), a stream without end, a class that the generator lacks, a
             column that does not exist or stands where the provenance goes.
+        UnsupportedKind: ``real`` is not a streaming data set, or samples in the place of a generator.
         InvalidData: no rows, or features that are not known.
         SpecMismatch: real and synthetic images differ in shape, dtype or value range.
         Leakage: held-out rows of the generator are among the first 64 of ``real``, which are read for this.
@@ -174,6 +175,11 @@ def mix_stream(
         )
     if not isinstance(real, datasets.IterableDataset):
         raise UnsupportedKind(f"a streaming data set was expected, a {type(real).__name__} was given")
+    if isinstance(generator, Samples):
+        raise UnsupportedKind(
+            "samples were given to mix into a streaming data set, whose rows are not known in advance: give the "
+            "generator, which makes as many of each class as are due"
+        )
     if real.features is None:
         raise InvalidData(
             "the features of the streaming data set are not known, so they cannot be kept: pass features= to "
