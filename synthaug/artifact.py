@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import BaseModel
 from safetensors.torch import load_file, save
 
 from synthaug.data.codec import ImageCodec
 from synthaug.data.formats import table_cell
-from synthaug.errors import InvalidArtifact
+from synthaug.errors import InvalidArtifact, InvalidRequest
 from synthaug.families import FAMILIES, build
 from synthaug.loop import HISTORY
 from synthaug.outputs import atomic_write_bytes, atomic_write_text, sha256_file
@@ -30,15 +31,37 @@ FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 FINGERPRINTS = "fingerprints.safetensors"
+ROWS = "rows.safetensors"
+"""The training rows of families that keep some, apart from the weights."""
 CARD = "README.md"
 
 _LIBRARIES = ("synthaug", "torch", "numpy", "safetensors")
 
 
-def weights_of(trained: Trained) -> bytes:
-    """The family's weights as a safetensors file; its SHA-256 is the generator's fingerprint."""
-    content: bytes = save({name: tensor.contiguous() for name, tensor in trained.family.state_dict().items()})
-    return content
+_ROWS = "exemplars"  # the buffer of such families
+
+
+class _Manifest(BaseModel):
+    format_version: int
+    family: str
+    config: dict[str, Any]
+    codec: dict[str, Any]
+    classes: list[str]
+    values: list[bool | int | str]
+    seed: int
+    steps: int
+    seconds: float
+    data: dict[str, Any]
+    contains_training_rows: bool
+    libraries: dict[str, str]
+    files: dict[str, str]
+
+
+def state_files(trained: Trained) -> dict[str, bytes]:
+    """The family's weights, and the training rows it keeps if it does, as safetensors files by name."""
+    state = {name: tensor.contiguous() for name, tensor in trained.family.state_dict().items()}
+    files = {WEIGHTS: save({name: tensor for name, tensor in state.items() if name != _ROWS})}
+    return files | ({ROWS: save({_ROWS: state[_ROWS]})} if trained.family.keeps_rows else {})
 
 
 def write_artifact(trained: Trained, folder: Path) -> None:
@@ -46,7 +69,7 @@ def write_artifact(trained: Trained, folder: Path) -> None:
     # safetensors has no uint64 in torch; the bits are kept
     prints = {"trained_on": trained.trained_on, "held_out": trained.held_out}
     files = {
-        WEIGHTS: weights_of(trained),
+        **state_files(trained),
         FINGERPRINTS: save({k: torch.from_numpy(v.view(np.int64).copy()) for k, v in prints.items()}),
         HISTORY: "".join(json.dumps(line) + "\n" for line in trained.history).encode(),
     }
@@ -117,13 +140,23 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"A saved generator was expected in {folder}, but {found}. `synthaug fit` makes one."
         )
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        found_version = int(manifest["format_version"])
+        found = json.loads(path.read_text(encoding="utf-8"))
+        found_version = int(found["format_version"])
+        if found_version <= FORMAT_VERSION:
+            _Manifest.model_validate(found)
     except (ValueError, KeyError, TypeError) as error:
-        raise InvalidArtifact(f"{path} is not a manifest ({error}). Copy the generator again.") from None
+        reason = "; ".join(str(error).splitlines()[:3])
+        raise InvalidArtifact(f"{path} is not a manifest ({reason}). Copy the generator again.") from None
     if found_version > FORMAT_VERSION:
         raise InvalidArtifact(
             f"{path} has format version {found_version}, this synthaug reads up to {FORMAT_VERSION}. Upgrade synthaug."
+        )
+    manifest: dict[str, Any] = found
+    listed = {WEIGHTS, FINGERPRINTS, HISTORY} | ({ROWS} if manifest["contains_training_rows"] else set())
+    if set(manifest["files"]) != listed:
+        raise InvalidArtifact(
+            f"{path} lists the files {sorted(manifest['files'])}; a generator of its kind has {sorted(listed)}. "
+            "Copy the generator again."
         )
     return manifest
 
@@ -157,11 +190,16 @@ def read_artifact(folder: Path) -> Trained:
         raise InvalidArtifact(
             f'{folder} holds a family "{manifest["family"]}", which this synthaug does not have.'
         )
-    codec = ImageCodec.from_dict(manifest["codec"])
-    with torch.random.fork_rng(devices=[]):
-        counts = tuple(manifest["data"]["counts"].values())
-        family = build(manifest["family"], codec.shape, counts, manifest["config"])
-    family.load_state_dict(load_file(folder / WEIGHTS))
+    names = (WEIGHTS, ROWS) if manifest["contains_training_rows"] else (WEIGHTS,)
+    try:
+        codec = ImageCodec.from_dict(manifest["codec"])
+        with torch.random.fork_rng(devices=[]):
+            counts = tuple(manifest["data"]["counts"].values())
+            family = build(manifest["family"], codec.shape, counts, manifest["config"])
+        family.load_state_dict({k: v for name in names for k, v in load_file(folder / name).items()})
+    except (InvalidRequest, KeyError, TypeError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InvalidArtifact(f"The weights in {folder} do not fit its manifest: {reason}") from None
     prints = {k: v.numpy().view(np.uint64) for k, v in load_file(folder / FINGERPRINTS).items()}
     return Trained(
         family=family.to(memory_format=torch.channels_last).eval().requires_grad_(False),  # type: ignore[call-overload]

@@ -110,7 +110,7 @@ _common = _options(
     click.option("--dry-run", is_flag=True, help="Say what would be done, and stop."),
     click.option("--overwrite", is_flag=True, help="Replace an output that came from another request."),
 )
-_family = click.option("--family", default="cvae", show_default=True, help="cvae or cgan.")
+_family = click.option("--family", default="cvae", show_default=True, help="cvae, cgan or warp.")
 
 
 def _out(help: str, required: bool = True) -> Callable[[F], F]:

@@ -30,9 +30,9 @@ from tqdm import tqdm
 from synthaug.errors import Diverged, InvalidRequest
 from synthaug.seeding import torch_rng
 
-# One training batch: inputs (B, ...) float32 and labels (B,) int64.
+# One training batch: inputs (B, ...) float32, or (B, 2, ...) where pairs are asked for, and labels (B,) int64.
 Batch = tuple[Tensor, Tensor]
-BatchKind = Literal["balanced", "natural"]
+BatchKind = Literal["balanced", "natural", "pairs"]
 # (the loss to minimise, figures for the history)
 Loss = tuple[Tensor, dict[str, Tensor]]
 
@@ -64,7 +64,8 @@ class Phase:
         schedule: progress -> factor on the learning rate.
         every: the phase runs at steps divisible by this.
         repeats: optimizer steps on fresh batches each time it runs.
-        batch: rows drawn with every class equally often, or as often as in the data.
+        batch: rows drawn with every class equally often, or as often as in the data, or pairs of two different
+            rows of one class, every class equally often.
     """
 
     name: str

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from safetensors.torch import load as load_weights
 
-from synthaug.artifact import read_artifact, weights_of, write_artifact
+from synthaug.artifact import read_artifact, state_files, write_artifact
 from synthaug.counts import Counts, resolve_counts
 from synthaug.data.codec import ImageCodec
 from synthaug.data.spec import ImageSpec
@@ -42,7 +42,7 @@ class Generator:
         spec: the form of the rows it makes.
         codec: raw rows <-> tensors.
         family_name: e.g. ``cvae``.
-        fingerprint: SHA-256 of its weights, 64 hex digits.
+        fingerprint: SHA-256 of its weights and the rows it keeps, 64 hex digits.
         trained_on: ``(N,)`` uint64 fingerprints of its training rows.
         held_out: ``(M,)`` uint64 fingerprints of rows it must never meet.
         history: the lines of its training history.
@@ -56,19 +56,21 @@ class Generator:
         self._trained = trained
         self._device = resolve_device(device)
         self._family = trained.family.to(self._device)
-        self.fingerprint = hashlib.sha256(weights_of(trained)).hexdigest()
+        self.fingerprint = hashlib.sha256(b"".join(state_files(trained).values())).hexdigest()
 
     def __getstate__(self) -> dict[str, Any]:
         # Parametrized modules do not pickle, their weights do. So that a spawned worker gets the generator.
         family = self._trained.family
         built = family.name, family.shape, tuple(self.training_counts.values()), asdict(family.config)
         rest = {f.name: getattr(self._trained, f.name) for f in fields(self._trained) if f.name != "family"}
-        return {"built": built, "weights": weights_of(self._trained), "rest": rest, "device": self._device}
+        return {"built": built, "files": state_files(self._trained), "rest": rest, "device": self._device}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         with torch.random.fork_rng(devices=[]):
             family = build(*state["built"])
-        family.load_state_dict(load_weights(state["weights"]))
+        family.load_state_dict(
+            {k: v for file in state["files"].values() for k, v in load_weights(file).items()}
+        )
         family.to(memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
         self.__init__(Trained(family=family, **state["rest"]), str(state["device"]))  # type: ignore[misc]
 

@@ -101,6 +101,10 @@ def train_generator(
         steps = _planned_steps(make, batch, DEFAULT_MINUTES if minutes is None else minutes, folder)
 
     module = make.family()
+    if module.keeps_rows:
+        order = numpy_rng(seed, "remember").permutation(len(images))
+        rows = codec.encode(images[order]).to(make.device)
+        module.remember(rows, torch.from_numpy(data.labels[order]).to(make.device))
     preview = None if folder is None else _Preview(folder / "grids", data.classes, codec, batch, seed)
     run = loop.train(
         module,
@@ -242,8 +246,15 @@ class _Batches:
             rows = rng.integers(len(self.labels), size=self.size)
         else:
             order = np.tile(rng.permutation(self.present), -(-self.size // len(self.present)))[: self.size]
-            rows = np.array([self.rows[int(k)][rng.integers(len(self.rows[int(k)]))] for k in order])
-        return self.codec.encode(self.images[rows]), torch.from_numpy(self.labels[rows])
+            first = [rng.integers(len(self.rows[int(k)])) for k in order]
+            rows = np.array([self.rows[int(k)][i] for k, i in zip(order, first, strict=True)])
+        images, labels = self.codec.encode(self.images[rows]), torch.from_numpy(self.labels[rows])
+        if kind == "pairs":
+            sizes = [len(self.rows[int(k)]) for k in order]
+            second = [(i + rng.integers(1, n)) % n for i, n in zip(first, sizes, strict=True)]
+            others = np.array([self.rows[int(k)][i] for k, i in zip(order, second, strict=True)])
+            images = torch.stack([images, self.codec.encode(self.images[others])], dim=1)
+        return images, labels
 
 
 class _Preview:

@@ -79,7 +79,7 @@ def fit(
 
     Args:
         dataset: arrays ``(X, y)``, a torch data set, a Hugging Face data set, or a path or name; see README.
-        family: ``cvae`` or ``cgan``.
+        family: ``cvae``, ``cgan`` or ``warp``.
         steps: budget in training steps; or
         minutes: in minutes of wall time (3 when neither is given), turned into steps once, early.
         seed: the only source of randomness.

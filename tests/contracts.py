@@ -8,7 +8,7 @@ import torch
 
 from synthaug.families import build
 from synthaug.families.base import Family
-from synthaug.loop import Batch
+from synthaug.loop import Batch, BatchKind
 
 COUNTS = (9, 4, 30)
 
@@ -16,12 +16,17 @@ COUNTS = (9, 4, 30)
 def make(name: str, shape: tuple[int, int, int] = (1, 12, 10)) -> Family:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return build(name, shape, COUNTS)
+        family = build(name, shape, COUNTS)
+        if family.keeps_rows:
+            labels = torch.arange(len(COUNTS)).repeat_interleave(torch.tensor(COUNTS))
+            family.remember(torch.rand(len(labels), *shape) * 2 - 1, labels)
+        return family
 
 
-def batch(shape: tuple[int, int, int], n: int = 6) -> Batch:
+def batch(shape: tuple[int, int, int], kind: BatchKind, n: int = 6) -> Batch:
     rng = torch.Generator().manual_seed(1)
-    return torch.rand(n, *shape, generator=rng) * 2 - 1, torch.arange(n) % len(COUNTS)
+    form = (n, 2, *shape) if kind == "pairs" else (n, *shape)
+    return torch.rand(form, generator=rng) * 2 - 1, torch.arange(n) % len(COUNTS)
 
 
 def samples_have_the_shape_and_range_of_the_codec(name: str) -> None:
@@ -61,7 +66,7 @@ def every_phase_moves_all_its_parameters_and_no_others(name: str) -> None:
     assert set(moved) == {id(p) for p in family.parameters()}
     for phase in phases:
         family.zero_grad()
-        loss, figures = phase.loss(batch(family.shape), 0.5, torch.Generator().manual_seed(0))
+        loss, figures = phase.loss(batch(family.shape, phase.batch), 0.5, torch.Generator().manual_seed(0))
         loss.backward()
         assert loss.ndim == 0
         assert figures
@@ -75,7 +80,10 @@ def a_loss_is_a_function_of_batch_progress_and_stream(name: str) -> None:
         torch.manual_seed(global_seed)
         rng = torch.Generator().manual_seed(5)
         values.append(
-            [float(phase.loss(batch(family.shape), 0.5, rng)[0].detach()) for phase in family.phases()]
+            [
+                float(phase.loss(batch(family.shape, phase.batch), 0.5, rng)[0].detach())
+                for phase in family.phases()
+            ]
         )
     assert values[0] == values[1]
 

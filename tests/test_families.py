@@ -32,3 +32,16 @@ def test_differentiable_augmentation_lets_gradients_through_and_depends_on_its_s
     assert images.grad.abs().sum() > 0
     assert torch.equal(first, augment(images, torch.Generator().manual_seed(0), colour=True))
     assert not torch.equal(first, augment(images, torch.Generator().manual_seed(1), colour=True))
+
+
+def test_warp_bends_rows_of_the_class_it_was_asked_for_and_copies_them_at_no_strength() -> None:
+    rows = torch.rand(6, 1, 12, 10) * 2 - 1
+    labels = torch.tensor([0, 0, 0, 1, 1, 1])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        family = build("warp", (1, 12, 10), (3, 3), {"strength": 0.0})
+    family.remember(rows, labels)
+    made = family.sample(torch.tensor([1] * 50), torch.randn(50, *family.noise_shape))
+    nearest = torch.cdist(made.flatten(1), rows.flatten(1)).min(dim=1)
+    assert (nearest.values < 0.01).all()
+    assert set(nearest.indices.tolist()) == {3, 4, 5}

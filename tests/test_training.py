@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from synthaug.artifact import FORMAT_VERSION, MANIFEST, WEIGHTS, read_artifact
+from synthaug.artifact import FORMAT_VERSION, MANIFEST, ROWS, WEIGHTS, read_artifact
 from synthaug.data.labeled import open_data
 from synthaug.errors import InvalidArtifact, InvalidData, InvalidRequest, Leakage, OutputExists
 from synthaug.families import FAMILIES
@@ -112,12 +112,17 @@ def test_one_flipped_byte_is_noticed(trained: Trained, tmp_path: Path) -> None:
 def test_a_newer_manifest_and_a_missing_one_are_refused(trained: Trained, tmp_path: Path) -> None:
     Generator(trained).save(tmp_path / "gen")
     manifest = json.loads((tmp_path / "gen" / MANIFEST).read_text())
-    assert manifest["contains_training_rows"] is False
+    assert manifest["contains_training_rows"] is (trained.family.name == "warp")
+    assert (tmp_path / "gen" / ROWS).exists() is manifest["contains_training_rows"]
     (tmp_path / "gen" / MANIFEST).write_text(json.dumps(manifest | {"format_version": FORMAT_VERSION + 1}))
     with pytest.raises(InvalidArtifact, match=f"format version {FORMAT_VERSION + 1}.*Upgrade"):
         read_artifact(tmp_path / "gen")
     with pytest.raises(InvalidArtifact, match="folder is not there"):
         read_artifact(tmp_path / "nowhere")
+    for broken in (manifest | {"files": {}}, {"format_version": 1}, manifest | {"config": {"latent": 3}}):
+        (tmp_path / "gen" / MANIFEST).write_text(json.dumps(broken))
+        with pytest.raises(InvalidArtifact):
+            read_artifact(tmp_path / "gen")
     (tmp_path / "gen" / MANIFEST).write_text("{")
     with pytest.raises(InvalidArtifact, match="is not a manifest"):
         read_artifact(tmp_path / "gen")

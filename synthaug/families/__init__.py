@@ -13,8 +13,9 @@ from synthaug.errors import InvalidRequest, did_you_mean
 from synthaug.families.base import Family
 from synthaug.families.cgan import CGAN
 from synthaug.families.cvae import CVAE
+from synthaug.families.warp import Warp
 
-FAMILIES: dict[str, type[Family]] = {family.name: family for family in (CVAE, CGAN)}
+FAMILIES: dict[str, type[Family]] = {family.name: family for family in (CVAE, CGAN, Warp)}
 
 
 def build(

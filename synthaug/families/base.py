@@ -31,7 +31,7 @@ class Family(nn.Module):
         shape: ``(C, H, W)`` of the rows it makes.
         n_classes: how many classes there are, the length of ``counts``, their training rows; labels are in
             ``[0, n_classes)``.
-        keeps_rows: whether the trained state contains training rows.
+        keeps_rows: whether the trained state contains training rows, in a buffer called ``exemplars``.
     """
 
     name: ClassVar[str]
@@ -52,6 +52,14 @@ class Family(nn.Module):
     @abstractmethod
     def phases(self) -> list[Phase]:
         """The optimizer steps that train it."""
+
+    def remember(self, images: Tensor, labels: Tensor) -> None:
+        """Takes training rows into the state; called once before training, for families that keep rows.
+
+        Args:
+            images: ``(N, C, H, W)`` float32 in [-1, 1], in random order.
+            labels: ``(N,)`` int64.
+        """
 
     @abstractmethod
     def sample(self, labels: Tensor, noise: Tensor) -> Tensor:
