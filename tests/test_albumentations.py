@@ -275,9 +275,7 @@ class Drawn(Dataset[Any]):
 
 
 @pytest.mark.parametrize("persistent", [False, True])
-def test_no_worker_and_no_epoch_repeats_and_a_seeded_loader_is_reproducible(
-    context: str, persistent: bool
-) -> None:
+def test_no_worker_and_no_epoch_repeats_and_a_seeded_loader_is_reproducible(persistent: bool) -> None:
     def epochs(seed: int) -> list[list[float]]:
         transform = seed_transform(A.Compose([Noise(p=1.0)]), 0)
         loader = DataLoader(
