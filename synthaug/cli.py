@@ -300,6 +300,28 @@ def evaluate(
         click.get_current_context().exit(EXIT_NO)
 
 
+@main.command(epilog=_example("synthaug push gen/ me/gen --license cc-by-4.0"))
+@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("name")
+@click.option(
+    "--license", help="As the hub spells it, e.g. cc-by-4.0; the card says it is not stated without it."
+)
+@click.option("--private", is_flag=True, help="Seen by its owner only.")
+@click.option("--include-rows", is_flag=True, help="Let real rows leave with it.")
+@_common
+def push(path: Path, name: str, license: str | None, private: bool, include_rows: bool, **given: Any) -> None:
+    """Upload a saved generator or an output at PATH to the Hugging Face Hub as NAME, that is OWNER/NAME.
+
+    The token is that of `hf auth login` or HF_TOKEN.
+    """
+    from synthaug import hub
+
+    if _is_dry(given, {"push": str(path), "to": name}):
+        return
+    address = hub.push(path, name, license=license, private=private or None, include_rows=include_rows)
+    _report(given, {"pushed": str(path), "to": address}, f"{path} is now at {address}")
+
+
 @main.command(epilog=_example("synthaug inspect gen/"))
 @click.argument("path")
 @_columns

@@ -101,18 +101,18 @@ def find_generator(name: str | Path, *, revision: str | None = None, token: str 
     """
     import huggingface_hub
 
-    path = Path(name)
+    path, asked = Path(name), Path(name).as_posix()
     # gen/best beside a folder gen/ is a mistyped path, not a repository.
-    here = os.path.lexists(path) or not _NAME.fullmatch(os.fspath(name)) or path.parent.is_dir()
+    here = os.path.lexists(path) or not _NAME.fullmatch(asked) or path.parent.is_dir()
     if here:
         if revision is not None:
             raise InvalidRequest(
                 f'revision="{revision}" was asked for, but {path} is a folder. Leave it out.'
             )
         return path
-    with _one_error(f'load "{name}", which is no folder here'):
+    with _one_error(f'load "{asked}", which is no folder here'):
         found: str = huggingface_hub.snapshot_download(
-            os.fspath(name), revision=revision, token=token, allow_patterns=_FILES, library_name="synthaug"
+            asked, revision=revision, token=token, allow_patterns=_FILES, library_name="synthaug"
         )
     return Path(found)
 

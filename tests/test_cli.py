@@ -43,7 +43,7 @@ def test_every_command_has_help_with_an_example() -> None:
         done = run(command, "--help")
         assert done.exit_code == 0
         assert f"synthaug {command}" in done.stdout.split("Example:")[1]
-    assert set(main.commands) == {"fit", "sample", "expand", "evaluate", "inspect", "run", "demo"}
+    assert set(main.commands) == {"fit", "sample", "expand", "evaluate", "inspect", "push", "run", "demo"}
 
 
 def test_help_answers_at_once() -> None:

@@ -16,10 +16,12 @@ import datasets
 import huggingface_hub
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 import synthaug
 from synthaug.artifact import MANIFEST, check_files
+from synthaug.cli import main
 from synthaug.data.labeled import open_data
 from synthaug.errors import HubError, InvalidArtifact, InvalidData, InvalidRequest, UnsupportedKind
 from synthaug.families import FAMILIES
@@ -219,6 +221,22 @@ def test_a_licence_stands_in_header_and_text(hub, generator):
     assert huggingface_hub.ModelCard(text).data.license == "cc-by-4.0"
     assert "- Licence: cc-by-4.0" in text
     assert text.count("license:") == 1
+
+
+def test_the_command_line_pushes_and_samples_from_the_hub(hub, generator, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    generator.save(tmp_path / "gen")
+    dry = CliRunner().invoke(main, ["push", "gen", "me/gen", "--dry-run"])
+    assert (dry.exit_code, hub.asked) == (0, [])
+    done = CliRunner().invoke(main, ["push", "gen", "me/gen", "--private", "--json"])
+    assert json.loads(done.stdout) == {"pushed": "gen", "to": f"{hub.address}/me/gen"}
+    made = CliRunner().invoke(main, ["sample", "me/gen", "--per-class", "2", "--out", "made.npz"])
+    assert made.exit_code == 0, made.output
+    with np.load("made.npz") as rows:
+        assert (rows["X"] == generator.sample(2).samples).all()
+    refused = CliRunner().invoke(main, ["push", "gen", "gen"])
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert 'A repository is called "owner/name"' in refused.stderr
 
 
 def test_a_revision_can_be_asked_for_by_its_commit(hub, generator):
