@@ -185,6 +185,26 @@ def test_a_stream_resumes_at_the_exact_row_however_often_it_is_interrupted(make)
     assert resumed(make, [7] * 12) == whole
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_stateful_loader_resumes_a_mixed_stream_in_the_middle_of_an_epoch(workers):
+    stateful = pytest.importorskip("torchdata.stateful_dataloader", reason="torchdata is not installed")
+
+    def loader():
+        return stateful.StatefulDataLoader(mixed(), batch_size=4, collate_fn=keys, num_workers=workers)
+
+    whole = list(loader())
+    first_part, batches = loader(), []
+    for batch in first_part:
+        batches.append(batch)
+        if len(batches) == 5:
+            state = first_part.state_dict()
+            break
+    rest = loader()
+    rest.load_state_dict(state)
+    assert batches + list(rest) == whole
+
+
 def test_resuming_makes_only_the_runs_that_are_read_on():
     stream = stream_dataset(Noise(), {0: 3200}, shards=1)
     rows = iter(stream)
