@@ -81,6 +81,9 @@ def test_the_loop_and_mixing_know_no_family() -> None:
         "synthaug.loop",
         "synthaug.mixing.policy",
         "synthaug.mixing.dataloader",
+        "synthaug.mixing.iterable",
+        "synthaug.mixing.batches",
+        "synthaug.mixing.pool",
         "synthaug.downstream",
     ):
         assert not {used for used in imports(name) if used.startswith(("families", "training", "sampling"))}

@@ -251,13 +251,20 @@ class _Mixed(ConcatDataset[Any]):
         return MarkedItem(item, synthetic) if self._marked else item
 
     def __getitems__(self, rows: Sequence[int]) -> list[Any]:
-        n_real = self._n_real
-        fetch = getattr(self.datasets[0], "__getitems__", None)
-        wanted = [row for row in rows if row < n_real]
-        if fetch is None or not wanted:
+        n_real, real = self._n_real, self.datasets[0]
+        if hasattr(real, "__getitems__"):
+            return self._together(rows)
+        if self._marked:
             return [self[row] for row in rows]
-        real = iter(fetch(wanted))
-        return [self._real(next(real)) if row < n_real else self[row] for row in rows]
+        pool = self.datasets[-1]
+        return [real[row] if row < n_real else pool[row - n_real] for row in rows]
+
+    def _together(self, rows: Sequence[int]) -> list[Any]:
+        n_real = self._n_real
+        real: Any = self.datasets[0]
+        wanted = [row for row in rows if row < n_real]
+        fetched = iter(real.__getitems__(wanted) if wanted else ())
+        return [self._real(next(fetched)) if row < n_real else self[row] for row in rows]
 
     def _real(self, item: Any) -> Any:
         return MarkedItem(item, False) if self._marked else item

@@ -182,7 +182,8 @@ class MixingRun:
         self._owed_in_all = 0
         self._decks: list[list[int]] = [[] for _ in plan.pools]
         self._pools = plan.pools if ranks == 1 else _part(plan, epoch, rank, ranks)
-        self._rates = plan.rates(epoch, step)
+        self._by_step = plan.by_step
+        self._set_rates(plan.rates(epoch, step))
         if not plan.exact:
             # Without the rank: ranks are given different rows, and together replace what one would.
             self._chance = numpy_rng(plan.seed, "mixing rows", epoch).random(len(plan.real))
@@ -190,12 +191,12 @@ class MixingRun:
 
     def mix(self, batch: Sequence[int]) -> list[int]:
         """The mixed batch for the next batch of real rows."""
-        if self._plan.by_step:
-            self._rates = self._plan.rates(self._epoch, self._step)
+        if self._by_step:
+            self._set_rates(self._plan.rates(self._epoch, self._step))
         self._step += self._stride
         rows = self._checked(batch)
         mixed: list[int] = rows.tolist()
-        if not mixed or not self._rates.any():
+        if not mixed or not self._on:
             return mixed
         labels = self._plan.real[rows]
         places = self._due(labels) if self._plan.exact else self._drawn(rows, labels)
@@ -229,14 +230,17 @@ class MixingRun:
         if not self._plan.exact:
             self._seen = np.array(state["seen"], np.int32)
 
+    def _set_rates(self, rates: Rates) -> None:
+        self._rates, self._on = rates, bool(rates.any())
+        self._copies = -(-rates // self._plan.unit)
+
     def _due(self, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
         """Places that give way, or whose class gets a row: as many as are due, furthest behind first."""
         unit, counts = self._plan.unit, np.bincount(labels, minlength=self._plan.n_classes)
         self._owed += self._rates * counts
         due = int(self._rates @ counts)
         self._owed_in_all += due
-        copies = -(-self._rates // unit)
-        places, urgency = _most_urgent_first(labels, self._owed, unit, copies=copies, rng=self._rng)
+        places, urgency = _most_urgent_first(labels, self._owed, unit, copies=self._copies, rng=self._rng)
 
         quota, rest = divmod(due, unit)
         left = self._owed_in_all - quota * unit

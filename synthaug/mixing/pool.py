@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,11 +60,15 @@ class _Change(NamedTuple):
 
     def __call__(self, image: np.ndarray, layout: Layout) -> Any:
         given = _contained(image, layout, self.container)
-        if any(
-            kind.__module__.partition(".")[0] == "albumentations" for kind in type(self.transform).__mro__
-        ):
+        kind: Any = type(self.transform)
+        if _is_called_by_name(kind):
             return self.transform(image=given)["image"]
         return self.transform(given)
+
+
+@cache
+def _is_called_by_name(kind: type) -> bool:
+    return any(base.__module__.partition(".")[0] == "albumentations" for base in kind.__mro__)
 
 
 class Pool(Dataset[Any]):
@@ -85,6 +90,11 @@ class Pool(Dataset[Any]):
         self._like = like
         self._fill = fill
         self.change = change
+        # One finished item a label, of which copies get other images: finding out the structure of an item
+        # for every row would take longer than most data sets take to read one.
+        self._finished: dict[tuple[type, Label], Any] = {}
+        self._quick = type(like) in (tuple, list, dict)
+        self._image_type = type(form.image_of(like))
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -92,7 +102,33 @@ class Pool(Dataset[Any]):
     def __getitem__(self, row: int) -> Any:
         label = self._labels[row]
         assert label is not None, "only classes that real rows have are drawn"
-        return self._item(self._rows[row].numpy(), label)
+        pixels = self._rows[row]
+        if self._quick:
+            # A transform is given a copy: it may work in place. So may who gets an item.
+            image: Any = pixels.clone()
+            if self.change is not None:
+                image = self.change(image.numpy(), self._layout)
+            elif self._image_type is np.ndarray:
+                image = image.numpy()
+            if type(image) is self._image_type:
+                return self._with_image(image, label)
+        return self._item(pixels.numpy(), label)
+
+    def _with_image(self, image: Any, label: Label) -> Any:
+        finished = self._finished.get((type(label), label))
+        if finished is None:
+            finished = self._form.build(image, label, self._like, self._fill)
+            self._finished[type(label), label] = finished
+        form = self._form
+        if isinstance(finished, dict):
+            item: Any = finished.copy()
+        else:
+            item = list(finished)
+        item[form.image] = image
+        value = item[form.label]
+        if isinstance(value, torch.Tensor):
+            item[form.label] = value.clone()
+        return item if type(finished) is not tuple else tuple(item)
 
     def put(self, rows: np.ndarray, images: np.ndarray) -> None:
         """Other images in place of those of ``rows``, where workers see them at once."""
