@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from synthaug.errors import SynthaugError as SynthaugError
     from synthaug.errors import SynthaugWarning as SynthaugWarning
     from synthaug.evaluation import Evaluation as Evaluation
+    from synthaug.mixing.batches import BatchMixer as BatchMixer
+    from synthaug.mixing.schedule import constant as constant
+    from synthaug.mixing.schedule import cosine as cosine
+    from synthaug.mixing.schedule import linear as linear
+    from synthaug.mixing.schedule import off_after as off_after
     from synthaug.samples import Samples as Samples
     from synthaug.sampling import Generator as Generator
     from synthaug.verbs import evaluate as evaluate
@@ -28,6 +33,11 @@ _HOMES = {
     "mix": "synthaug.verbs",
     "expand": "synthaug.verbs",
     "evaluate": "synthaug.verbs",
+    "BatchMixer": "synthaug.mixing.batches",
+    "constant": "synthaug.mixing.schedule",
+    "linear": "synthaug.mixing.schedule",
+    "cosine": "synthaug.mixing.schedule",
+    "off_after": "synthaug.mixing.schedule",
     "Generator": "synthaug.sampling",
     "Samples": "synthaug.samples",
     "Evaluation": "synthaug.evaluation",

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from synthaug.data.split import (
     training_rows,
     with_three_splits,
 )
+from synthaug.data.stored import read_samples
 from synthaug.downstream import Train
 from synthaug.errors import InvalidRequest, OutputExists
 from synthaug.evaluation import (
@@ -45,6 +47,8 @@ from synthaug.loop import forget
 from synthaug.mixing.dataloader import mix_dataloader
 from synthaug.mixing.huggingface import is_huggingface, mix_dataset
 from synthaug.mixing.policy import Mode
+from synthaug.mixing.pool import Refresh
+from synthaug.mixing.schedule import Ratio
 from synthaug.outputs import open_output
 from synthaug.report import advice, pick_pictures, write_report
 from synthaug.samples import Samples
@@ -156,17 +160,21 @@ def load(path: str | Path, *, device: str = "auto") -> Generator:
 
 def mix(
     loader: Any,
-    source: Samples | Generator,
+    source: Samples | Generator | str | Path,
     *,
-    ratio: float = 0.25,
+    ratio: Ratio = 0.25,
     mode: Mode = "replace",
+    exact: bool = True,
     seed: int = 0,
+    weight: float | None = None,
+    flag: bool = False,
+    pool: int = 200,
+    refresh: float | None = None,
     transform: Callable[[Any], Any] | None = None,
     fill: Mapping[Any, Any] | None = None,
     labels: Any = None,
     label: str | None = None,
     image: str | None = None,
-    pool: int = 200,
 ) -> Any:
     """A loader (or Hugging Face data set) like the given one, with synthetic rows in it.
 
@@ -175,39 +183,91 @@ def mix(
     or ceiling of ratio x n. *append*: every real row once, and batches grow. Two epochs get different plans, and
     the plan does not depend on the number of workers.
 
+    The share is the same in every class on purpose: with synthetic rows in the rare classes only, a classifier
+    learns that what looks synthetic is rare.
+
     Args:
-        loader: a `torch.utils.data.DataLoader` over a map-style data set, or a map-style Hugging Face data set.
-        source: samples, or a generator to draw ``pool`` rows of each class from.
-        ratio: the synthetic share, in [0, 1).
+        loader: a `torch.utils.data.DataLoader`, or a map-style Hugging Face data set.
+        source: samples; a data set on disk that `expand` or `synthaug sample` wrote, for its synthetic rows; or a
+            generator to draw ``pool`` rows of each class from.
+        ratio: the synthetic share, in [0, 1); for a loader also a schedule (`linear`, `cosine`, `off_after`) or a
+            mapping from class to either.
         mode: ``replace`` or ``append``.
+        exact: the share holds in every batch; else each row is drawn on its own, and it holds on average.
         seed: decides which rows give way to which.
+        weight: adds a loss weight to each item of the batch, this one in synthetic rows and 1 in real ones.
+        flag: adds whether a row is synthetic to each item of the batch.
+        pool: rows of each class to draw from a generator.
+        refresh: the part of a generator's pool that is new in every epoch, in (0, 1]; drawn in the main process.
         transform: applied to each synthetic image instead of the data set's own ``transform``.
         fill: values of fields other than image and label in synthetic items.
         labels: one label per real row, where reading the data set once for them is too slow.
         label, image: columns of a Hugging Face data set, where they cannot be guessed.
-        pool: rows of each class to draw from a generator.
 
     Returns:
         A loader of the same class with the same workers, collate function and order of real rows.
 
     Raises:
-        InvalidRequest: a ratio outside [0, 1), a class the source lacks.
+        InvalidRequest: a ratio outside [0, 1), a class the source lacks, an option of the other kind of loader.
         SpecMismatch: real and synthetic rows differ in shape, dtype or range; both are printed.
         Leakage: the loader holds rows that were held out from the generator.
-        UnsupportedKind: an iterable data set or a loader already prepared by another library.
+        UnsupportedKind: a loader already prepared by another library, or a kind that is not taken.
+
+    Example:
+        >>> import numpy as np, synthaug
+        >>> from torch.utils.data import DataLoader
+        >>> X, y = np.random.default_rng(0).integers(0, 255, (40, 8, 8), np.uint8), [0, 1] * 20
+        >>> samples = synthaug.fit((X, y), steps=3, progress=False).sample(10)
+        >>> loader = synthaug.mix(DataLoader(list(zip(X, y)), batch_size=8), samples, ratio=0.5, flag=True)
+        >>> [int(synthetic.sum()) for images, labels, synthetic in loader]
+        [4, 4, 4, 4, 4]
     """
-    samples = source.sample(pool, seed=seed) if isinstance(source, Generator) else source
-    if is_huggingface(loader):
-        if transform is not None or labels is not None:
+    renewed = None
+    if isinstance(source, Generator):
+        samples = source.sample(pool, seed=seed)
+        renewed = None if refresh is None else Refresh(partial(source.sample_rows, seed=seed), refresh)
+    else:
+        if refresh is not None:
             raise InvalidRequest(
-                "transform= and labels= are for a DataLoader. A Hugging Face data set keeps its own transform, and "
-                "label= names its label column."
+                "refresh= draws new rows, which takes a generator; fixed samples were given."
             )
+        samples = source if isinstance(source, Samples) else read_samples(source)
+    if is_huggingface(loader):
+        _refuse_given(
+            "a DataLoader",
+            exact=not exact,
+            weight=weight is not None,
+            flag=flag,
+            refresh=refresh is not None,
+            transform=transform is not None,
+            labels=labels is not None,
+            ratio=not isinstance(ratio, int | float),
+        )
         columns = {"label": label, "image": image}
-        return mix_dataset(loader, samples, ratio=ratio, mode=mode, seed=seed, fill=fill, **columns)
+        return mix_dataset(loader, samples, ratio=ratio, mode=mode, seed=seed, fill=fill, **columns)  # type: ignore[arg-type]
+    _refuse_given("a Hugging Face data set", label=label is not None, image=image is not None)
     return mix_dataloader(
-        loader, samples, ratio=ratio, mode=mode, seed=seed, transform=transform, fill=fill, labels=labels
+        loader,
+        samples,
+        ratio=ratio,
+        mode=mode,
+        exact=exact,
+        seed=seed,
+        weight=weight,
+        flag=flag,
+        refresh=renewed,
+        transform=transform,
+        fill=fill,
+        labels=labels,
     )
+
+
+def _refuse_given(kind: str, **given: bool) -> None:
+    """Options that would be dropped silently."""
+    if names := [f"{name}=" for name, is_given in given.items() if is_given]:
+        raise InvalidRequest(
+            f"{', '.join(names)} as given is for {kind}, and something else was to be mixed."
+        )
 
 
 def expand(

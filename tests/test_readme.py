@@ -12,9 +12,12 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
+import synthaug
 from synthaug.cli import main
 from synthaug.data.labeled import open_data
 from synthaug.data.split import training_rows
+from synthaug.errors import InvalidRequest
+from synthaug.expansion import write_samples
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
@@ -112,3 +115,26 @@ def test_the_shell_blocks_run(
         assert done.exit_code == 0, (line, done.stderr)
     assert open_data("photos2x").counts == {"Bag": 120, "Shirt": 120}
     assert open_data("more.parquet").counts == {"Bag": 100, "Shirt": 20}
+
+
+def test_mix_takes_a_path_a_generator_and_a_schedule_and_drops_no_option_silently(
+    clothes: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    dataset = Pictures(*clothes)
+    loader: Any = torch.utils.data.DataLoader(dataset, batch_size=60)
+    generator = synthaug.fit(clothes, steps=2, progress=False)
+
+    def shares(mixed: Any) -> list[float]:
+        return [float(synthetic.float().mean()) for *_, synthetic in mixed]
+
+    write_samples(generator, 20, tmp_path / "pool.parquet")
+    assert shares(synthaug.mix(loader, tmp_path / "pool.parquet", ratio=0.5, flag=True)) == [0.5, 0.5]
+    renewed = synthaug.mix(loader, generator, ratio=0.5, pool=10, refresh=0.5, flag=True)
+    first, second = ([x for x, *_ in renewed] for _ in range(2))
+    assert not torch.equal(torch.cat(first), torch.cat(second))
+    falling = synthaug.mix(loader, generator, ratio=synthaug.off_after(0.5, epochs=1), flag=True)
+    assert [shares(falling), shares(falling)] == [[0.5, 0.5], [0.0, 0.0]]
+    with pytest.raises(InvalidRequest, match="refresh= draws new rows, which takes a generator"):
+        synthaug.mix(loader, generator.sample(5), refresh=0.5)
+    with pytest.raises(InvalidRequest, match="label= as given is for a Hugging Face data set"):
+        synthaug.mix(loader, generator, label="fine")
