@@ -185,7 +185,7 @@ def test_a_stream_resumes_at_the_exact_row_however_often_it_is_interrupted(make)
     assert resumed(make, [7] * 12) == whole
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.filterwarnings("ignore:'set_vital' is deprecated")
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_stateful_loader_resumes_a_mixed_stream_in_the_middle_of_an_epoch(workers):
     stateful = pytest.importorskip("torchdata.stateful_dataloader", reason="torchdata is not installed")
