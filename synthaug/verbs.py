@@ -49,6 +49,7 @@ from synthaug.mixing.huggingface import is_huggingface, mix_dataset
 from synthaug.mixing.policy import Mode
 from synthaug.mixing.pool import Refresh
 from synthaug.mixing.schedule import Ratio
+from synthaug.mixing.streaming import mix_stream
 from synthaug.outputs import open_output
 from synthaug.report import advice, pick_pictures, write_report
 from synthaug.samples import Samples
@@ -149,13 +150,22 @@ def fit(
     return load(out, device=device)
 
 
-def load(path: str | Path, *, device: str = "auto") -> Generator:
-    """The generator saved in a folder, after checking every file against its manifest.
+def load(
+    path: str | Path, *, device: str = "auto", revision: str | None = None, token: str | None = None
+) -> Generator:
+    """The generator saved in a folder or on the Hugging Face Hub, every file checked against its manifest.
+
+    Args:
+        path: a folder; where there is none of that name, ``owner/name`` on the hub.
+        device: ``auto``, ``cpu``, ``cuda``, ...
+        revision: branch, tag or commit on the hub.
+        token: for the hub, instead of the one that is logged in.
 
     Raises:
         InvalidArtifact: it is not there, not whole, changed, or of a newer version.
+        HubError: the hub could not be reached, or has no such repository.
     """
-    return Generator.load(path, device=str(resolve_device(device)))
+    return Generator.load(path, device=str(resolve_device(device)), revision=revision, token=token)
 
 
 def mix(
@@ -187,7 +197,8 @@ def mix(
     learns that what looks synthetic is rare.
 
     Args:
-        loader: a `torch.utils.data.DataLoader`, or a map-style Hugging Face data set.
+        loader: a `torch.utils.data.DataLoader`, or a Hugging Face data set; a streaming one takes a generator as
+            source, and its share holds on average.
         source: samples; a data set on disk that `expand` or `synthaug sample` wrote, for its synthetic rows; or a
             generator to draw ``pool`` rows of each class from.
         ratio: the synthetic share, in [0, 1); for a loader also a schedule (`linear`, `cosine`, `off_after`) or a
@@ -222,6 +233,16 @@ def mix(
         >>> [int(synthetic.sum()) for images, labels, synthetic in loader]
         [4, 4, 4, 4, 4]
     """
+    if is_huggingface(loader) and not hasattr(loader, "__len__"):
+        given: dict[str, bool] = {
+            "exact": not exact,
+            "weight": weight is not None,
+            "flag": flag,
+            "refresh": refresh is not None,
+        }
+        given |= {"transform": transform is not None, "labels": labels is not None, "mode": mode != "replace"}
+        _refuse_given("a DataLoader", **given, ratio=not isinstance(ratio, int | float))
+        return mix_stream(loader, source, ratio=ratio, seed=seed, label=label, image=image, fill=fill)  # type: ignore[arg-type]
     renewed = None
     if isinstance(source, Generator):
         samples = source.sample(pool, seed=seed)
@@ -233,16 +254,14 @@ def mix(
             )
         samples = source if isinstance(source, Samples) else read_samples(source)
     if is_huggingface(loader):
-        _refuse_given(
-            "a DataLoader",
-            exact=not exact,
-            weight=weight is not None,
-            flag=flag,
-            refresh=refresh is not None,
-            transform=transform is not None,
-            labels=labels is not None,
-            ratio=not isinstance(ratio, int | float),
-        )
+        given = {
+            "exact": not exact,
+            "weight": weight is not None,
+            "flag": flag,
+            "refresh": refresh is not None,
+        }
+        given |= {"transform": transform is not None, "labels": labels is not None}
+        _refuse_given("a DataLoader", **given, ratio=not isinstance(ratio, int | float))
         columns = {"label": label, "image": image}
         return mix_dataset(loader, samples, ratio=ratio, mode=mode, seed=seed, fill=fill, **columns)  # type: ignore[arg-type]
     _refuse_given("a Hugging Face data set", label=label is not None, image=image is not None)

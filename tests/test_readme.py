@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 import pytest
 import torch
@@ -84,7 +85,7 @@ def test_the_python_blocks_run(
         "dataset": Pictures(images, labels),
         "my_training": my_training,
     }
-    wrapped, transformed, judged = blocks("python")
+    wrapped, transformed, judged, kept = blocks("python")
     exec(shortened(wrapped), names)
     assert sum(len(y) for _, y in names["loader"]) == 120
     synthetic = [i for batch in names["loader"].batch_sampler for i in batch if i >= 120]
@@ -94,6 +95,9 @@ def test_the_python_blocks_run(
     assert pictures.shape == (64, 1, 28, 28)
     assert pictures.min() < -0.5
     exec(shortened(judged), names)
+    before = names["generator"].fingerprint
+    exec(kept, names)
+    assert names["generator"].fingerprint == before
     assert (tmp_path / "report" / "report.html").exists()
 
 
@@ -134,6 +138,13 @@ def test_mix_takes_a_path_a_generator_and_a_schedule_and_drops_no_option_silentl
     assert not torch.equal(torch.cat(first), torch.cat(second))
     falling = synthaug.mix(loader, generator, ratio=synthaug.off_after(0.5, epochs=1), flag=True)
     assert [shares(falling), shares(falling)] == [[0.5, 0.5], [0.0, 0.0]]
+    stored = datasets.load_dataset(
+        "parquet", data_files=str(tmp_path / "pool.parquet"), cache_dir=str(tmp_path / "c")
+    )
+    streamed = stored["train"].remove_columns(["synthetic", "generator", "seed", "class", "index"])
+    mixed = list(synthaug.mix(streamed.to_iterable_dataset(), generator, ratio=0.5))
+    assert sum(not row["synthetic"] for row in mixed) == 40
+    assert sum(row["synthetic"] for row in mixed) > 20
     with pytest.raises(InvalidRequest, match="refresh= draws new rows, which takes a generator"):
         synthaug.mix(loader, generator.sample(5), refresh=0.5)
     with pytest.raises(InvalidRequest, match="label= as given is for a Hugging Face data set"):
