@@ -36,7 +36,8 @@ def downstream() -> str:
         f"in points to the arm without synthetic rows that was best on validation rows, with its 95 % interval over "
         f"{budget['seeds']} classifier seeds (one generator of about a "
         f"minute each, so generator variance is left out; {budget['classifier_steps']} steps in every arm; "
-        "[results](benchmarks/results/downstream)):",
+        "[results](benchmarks/results/downstream)). One draw of rows a cell, and no correction for the number of cells: a "
+        'single "helps" is a hint. Families tie or lose more often than they gain:',
         "",
         "| data | rows a class | family | best without | real + synthetic | both | verdict |",
         "|---|---:|---|---|---|---|---|",
@@ -58,6 +59,23 @@ def downstream() -> str:
     return "\n".join(lines)
 
 
+def overhead() -> str:
+    found = json.loads((RESULTS / "overhead.json").read_text())
+    lines = [
+        "What mixing costs: time of an epoch over that of the plain loader, no training step, medians of interleaved "
+        "runs ([`overhead.json`](benchmarks/results/overhead.json)). In-memory tensors are the worst case: an item "
+        "there costs a few microseconds, so planning and building one shows.",
+        "",
+        "| data | workers | mixed / plain | mixed by hand / plain | mixed / mixed by hand |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for cell in found["cells"]:
+        ratios = cell["epoch_time"]
+        figures = (f"{ratios[name]['median']:.2f}" for name in ("mixed", "by hand", "mixed / by hand"))
+        lines.append(f"| {cell['data']} | {cell['workers']} | " + " | ".join(figures) + " |")
+    return "\n".join(lines)
+
+
 def _mean(arm: dict[str, Any], metric: str) -> float:
     return 100 * sum(score[metric] for score in arm["test"]) / len(arm["test"])
 
@@ -68,7 +86,7 @@ def _points(of: dict[str, float]) -> str:
 
 def main() -> None:
     readme = ROOT / "README.md"
-    text = f"<!-- results -->\n{generators()}\n\n{downstream()}\n<!-- end of results -->"
+    text = f"<!-- results -->\n{generators()}\n\n{downstream()}\n\n{overhead()}\n<!-- end of results -->"
     pattern = r"<!-- results -->.*<!-- end of results -->"
     readme.write_text(re.sub(pattern, lambda _: text, readme.read_text(), flags=re.S))
 
