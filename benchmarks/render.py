@@ -36,8 +36,8 @@ def downstream() -> str:
         f"in points to the arm without synthetic rows that was best on validation rows, with its 95 % interval over "
         f"{budget['seeds']} classifier seeds (one generator of about a "
         f"minute each, so generator variance is left out; {budget['classifier_steps']} steps in every arm; "
-        "[results](benchmarks/results/downstream)). One draw of rows a cell, and no correction for the number of cells: a "
-        'single "helps" is a hint. Families tie or lose more often than they gain:',
+        "[results](benchmarks/results/downstream)). One draw of rows a cell, and no correction for the number of "
+        'cells: a single "helps" is a hint.',
         "",
         "| data | rows a class | family | best without | real + synthetic | both | verdict |",
         "|---|---:|---|---|---|---|---|",
