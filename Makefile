@@ -23,7 +23,7 @@ types: $(READY)
 
 check: lint types test
 
-# torch first and pinned, so that a CPU build serves and no CUDA packages are pulled in
+# torch first and pinned: where pip is offered a CPU build of that version, no CUDA packages are pulled in
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
