@@ -334,17 +334,13 @@ def expand(
     columns: dict[str, Any] = {"label": label, "image": image, "group": group, "image_size": image_size}
     plan_expansion(dataset, to, out=out, format=format, split=split, **columns)
     if generator is None:
-        place = None if out is None else Path(f"{os.fspath(out).rstrip('/')}.generator")
-        if (
-            out is not None
-            and place is not None
-            and Path(out).exists()
-            and not place.exists()
-            and not overwrite
-        ):
-            raise OutputExists(
-                f"{out} is there from another request. Choose another name, or say --overwrite."
-            )
+        place = None
+        if out is not None:
+            place = Path(f"{os.fspath(out).rstrip('/')}.generator")
+            if Path(out).exists() and not place.exists() and not overwrite:
+                raise OutputExists(
+                    f"{out} is there from another request. Choose another name, or say --overwrite."
+                )
         how: dict[str, Any] = {
             "steps": steps,
             "minutes": minutes,
