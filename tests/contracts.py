@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -12,11 +13,15 @@ from synthaug.loop import Batch, BatchKind
 
 COUNTS = (9, 4, 30)
 
+Case = tuple[str, dict[str, Any]]
+"""A family's name and the settings that differ from its defaults."""
 
-def make(name: str, shape: tuple[int, int, int] = (1, 12, 10)) -> Family:
+
+def make(case: Case, shape: tuple[int, int, int] = (1, 12, 10)) -> Family:
+    name, options = case
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        family = build(name, shape, COUNTS)
+        family = build(name, shape, COUNTS, options)
         if family.keeps_rows:
             labels = torch.arange(len(COUNTS)).repeat_interleave(torch.tensor(COUNTS))
             family.remember(torch.rand(len(labels), *shape) * 2 - 1, labels)
@@ -29,9 +34,9 @@ def batch(shape: tuple[int, int, int], kind: BatchKind, n: int = 6) -> Batch:
     return torch.rand(form, generator=rng) * 2 - 1, torch.arange(n) % len(COUNTS)
 
 
-def samples_have_the_shape_and_range_of_the_codec(name: str) -> None:
+def samples_have_the_shape_and_range_of_the_codec(case: Case) -> None:
     for shape in ((1, 8, 8), (3, 9, 17), (4, 28, 28), (1, 60, 30)):
-        family = make(name, shape).eval()
+        family = make(case, shape).eval()
         noise = torch.randn(2, *family.noise_shape)
         made = family.sample(torch.tensor([0, 2]), noise)
         assert made.shape == (2, *shape)
@@ -40,8 +45,8 @@ def samples_have_the_shape_and_range_of_the_codec(name: str) -> None:
         assert made.max() <= 1
 
 
-def sampling_is_pure(name: str) -> None:
-    family = make(name).eval()
+def sampling_is_pure(case: Case) -> None:
+    family = make(case).eval()
     before = {k: v.clone() for k, v in family.state_dict().items()}
     noise, labels = torch.randn(4, *family.noise_shape), torch.tensor([0, 1, 2, 0])
     first = family.sample(labels, noise)
@@ -50,16 +55,16 @@ def sampling_is_pure(name: str) -> None:
     assert all(torch.equal(before[k], v) for k, v in family.state_dict().items())
 
 
-def labels_and_noise_both_matter(name: str) -> None:
-    family = make(name).eval()
+def labels_and_noise_both_matter(case: Case) -> None:
+    family = make(case).eval()
     noise, labels = torch.randn(2, *family.noise_shape), torch.tensor([0, 1])
     made = family.sample(labels, noise)
     assert not torch.equal(made, family.sample(labels.flip(0), noise))
     assert not torch.equal(made, family.sample(labels, noise.flip(0)))
 
 
-def every_phase_moves_all_its_parameters_and_no_others(name: str) -> None:
-    family = make(name)
+def every_phase_moves_all_its_parameters_and_no_others(case: Case) -> None:
+    family = make(case)
     phases = family.phases()
     moved = [id(p) for phase in phases for p in phase.parameters]
     assert len(moved) == len(set(moved))
@@ -73,10 +78,10 @@ def every_phase_moves_all_its_parameters_and_no_others(name: str) -> None:
         assert all(p.grad is not None and p.grad.isfinite().all() for p in phase.parameters)
 
 
-def a_loss_is_a_function_of_batch_progress_and_stream(name: str) -> None:
+def a_loss_is_a_function_of_batch_progress_and_stream(case: Case) -> None:
     values = []
     for global_seed in (0, 1):
-        family = make(name)
+        family = make(case)
         torch.manual_seed(global_seed)
         rng = torch.Generator().manual_seed(5)
         values.append(
@@ -88,14 +93,14 @@ def a_loss_is_a_function_of_batch_progress_and_stream(name: str) -> None:
     assert values[0] == values[1]
 
 
-def the_state_dict_carries_everything(name: str) -> None:
-    family, other = make(name).eval(), build(name, (1, 12, 10), COUNTS).eval()
+def the_state_dict_carries_everything(case: Case) -> None:
+    family, other = make(case).eval(), build(case[0], (1, 12, 10), COUNTS, case[1]).eval()
     other.load_state_dict(family.state_dict())
     noise, labels = torch.randn(2, *family.noise_shape), torch.tensor([0, 1])
     assert torch.equal(family.sample(labels, noise), other.sample(labels, noise))
 
 
-FAMILY_CONTRACT: tuple[Callable[[str], None], ...] = (
+FAMILY_CONTRACT: tuple[Callable[[Case], None], ...] = (
     samples_have_the_shape_and_range_of_the_codec,
     sampling_is_pure,
     labels_and_noise_both_matter,

@@ -1,20 +1,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from contracts import FAMILY_CONTRACT
+from contracts import FAMILY_CONTRACT, Case, batch, make
 
+from synthaug import loop
 from synthaug.errors import InvalidRequest
 from synthaug.families import FAMILIES, build
 from synthaug.families.diffaug import augment
+from synthaug.families.losses import (
+    anchor_penalty,
+    discriminator_loss,
+    generator_loss,
+    lipschitz_penalty,
+    slope_penalty,
+)
+
+# What changes the course of a loss or a sample, beside the defaults.
+OPTIONS: list[Case] = [
+    ("cgan", {"loss": "logistic", "r1": 1.0, "lecam": 0.1, "augmentation": "adaptive"}),
+    ("cgan", {"loss": "wasserstein", "truncation": 0.5}),
+    ("cgan", {"conditioning": "classifier", "colour": True}),
+]
 
 
 @pytest.mark.parametrize("clause", FAMILY_CONTRACT, ids=lambda clause: clause.__name__)
-@pytest.mark.parametrize("name", FAMILIES)
-def test_every_family_keeps_the_contract(name: str, clause: Callable[[str], None]) -> None:
-    clause(name)
+@pytest.mark.parametrize("case", [*((name, {}) for name in FAMILIES), *OPTIONS], ids=str)
+def test_every_family_keeps_the_contract(case: Case, clause: Callable[[Case], None]) -> None:
+    clause(case)
 
 
 def test_unknown_families_and_options_are_refused_with_the_closest_name() -> None:
@@ -45,3 +62,89 @@ def test_warp_bends_rows_of_the_class_it_was_asked_for_and_copies_them_at_no_str
     nearest = torch.cdist(made.flatten(1), rows.flatten(1)).min(dim=1)
     assert (nearest.values < 0.01).all()
     assert set(nearest.indices.tolist()) == {3, 4, 5}
+
+
+def test_augmentation_leaves_rows_alone_as_often_as_it_is_told() -> None:
+    images = torch.rand(400, 1, 8, 8) * 2 - 1
+
+    def changed(probability: float) -> float:
+        rng = torch.Generator().manual_seed(0)
+        out = augment(images, rng, colour=True, probability=torch.tensor(probability))
+        return float(((out - images).abs().amax(dim=(1, 2, 3)) > 1e-4).float().mean())
+
+    assert changed(0.0) == 0
+    assert changed(1.0) == 1
+    assert abs(changed(0.5) - (1 - 0.5**3)) < 0.05  # each of the three with that probability
+
+
+@pytest.mark.parametrize("kind", ["hinge", "logistic", "wasserstein"])
+def test_each_game_rewards_the_discriminator_for_telling_and_the_generator_for_passing(kind: Any) -> None:
+    high, low = torch.full((4,), 0.5), torch.full((4,), -0.5)
+    assert discriminator_loss(kind, real=high, fake=low) < discriminator_loss(kind, real=low, fake=high)
+    assert generator_loss(kind, high) < generator_loss(kind, low)
+
+
+def test_slope_penalties_of_a_linear_score_are_the_closed_forms() -> None:
+    weights, rng = torch.randn(1, 4, 3, requires_grad=True), torch.Generator().manual_seed(0)
+    real, fake = torch.randn(5, 1, 4, 3), torch.randn(5, 1, 4, 3)
+
+    def score(images: torch.Tensor) -> torch.Tensor:
+        return (images * weights).sum(dim=(1, 2, 3))
+
+    assert torch.allclose(slope_penalty(score, real), weights.square().sum() / 2)
+    assert torch.allclose(lipschitz_penalty(score, real, fake, rng), (weights.norm() - 1).square())
+    slope_penalty(score, real).backward()
+    assert weights.grad is not None
+    assert torch.allclose(weights.grad, weights)
+
+
+def test_lecam_holds_each_side_to_the_scores_of_the_other() -> None:
+    real, fake = torch.tensor([1.0, 3.0]), torch.tensor([-2.0, 0.0])
+    assert float(anchor_penalty(real, fake, torch.tensor([0.0, 1.0]))) == (0 + 4) / 2 + (4 + 0) / 2
+
+
+def test_adaptive_augmentation_rises_while_real_rows_are_told_for_sure_and_falls_after() -> None:
+    family = make(("cgan", {"augmentation": "adaptive"}))
+    loss = family.phases()[0].loss
+    with torch.no_grad():
+        family.realness.weight.zero_()
+        family.projection.weight.zero_()
+    seen = []
+    for score in (1.0, 1.0, -1.0):  # of every row
+        torch.nn.init.constant_(family.realness.bias, score)
+        loss(batch(family.shape, "balanced"), 0.5, torch.Generator().manual_seed(0))
+        seen.append(float(family.augmented))
+    assert 0 < seen[0] < seen[1]
+    assert seen[2] == pytest.approx(seen[0])
+
+
+def test_wasserstein_scores_cannot_steer_the_augmentation() -> None:
+    with pytest.raises(InvalidRequest, match=r"have no zero.*Use augmentation=\"full\", or another loss"):
+        build("cgan", (1, 8, 8), (5, 5), {"loss": "wasserstein", "augmentation": "adaptive"})
+
+
+def test_truncation_scales_the_noise() -> None:
+    labels, noise = torch.tensor([0, 2]), torch.randn(2, 128)
+    whole, truncated = make(("cgan", {})).eval(), make(("cgan", {"truncation": 0.5})).eval()
+    assert torch.equal(truncated.sample(labels, noise), whole.sample(labels, 0.5 * noise))
+
+
+def test_a_killed_run_of_every_option_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
+    case: Case = ("cgan", {"lecam": 0.1, "augmentation": "adaptive", "r1": 1.0})
+
+    def run(folder: Path, stop_at: int | None) -> dict[str, torch.Tensor]:
+        family = make(case, (1, 8, 8))
+
+        def rows(kind: loop.BatchKind, step: int, draw: int) -> loop.Batch:
+            if step == stop_at:
+                raise KeyboardInterrupt
+            return batch(family.shape, kind)
+
+        folder.mkdir(exist_ok=True)
+        return loop.train(family, family.phases(), rows, steps=8, seed=0, folder=folder).average.state_dict()
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "killed", stop_at=5)
+    whole, resumed = run(tmp_path / "whole", None), run(tmp_path / "killed", None)
+    assert float(whole["augmented"]) > 0
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)

@@ -12,20 +12,26 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def augment(images: Tensor, rng: torch.Generator, *, colour: bool) -> Tensor:
+def augment(
+    images: Tensor, rng: torch.Generator, *, colour: bool, probability: Tensor | None = None
+) -> Tensor:
     """Random shift, zoom and rotation, cut-out, and brightness and contrast where ``colour``.
 
     Args:
         images: ``(B, C, H, W)`` in [-1, 1].
         rng: CPU generator of all randomness.
         colour: whether to change brightness and contrast.
+        probability: scalar in [0, 1], with which each of the three happens to a row; always when None.
 
     Returns:
         ``(B, C, H, W)``; gradients flow to ``images``.
     """
+    happens = torch.ones(3, len(images), 1, device=images.device)
+    if probability is not None:
+        happens = (torch.rand(3, len(images), 1, generator=rng).to(images) < probability).to(images.dtype)
     if colour:
-        images = _brightness_and_contrast(images, rng)
-    return _cutout(_affine(images, rng), rng)
+        images = _brightness_and_contrast(images, happens[0], rng)
+    return _cutout(_affine(images, happens[1], rng), happens[2], rng)
 
 
 def _uniform(rows: int, columns: int, rng: torch.Generator, like: Tensor) -> Tensor:
@@ -33,15 +39,15 @@ def _uniform(rows: int, columns: int, rng: torch.Generator, like: Tensor) -> Ten
     return (torch.rand(rows, columns, generator=rng) * 2 - 1).to(like)
 
 
-def _brightness_and_contrast(images: Tensor, rng: torch.Generator) -> Tensor:
-    draw = _uniform(len(images), 2, rng, images)[..., None, None, None]
+def _brightness_and_contrast(images: Tensor, happens: Tensor, rng: torch.Generator) -> Tensor:
+    draw = (happens * _uniform(len(images), 2, rng, images))[..., None, None, None]
     mean = images.mean(dim=(1, 2, 3), keepdim=True)
     return (images - mean) * (1 + 0.5 * draw[:, 0]) + mean + 0.5 * draw[:, 1]
 
 
-def _affine(images: Tensor, rng: torch.Generator) -> Tensor:
+def _affine(images: Tensor, happens: Tensor, rng: torch.Generator) -> Tensor:
     """Shift up to 1/8, zoom up to 1/8, rotation up to 8 degrees; the border is repeated."""
-    draw = _uniform(len(images), 4, rng, images)
+    draw = happens * _uniform(len(images), 4, rng, images)
     zoom, angle = 1 + draw[:, 0] / 8, draw[:, 1] * 0.14
     height, width = images.shape[2:]
     cosine, sine = angle.cos() * zoom, angle.sin() * zoom
@@ -56,11 +62,11 @@ def _affine(images: Tensor, rng: torch.Generator) -> Tensor:
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
-def _cutout(images: Tensor, rng: torch.Generator) -> Tensor:
+def _cutout(images: Tensor, happens: Tensor, rng: torch.Generator) -> Tensor:
     """Sets a rectangle of half the height and width, placed at random, to the middle of the range."""
     centre = _uniform(len(images), 2, rng, images)
     height, width = images.shape[2:]
     y = torch.linspace(-1, 1, height, device=images.device).view(1, height, 1)
     x = torch.linspace(-1, 1, width, device=images.device).view(1, 1, width)
     inside = ((y - centre[:, 0, None, None]).abs() < 0.5) & ((x - centre[:, 1, None, None]).abs() < 0.5)
-    return images * (~inside).to(images.dtype).unsqueeze(1)
+    return images * (1 - happens[:, :, None] * inside.to(images.dtype)).unsqueeze(1)

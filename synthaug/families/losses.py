@@ -1,0 +1,82 @@
+"""Adversarial losses and the penalties that keep a discriminator from running away.
+
+Scores are the discriminator's outputs, ``(B,)`` float32, high for what it takes for real.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+AdversarialLoss = Literal["hinge", "logistic", "wasserstein"]
+
+
+def discriminator_loss(kind: AdversarialLoss, real: Tensor, fake: Tensor) -> Tensor:
+    """What the discriminator minimises, a scalar.
+
+    ``hinge``: Miyato et al. 2018, "Spectral Normalization for Generative Adversarial Networks", eq. 16.
+    ``logistic``: cross-entropy, Goodfellow et al. 2014, "Generative Adversarial Nets", eq. 1.
+    ``wasserstein``: the critic of Arjovsky et al. 2017, "Wasserstein GAN", eq. 2; it needs `lipschitz_penalty`.
+    """
+    if kind == "hinge":
+        return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+    if kind == "logistic":
+        return F.softplus(-real).mean() + F.softplus(fake).mean()
+    return fake.mean() - real.mean()
+
+
+def generator_loss(kind: AdversarialLoss, fake: Tensor) -> Tensor:
+    """What the generator minimises, a scalar; ``logistic`` does not saturate (Goodfellow et al., section 3)."""
+    return F.softplus(-fake).mean() if kind == "logistic" else -fake.mean()
+
+
+def lipschitz_penalty(
+    score: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, rng: torch.Generator
+) -> Tensor:
+    """The mean squared distance from 1 of the slope between real and generated images.
+
+    Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", eq. 3.
+
+    Args:
+        score: the discriminator, ``(B, C, H, W)`` -> ``(B,)``, differentiable twice.
+        real: ``(B, C, H, W)``.
+        fake: the same shape.
+        rng: CPU generator that places each point on its line.
+    """
+    share = torch.rand(len(real), 1, 1, 1, generator=rng).to(real)
+    slope = (
+        _squared_slope(score, torch.lerp(real, fake, share)) + 1e-12
+    ).sqrt()  # the root has no slope at 0
+    return (slope - 1).square().mean()
+
+
+def slope_penalty(score: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
+    """Half the mean squared slope at real images: R1 of Mescheder et al. 2018, eq. 9, without its weight.
+
+    "Which Training Methods for GANs do actually Converge?"
+    """
+    return 0.5 * _squared_slope(score, real).mean()
+
+
+def anchor_penalty(real: Tensor, fake: Tensor, anchors: Tensor) -> Tensor:
+    """How far the scores are from those that the other side had of late, squared.
+
+    LeCam: Tseng et al. 2021, "Regularizing Generative Adversarial Networks under Limited Data", eq. 3.
+
+    Args:
+        real: scores of real rows.
+        fake: scores of generated rows.
+        anchors: ``(2,)`` moving averages of the scores of real and of generated rows.
+    """
+    return (real - anchors[1]).square().mean() + (fake - anchors[0]).square().mean()
+
+
+def _squared_slope(score: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """(B,) squared norms of the gradient of each row's score by its pixels, differentiable."""
+    images = images.detach().requires_grad_()
+    (slope,) = torch.autograd.grad(score(images).sum(), images, create_graph=True)
+    return slope.square().sum(dim=(1, 2, 3))
