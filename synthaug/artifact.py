@@ -23,7 +23,7 @@ from synthaug.data.codec import ImageCodec
 from synthaug.data.formats import table_cell
 from synthaug.errors import InvalidArtifact, InvalidRequest
 from synthaug.families import FAMILIES, build
-from synthaug.loop import HISTORY
+from synthaug.history import HISTORY
 from synthaug.outputs import atomic_write_bytes, atomic_write_text, sha256_file
 from synthaug.training import Trained
 

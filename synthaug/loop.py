@@ -1,8 +1,8 @@
-"""The training loop: phases x batches, moving average, exact resume, divergence guard, history.
+"""The training loop: phases x batches, moving average, exact resume, choice of checkpoint, guards, history.
 
-It knows nothing of generators, data sets or classifiers: it takes a module, the phases that move its parameters
-and a function from (kind, step, draw) to a batch. Everything random is keyed by the step, so a run that was
-killed and started again continues as if nothing had happened.
+It knows nothing of generators, data sets or classifiers: it takes a module, the phases that move its parameters,
+a function from (kind, step, draw) to a batch, and functions that judge the average. Everything random is keyed by
+the step, so a run that was killed and started again continues as if nothing had happened.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from safetensors import safe_open
@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from synthaug.errors import Diverged, InvalidRequest
+from synthaug.history import HISTORY, History, Line
 from synthaug.seeding import torch_rng
 
 # One training batch: inputs (B, ...) float32, or (B, 2, ...) where pairs are asked for, and labels (B,) int64.
@@ -37,11 +38,15 @@ BatchKind = Literal["balanced", "natural", "pairs"]
 Loss = tuple[Tensor, dict[str, Tensor]]
 
 CHECKPOINT = "checkpoint.safetensors"
-HISTORY = "history.jsonl"
 
 _CHECKPOINT_SECONDS = 30.0
 _HISTORY_LINES = 200
 _MAX_RECOVERIES = 4
+# A part has collapsed when its spread is below the first after it was above the second: what never rose has not
+# fallen, and what hovers around one threshold would fall again and again.
+_COLLAPSED, _SOUND = 0.1, 0.3
+_SCORED_AT = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+_PATIENCE = 3
 
 
 def warm_up_then_decay(progress: float) -> float:
@@ -80,6 +85,20 @@ class Phase:
     batch: BatchKind = "balanced"
 
 
+@dataclass(frozen=True)
+class Score:
+    """How good the average is, for the choice of a checkpoint.
+
+    Attributes:
+        of: ``of(average)``, the higher the better, on rows that are not trained on; called at 40, 50, ... 100 % of
+            the budget. Must be a pure function of the weights.
+        noise: two scores that differ by no more than this are taken to be equal.
+    """
+
+    of: Callable[[nn.Module], float]
+    noise: float
+
+
 @dataclass
 class Run:
     """What a training run left behind.
@@ -87,10 +106,14 @@ class Run:
     Attributes:
         average: the module with the moving average of its weights, in eval mode.
         history: one dict per line of the JSON-lines history: step, seconds, losses, or an event.
+        steps: training steps spent; fewer than the budget where the run was stopped early.
+        chosen_step: the step that ``average`` is of.
     """
 
     average: nn.Module
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[Line]
+    steps: int
+    chosen_step: int
 
 
 def train(
@@ -102,6 +125,9 @@ def train(
     seed: int,
     folder: Path | None = None,
     preview: Callable[[nn.Module, int], None] | None = None,
+    score: Score | None = None,
+    spread: Callable[[nn.Module], Mapping[str, float]] | None = None,
+    report: Callable[[Line], None] | None = None,
     progress: bool = False,
 ) -> Run:
     """Trains a module and returns the moving average of its weights.
@@ -110,8 +136,13 @@ def train(
     and continues from that checkpoint when it is called again. On one thread the resumed run ends with the same
     bits as an uninterrupted one. Ctrl-C finishes the step, writes a checkpoint and raises KeyboardInterrupt.
 
-    Non-finite losses or weights restore the last checkpoint and halve the learning rates; the history says so.
+    Non-finite losses or weights, and a spread that falls below 0.1 after it was above 0.3, restore the last good
+    state and halve the learning rates; the history says so. What keeps collapsing ends the run at that state.
     (A run that had to recover resumes from its own checkpoints, which may lie elsewhere than without the stop.)
+
+    With a score, the average of the latest step whose score is within the noise of the best one is returned: later
+    averages have seen more, so an earlier one has to be clearly better. Three scores in a row that are clearly
+    below the best stop the run.
 
     Args:
         module: everything that must survive a restart is in its ``state_dict``.
@@ -121,6 +152,10 @@ def train(
         seed: keys the random streams handed to the losses.
         folder: where checkpoint and history go; nothing is written without it.
         preview: called as ``preview(average, step)`` about ten times.
+        score: what to choose the returned average by; the last one without it.
+        spread: ``spread(average)``: how varied each named part of what it makes is, 1.0 being as it should be; a
+            pure function of the weights, called wherever a checkpoint is due.
+        report: called with each line of the history as it is written.
         progress: show a progress bar with the losses on stderr.
 
     Raises:
@@ -130,42 +165,60 @@ def train(
     if steps < 1:
         raise InvalidRequest(f"A budget of {steps} steps was asked for; give at least 1.")
     state = _State(module, phases, steps, seed)
-    log = _History(folder, every=max(1, steps // _HISTORY_LINES))
+    log = History(folder, max(1, steps // _HISTORY_LINES), report)
     if folder is not None and (folder / CHECKPOINT).exists():
-        log.resume(state, state.load(folder / CHECKPOINT))
+        length = state.load(folder / CHECKPOINT)
+        log.resume(state.step, length)
     elif folder is not None:
         (folder / HISTORY).unlink(missing_ok=True)  # of a run that was killed before its first checkpoint
     good, saved_at, previews = state.tensors(), time.monotonic(), max(1, steps // 10)
+    scored_at = {math.ceil(share * steps) for share in _SCORED_AT} if score is not None else set()
 
     bar = tqdm(
         total=steps, initial=state.step, unit="step", disable=None if progress else True, dynamic_ncols=True
     )
     with bar, _interrupts() as interrupted:
-        while state.step < steps:
+        while state.step < steps and not state.has_stopped():
             figures = state.advance(batch)
             finished, old = state.step == steps, time.monotonic() - saved_at > _CHECKPOINT_SECONDS
-            due = state.step % max(1, steps // 20) == 0 or finished or old or interrupted.is_set()
-            if not all(map(math.isfinite, figures.values())) or (due and not state.is_finite()):
+            scored = state.step in scored_at
+            due = state.step % max(1, steps // 20) == 0 or finished or old or scored or interrupted.is_set()
+            is_finite = all(map(math.isfinite, figures.values())) and (not due or state.is_finite())
+            collapsed = state.collapsed(spread) if due and is_finite and spread is not None else []
+            if collapsed or not is_finite:
                 log.drop_pending()
-                log.event(state.recover(good), state.step)
+                log.event(state.recover(good, collapsed), state.step)
                 bar.n = state.step
+                if folder is not None and state.has_stopped():
+                    state.save(folder / CHECKPOINT, state.tensors(), log.length())
                 continue
             log.add(state.step, figures, bar, last=finished)
             bar.update()
             if preview is not None and (finished or state.step % previews == 0):
                 preview(state.average.eval(), state.step)
+            if score is not None and scored:
+                log.event(state.take(score.of(state.average.eval()), score.noise), state.step)
             if due:
                 good, saved_at = state.tensors(), time.monotonic()
                 if folder is not None:
                     state.save(folder / CHECKPOINT, good, log.length())
             if interrupted.is_set():
                 raise KeyboardInterrupt
-    return Run(state.average.eval(), log.lines)
+    if state.step < steps:
+        log.event({"event": "stopped", "budget": steps}, state.step)
+    if chosen := state.best:
+        state.average.load_state_dict(chosen)
+        log.event({"event": "chosen", "chosen_step": state.best_step}, state.step)
+    return Run(state.average.eval(), log.lines, state.step, state.best_step if chosen else state.step)
 
 
 def forget(folder: Path) -> None:
     """Removes the checkpoint of a run whose result is safe."""
     (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+# Of `_State`, beside tensors and sets.
+_PLAIN = ("step", "recoveries", "scores", "best_step")
 
 
 class _State:
@@ -184,7 +237,16 @@ class _State:
         self.half_life = 0.02 * steps
         self.step = 0
         self.recoveries = 0
+        self.sound: set[str] = set()
+        self.scores: list[tuple[int, float]] = []
+        self.best: dict[str, Tensor] = {}  # the average of the step that is chosen so far
+        self.best_step = 0
         module.train()
+
+    def has_stopped(self) -> bool:
+        """Whether to stop before the budget is spent."""
+        worse = [step for step, _ in self.scores if step > self.best_step]
+        return self.recoveries > _MAX_RECOVERIES or len(worse) >= _PATIENCE
 
     def advance(self, batch: Callable[[BatchKind, int, int], Batch]) -> dict[str, float]:
         """One step of every phase that is due; returns the figures of their losses."""
@@ -227,11 +289,16 @@ class _State:
             for i, slots in optimizer.state_dict()["state"].items():
                 found |= {f"optimizer.{n}.{i}.{slot}": value for slot, value in slots.items()}
         found = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in found.items()}
-        return found | {"step": torch.tensor(self.step), "recoveries": torch.tensor(self.recoveries)}
+        found |= {f"best.{k}": v for k, v in self.best.items()}
+        plain = {name: getattr(self, name) for name in _PLAIN} | {"sound": sorted(self.sound)}
+        return found | {"plain": torch.tensor(list(json.dumps(plain).encode()), dtype=torch.uint8)}
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Goes back to what `tensors` returned."""
-        self.step, self.recoveries = int(tensors["step"]), int(tensors["recoveries"])
+        plain = json.loads(bytes(tensors["plain"].tolist()))
+        for name in _PLAIN:
+            setattr(self, name, plain[name])
+        self.sound, self.best = set(plain["sound"]), _under("best.", tensors)
         self.module.load_state_dict(_under("module.", tensors))
         self.average.load_state_dict(_under("average.", tensors))
         for n, optimizer in enumerate(self.optimizers):
@@ -244,17 +311,33 @@ class _State:
                 slots.setdefault(int(index), {})[slot] = lying.detach().copy_(value)
             optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
 
-    def recover(self, good: dict[str, Tensor]) -> dict[str, Any]:
+    def recover(self, good: dict[str, Tensor], collapsed: Sequence[str]) -> Line:
         """Goes back to the last good state with half the learning rates."""
         failed, recoveries = self.step, self.recoveries + 1
-        if recoveries > _MAX_RECOVERIES:
+        if recoveries > _MAX_RECOVERIES and not collapsed:
             raise Diverged(
                 f"The loss was not finite at step {failed}, and still not after the learning rates were halved "
                 f"{_MAX_RECOVERIES} times. Lower the family's learning rate, or look for extreme values in the data."
             )
         self.restore(good)
         self.recoveries = recoveries
-        return {"event": "recovered", "failed_step": failed, "learning_rate_factor": 0.5**recoveries}
+        why = {"reason": "collapsed", "parts": list(collapsed)} if collapsed else {"reason": "not finite"}
+        return {"event": "recovered", **why, "failed_step": failed, "learning_rate_factor": 0.5**recoveries}
+
+    def collapsed(self, spread: Callable[[nn.Module], Mapping[str, float]]) -> list[str]:
+        """The parts that were sound and have collapsed."""
+        found = spread(self.average.eval())
+        self.sound |= {part for part, value in found.items() if value > _SOUND}
+        return [part for part, value in found.items() if part in self.sound and value < _COLLAPSED]
+
+    def take(self, score: float, noise: float) -> Line:
+        """Chooses the present average unless an earlier one was clearly better."""
+        self.scores.append((self.step, score))
+        if score >= max(earlier for _, earlier in self.scores) - noise:
+            self.best_step = self.step
+            found = self.average.state_dict().items()
+            self.best = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in found}
+        return {"event": "scored", "score": score, "noise": noise}
 
     def is_finite(self) -> bool:
         """Whether all weights are; a finite loss may have had an infinite gradient."""
@@ -277,66 +360,6 @@ class _State:
             )
         self.restore(tensors)
         return int(about["history_bytes"])
-
-
-class _History:
-    """Mean figures between lines, kept in memory and as JSON lines on disk."""
-
-    def __init__(self, folder: Path | None, every: int) -> None:
-        self.path = None if folder is None else folder / HISTORY
-        self.every = every
-        self.lines: list[dict[str, Any]] = []
-        self.sums: dict[str, float] = {}
-        self.seen: dict[str, int] = {}
-        self.started = time.monotonic()
-
-    def resume(self, state: _State, length: int) -> None:
-        """Drops lines younger than the checkpoint and says where the run goes on."""
-        assert self.path is not None
-        raw = self.path.read_bytes() if self.path.exists() else b""
-        known = [json.loads(line) for line in raw[:length].decode().splitlines()]
-        youngest = [json.loads(line) for line in raw.decode().splitlines() if line.endswith("}")][
-            -1:
-        ] or known[-1:]
-        last = youngest[0] if youngest else {"step": state.step, "seconds": 0.0}
-        seconds = known[-1]["seconds"] if known else 0.0
-        self.path.write_bytes(raw[:length])
-        self.lines, self.started = known, time.monotonic() - seconds
-        lost = {
-            "lost_steps": max(0, last["step"] - state.step),
-            "lost_seconds": round(last["seconds"] - seconds, 2),
-        }
-        self.event({"event": "resumed", **lost}, state.step)
-
-    def event(self, what: dict[str, Any], step: int) -> None:
-        """Writes one line that is not a mean of figures."""
-        self._write({"step": step, "seconds": round(time.monotonic() - self.started, 2), **what})
-
-    def add(self, step: int, figures: dict[str, float], bar: Any, *, last: bool) -> None:
-        """Collects a step's figures; every so often their means become a line."""
-        for name, value in figures.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
-            self.seen[name] = self.seen.get(name, 0) + 1
-        if step % self.every == 0 or last:
-            means = {name: float(f"{total / self.seen[name]:.6g}") for name, total in self.sums.items()}
-            self.event(means, step)
-            self.drop_pending()
-            shown = {k: v for k, v in self.lines[-1].items() if k not in ("step", "seconds")}
-            bar.set_postfix({k: f"{v:.3g}" for k, v in shown.items()}, refresh=False)
-
-    def drop_pending(self) -> None:
-        """Forgets the figures since the last line."""
-        self.sums, self.seen = {}, {}
-
-    def length(self) -> int:
-        """The length of the file in bytes."""
-        return self.path.stat().st_size if self.path is not None and self.path.exists() else 0
-
-    def _write(self, line: dict[str, Any]) -> None:
-        self.lines.append(line)
-        if self.path is not None:
-            with self.path.open("a") as file:
-                file.write(json.dumps(line) + "\n")
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from torch import nn
 
 from synthaug import loop
 from synthaug.errors import Diverged, InvalidRequest
+from synthaug.history import HISTORY
 from synthaug.seeding import torch_rng
 
 
@@ -110,7 +111,7 @@ def test_a_killed_process_goes_on_from_a_checkpoint_at_most_a_twentieth_old(tmp_
     """)
     process = subprocess.Popen([sys.executable, "-c", script, str(Path(__file__).parent), str(tmp_path)])
     deadline = time.monotonic() + 60
-    history = tmp_path / loop.HISTORY
+    history = tmp_path / HISTORY
     while time.monotonic() < deadline and (not history.exists() or history.read_bytes().count(b"\n") < 60):
         time.sleep(0.01)
     assert process.poll() is None, "finished before it could be killed"
@@ -125,17 +126,15 @@ def test_a_killed_process_goes_on_from_a_checkpoint_at_most_a_twentieth_old(tmp_
     assert 0 <= event["lost_steps"] <= 400 / 20
     steps = [line["step"] for line in resumed.history if "error" in line]
     assert steps == sorted(set(steps))
-    assert [
-        json.loads(line) for line in (tmp_path / loop.HISTORY).read_text().splitlines()
-    ] == resumed.history
+    assert [json.loads(line) for line in (tmp_path / HISTORY).read_text().splitlines()] == resumed.history
 
 
 def test_a_history_without_a_checkpoint_is_begun_anew(tmp_path: Path) -> None:
-    (tmp_path / loop.HISTORY).write_text('{"step": 2, "seconds": 0.1, "error": 1.0}\n')
+    (tmp_path / HISTORY).write_text('{"step": 2, "seconds": 0.1, "error": 1.0}\n')
     run = fit(Regression(), tmp_path)
     steps = [line["step"] for line in run.history]
     assert steps == sorted(set(steps))
-    assert (tmp_path / loop.HISTORY).read_text().count("\n") == len(run.history)
+    assert (tmp_path / HISTORY).read_text().count("\n") == len(run.history)
 
 
 def test_weights_that_are_not_finite_behind_a_finite_loss_are_noticed() -> None:

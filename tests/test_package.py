@@ -18,14 +18,14 @@ ROOT = Path(synthaug.__file__).parent
 LEAVES = {"errors", "seeding", "data.spec", "samples", "outputs", "counts", "grids", "downstream", "metrics"}
 STAGES = [
     {"data"},
-    {"loop", "families", "training"},
+    {"history", "loop", "families", "training"},
     {"artifact"},
     {"hub"},
     {"sampling"},
     {"curation", "audit"},
     {"mixing"},
     {"expansion"},
-    {"arms", "evaluation", "selection", "report"},
+    {"augmentation", "arms", "evaluation", "selection", "report"},
     {"verbs"},
     {"recipes"},
     {"cli"},
