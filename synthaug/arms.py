@@ -1,19 +1,23 @@
 """The arms of an evaluation: each is one function from the training rows and a seed to a loader.
 
-All loaders of one seed go through the real rows in the same order, so that arms can be compared pair by pair.
+All loaders of one seed go through the real rows in the same order, those that balance classes aside, so that arms
+can be compared pair by pair.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, Sampler, WeightedRandomSampler
 
 from synthaug.data.labeled import LabeledData
+from synthaug.downstream import Loss, cross_entropy
 from synthaug.mixing.dataloader import mix_dataloader
 from synthaug.samples import Samples
 from synthaug.seeding import derive, numpy_rng, torch_rng
@@ -24,7 +28,15 @@ Encode: TypeAlias = Callable[[np.ndarray], torch.Tensor]
 Augment: TypeAlias = Callable[[torch.Tensor, int], torch.Tensor]
 """``augment(batch, seed)``: an encoded batch, changed at random, as a function of the batch and the seed."""
 
-_FLIP_TRIAL_ROWS = 1000
+_Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor]
+_Blend: TypeAlias = Callable[[torch.Tensor, torch.Tensor, np.random.Generator], _Batch]
+
+_MIXUP_ALPHA = 0.2
+_CUTMIX_CHANCE = 0.5
+_NEIGHBOURS = 5
+_NEIGHBOUR_ROWS = 2000
+# Re-weighting starts at 80 % of the steps, as in Cao et al. (2019): epoch 160 of 200.
+_DEFERRED = 0.8
 
 
 @dataclass(frozen=True)
@@ -36,7 +48,7 @@ class Ingredients:
         labels: ``(N,)`` int64 class positions.
         pool: synthetic rows whose labels are class positions too.
         encode: applied to every batch.
-        augment: classical augmentation of an encoded batch; None where the data has none.
+        augment: augmentation of an encoded batch; None for none.
         ratio: share of synthetic rows in the arms that have them.
         batch_size: rows per batch, the same in every arm.
     """
@@ -51,14 +63,7 @@ class Ingredients:
 
     @classmethod
     def of(
-        cls,
-        train: LabeledData,
-        pool: Samples,
-        encode: Encode,
-        augment: Augment | None,
-        *,
-        ratio: float,
-        batch_size: int,
+        cls, train: LabeledData, pool: Samples, encode: Encode, *, ratio: float, batch_size: int
     ) -> Ingredients:
         """The training rows, read once, beside a pool of the same classes."""
         # Classifiers are given positions; that the pool is no leak has been checked against its generator.
@@ -70,7 +75,12 @@ class Ingredients:
         )
         # A lone row in a batch has no statistics to normalise by; a set below the batch size is one batch.
         size = min(batch_size, len(train))
-        return cls(train.read(), train.labels, positions, encode, augment, ratio, size)
+        return cls(train.read(), train.labels, positions, encode, None, ratio, size)
+
+    @property
+    def n_classes(self) -> int:
+        """The number of classes, of which some may have no row."""
+        return len(self.pool.classes)
 
 
 @dataclass(frozen=True)
@@ -79,141 +89,248 @@ class Arm:
 
     Attributes:
         name: its short name in results.
-        loader: makes a loader of encoded batches ``(X, y)`` from the ingredients and a seed.
-        synthetic: whether its batches hold synthetic rows.
-        augments: whether it needs a classical augmentation.
+        loader: makes a loader of encoded batches from the ingredients and a seed: ``X``, and ``y`` ``(B,)`` int64 or,
+            for an arm with a loss, ``(B, K)`` float32 distributions over the classes.
         about: what it does, for the report.
+        synthetic: whether its batches hold synthetic rows.
+        augmentation: the name of the augmentation it needs; None for none.
+        loss: makes the loss it needs; None where any classifier's own loss will do.
+        steps: its optimizer steps over those of the other arms.
+        unequal: whether it makes sense only where classes are unequally frequent.
     """
 
     name: str
     loader: Callable[[Ingredients, int], DataLoader[Any]]
-    synthetic: bool
-    augments: bool
     about: str
+    synthetic: bool = False
+    augmentation: str | None = None
+    loss: Callable[[Ingredients], Loss] | None = None
+    steps: float = 1.0
+    unequal: bool = False
+
+    def batches(self, parts: Ingredients, augmentations: Mapping[str, Augment], seed: int) -> DataLoader[Any]:
+        """The loader, with the augmentation that the arm needs."""
+        augment = None if self.augmentation is None else augmentations[self.augmentation]
+        return self.loader(replace(parts, augment=augment), seed)
 
 
-def real(parts: Ingredients, seed: int) -> DataLoader[Any]:
-    """The real rows as they are, shuffled."""
-    return _loader(parts, seed, augment=None)
+def shuffled(parts: Ingredients, seed: int) -> DataLoader[Any]:
+    """The real rows, shuffled."""
+    return _loader(parts, seed)
 
 
-def classical(parts: Ingredients, seed: int) -> DataLoader[Any]:
-    """The real rows, shuffled and changed by classical augmentation."""
-    return _loader(parts, seed, augment=parts.augment)
-
-
-def oversampled(parts: Ingredients, seed: int) -> DataLoader[Any]:
+def balanced(parts: Ingredients, seed: int) -> DataLoader[Any]:
     """The real rows, drawn with replacement so that classes are equally frequent."""
     weights = 1.0 / np.bincount(parts.labels)[parts.labels]
     rng = torch_rng(seed, "arms", "oversampling")
     sampler = WeightedRandomSampler(weights.tolist(), len(weights), generator=rng)
-    return _loader(parts, seed, augment=None, sampler=sampler)
+    return _loader(parts, seed, sampler=sampler)
 
 
-def synthetic(parts: Ingredients, seed: int) -> DataLoader[Any]:
+def mixed(parts: Ingredients, seed: int) -> DataLoader[Any]:
     """The real rows, the given share of them replaced by synthetic rows of their own class."""
-    return _mixed(parts, real(parts, seed), seed)
+    return _with_pool(parts, shuffled(parts, seed), parts.pool, seed)
 
 
-def both(parts: Ingredients, seed: int) -> DataLoader[Any]:
-    """Real and synthetic rows, all changed by classical augmentation."""
-    return _mixed(parts, classical(parts, seed), seed)
+def balanced_mixed(parts: Ingredients, seed: int) -> DataLoader[Any]:
+    """As `balanced`, then the same share of synthetic rows in every class, as rare rows alone would give it away."""
+    return _with_pool(parts, balanced(parts, seed), parts.pool, seed)
 
 
-ARMS: tuple[Arm, ...] = (
-    Arm("real", real, False, False, "Your rows as they are."),
-    Arm(
-        "real + classical", classical, False, True, "Your rows, shifted, turned, scaled or erased at random."
-    ),
-    Arm("oversampling", oversampled, False, False, "Your rows, drawn so that classes are equally frequent."),
-    Arm("real + synthetic", synthetic, True, False, "A share of your rows replaced by synthetic ones."),
-    Arm("both", both, True, True, "Real and synthetic rows, all shifted, turned, scaled or erased."),
+def duplicated(parts: Ingredients, seed: int) -> DataLoader[Any]:
+    """As `mixed`, with copies of real rows for synthetic ones: what a share of anything else than new rows does."""
+    return _with_pool(parts, shuffled(parts, seed), _pool_of(parts, parts.rows, parts.labels), seed)
+
+
+def interpolated(parts: Ingredients, seed: int) -> DataLoader[Any]:
+    """As `mixed`, with points between raw rows and one of their nearest neighbours for synthetic rows.
+
+    Chawla et al., "SMOTE: synthetic minority over-sampling technique", 2002, with 5 neighbours and in every class;
+    as many rows of a class as the pool has.
+    """
+    return _with_pool(parts, shuffled(parts, seed), _neighbour_pool(parts, seed), seed)
+
+
+def mixup(parts: Ingredients, seed: int) -> DataLoader[Any]:
+    """The real rows, each batch blended with a shuffle of itself; labels are distributions.
+
+    Zhang et al., "mixup: beyond empirical risk minimization", 2018, with alpha = 0.2.
+    """
+    return _loader(parts, seed, blend=_blended)
+
+
+def cutmix(parts: Ingredients, seed: int) -> DataLoader[Any]:
+    """The real images, in half of the batches with a box of another image pasted in; labels are distributions.
+
+    Yun et al., "CutMix: regularization strategy to train strong classifiers with localizable features", 2019.
+    """
+    return _loader(parts, seed, blend=_pasted)
+
+
+def plain_loss(parts: Ingredients) -> Loss:
+    """The usual loss, for arms whose labels are distributions."""
+    return cross_entropy
+
+
+def weighted_loss(parts: Ingredients) -> Loss:
+    """Rows weighted by the inverse frequency of their class; weights have mean 1 over the training rows."""
+    return partial(_weighted, _class_weights(parts), 0.0)
+
+
+def deferred_loss(parts: Ingredients) -> Loss:
+    """As `weighted_loss`, over the last fifth of the steps only.
+
+    Cao et al., "Learning imbalanced datasets with label-distribution-aware margin loss", 2019, with plain inverse
+    frequencies, which their effective numbers come to for less than some thousand rows a class.
+    """
+    return partial(_weighted, _class_weights(parts), _DEFERRED)
+
+
+def adjusted_loss(parts: Ingredients) -> Loss:
+    """Logits shifted by the logarithm of the class frequencies while training, so that predictions are not.
+
+    Menon et al., "Long-tail learning via logit adjustment", 2021, equation 10 with tau = 1.
+    """
+    counts = np.maximum(np.bincount(parts.labels, minlength=parts.n_classes), 1)
+    return partial(_adjusted, torch.from_numpy(np.log(counts / counts.sum())).float())
+
+
+def _elastic(strength: str) -> Arm:
+    about = f"As “real + classical”, then bent smoothly at random, {strength}."
+    return Arm(f"elastic, {strength}", shuffled, about, augmentation=f"elastic {strength}")
+
+
+_REAL = Arm("real", shuffled, "Your rows as they are.")
+_CLASSICAL = Arm(
+    "real + classical",
+    shuffled,
+    "Your rows, shifted, turned, scaled or erased at random.",
+    augmentation="classical",
+)
+_LONGER = replace(
+    _CLASSICAL, name="longer", steps=1.5, about="As “real + classical”, trained 1.5 times as long."
+)
+_OVERSAMPLING = Arm(
+    "oversampling", balanced, "Your rows, drawn so that classes are equally frequent.", unequal=True
+)
+_BALANCED = replace(
+    _OVERSAMPLING,
+    name="oversampling + classical",
+    about="As “oversampling”, shifted, turned, scaled or erased.",
+    augmentation="classical",
+)
+_SYNTHETIC = Arm(
+    "real + synthetic", mixed, "A share of your rows replaced by synthetic ones.", synthetic=True
+)
+_BOTH = Arm(
+    "both",
+    mixed,
+    "Real and synthetic rows, all shifted, turned, scaled or erased.",
+    synthetic=True,
+    augmentation="classical",
+)
+_BALANCED_BOTH = replace(
+    _BOTH,
+    name="both, oversampled",
+    loader=balanced_mixed,
+    about="As “both”, drawn so that classes are equally frequent.",
+    unequal=True,
 )
 
+ARMS: tuple[Arm, ...] = (
+    _REAL,
+    _CLASSICAL,
+    _elastic("medium"),
+    _LONGER,
+    _OVERSAMPLING,
+    _BALANCED,
+    _SYNTHETIC,
+    _BOTH,
+    _BALANCED_BOTH,
+)
+"""What an evaluation compares unless asked for more; the simplest first, as the first of equals is picked."""
 
-class ClassicalAugmentation:
-    """What a practitioner would apply to small images: an affine change, light erasing, flips where valid.
-
-    A function of the batch and the seed, as `Augment` asks. Rotation up to 10 degrees, scale within 10 % and
-    shift within 6 % of the side, border pixels repeated; in a tenth of the images 2 to 15 % of the
-    area erased.
-
-    Args:
-        flip: whether half of the images are mirrored left to right.
-    """
-
-    @classmethod
-    def fit(cls, images: torch.Tensor, labels: np.ndarray) -> ClassicalAugmentation:
-        """The augmentation for these training images, with flips if `mirror_is_valid`."""
-        return cls(flip=mirror_is_valid(images, labels))
-
-    def __init__(self, flip: bool) -> None:
-        self.flip = flip
-        self._pipeline: Any = None
-
-    def __call__(self, images: torch.Tensor, seed: int) -> torch.Tensor:
-        """``(N, C, H, W)`` float32 images in [-1, 1], augmented; the input stays."""
-        from synthaug.mixing.albumentations import seed_transform  # imports albumentations
-
-        if self._pipeline is None:
-            self._pipeline = _pipeline(self.flip)
-        seed_transform(self._pipeline, seed)
-        # Its float images lie in [0, 1], channels last.
-        raw = np.ascontiguousarray(images.numpy().transpose(0, 2, 3, 1)) * 0.5 + 0.5
-        changed = np.stack([self._pipeline(image=image)["image"] for image in raw])
-        return torch.from_numpy(np.ascontiguousarray(changed.transpose(0, 3, 1, 2)) * 2 - 1)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"flip": self.flip, "_pipeline": None}
-
-
-def mirror_is_valid(images: torch.Tensor, labels: np.ndarray) -> bool:
-    """Whether rows mirrored left to right still look like their own class.
-
-    True unless the nearest other row of a mirrored row has its class clearly less often (two standard errors)
-    than that of the row itself. So photographs are mirrored, digits and letters are not.
-
-    Args:
-        images: ``(N, C, H, W)`` float32 training images; at most 1000 of them are looked at.
-        labels: ``(N,)`` integer labels.
-    """
-    chosen = numpy_rng(0, "arms", "mirror").permutation(len(images))[:_FLIP_TRIAL_ROWS]
-    rows, own = images[chosen], labels[chosen]
-    plain = own[_nearest_other(rows, rows)] == own
-    mirrored = own[_nearest_other(rows.flip(-1), rows)] == own
-    error = np.sqrt((plain.var() + mirrored.var()) / len(own))
-    return bool(plain.mean() - mirrored.mean() <= 2 * error)
-
-
-def _nearest_other(queries: torch.Tensor, rows: torch.Tensor) -> np.ndarray:
-    """For query i the nearest of all rows but row i."""
-    distances = torch.cdist(queries.flatten(1), rows.flatten(1))
-    return distances.fill_diagonal_(torch.inf).argmin(dim=1).numpy()
-
-
-def _pipeline(flip: bool) -> Any:
-    import albumentations as A
-    import cv2
-
-    # Strong enough for digits, mild enough for clothes: 15 degrees, 12 % and 9 % cost the latter 3 points.
-    affine = A.Affine(
-        scale=(0.9, 1.1),
-        translate_percent=(-0.06, 0.06),
-        rotate=(-10, 10),
-        border_mode=cv2.BORDER_REPLICATE,
-        p=1.0,
-    )
-    erasing = A.Erasing(scale=(0.02, 0.15), p=0.1)
-    return A.Compose([*([A.HorizontalFlip(p=0.5)] if flip else []), affine, erasing])
+LADDER: tuple[Arm, ...] = (
+    _REAL,
+    _CLASSICAL,
+    _elastic("weak"),
+    _elastic("medium"),
+    _elastic("strong"),
+    Arm("policy", shuffled, "Your rows, each changed by two operations of ten.", augmentation="policy"),
+    replace(
+        _CLASSICAL,
+        name="mixup",
+        loader=mixup,
+        loss=plain_loss,
+        about="As “real + classical”, rows blended in pairs, and their labels with them.",
+    ),
+    replace(
+        _CLASSICAL,
+        name="CutMix",
+        loader=cutmix,
+        loss=plain_loss,
+        about="As “real + classical”, boxes of one row pasted into another, labels in proportion.",
+    ),
+    _LONGER,
+    replace(
+        _CLASSICAL,
+        name="duplicates",
+        loader=duplicated,
+        about="As “both”, with copies of your rows in place of synthetic ones.",
+    ),
+    replace(
+        _CLASSICAL,
+        name="SMOTE",
+        loader=interpolated,
+        about="As “both”, with points between neighbouring rows in place of synthetic ones.",
+    ),
+    _OVERSAMPLING,
+    _BALANCED,
+    replace(
+        _CLASSICAL,
+        name="class weights",
+        loss=weighted_loss,
+        about="As “real + classical”, rows of rare classes counting more.",
+        unequal=True,
+    ),
+    replace(
+        _CLASSICAL,
+        name="logit adjustment",
+        loss=adjusted_loss,
+        about="As “real + classical”, with a loss that allows for how frequent classes are.",
+        unequal=True,
+    ),
+    replace(
+        _CLASSICAL,
+        name="mixup, re-weighted",
+        loader=mixup,
+        loss=deferred_loss,
+        about="As “mixup”, rows of rare classes counting more over the last fifth of the steps.",
+        unequal=True,
+    ),
+    _SYNTHETIC,
+    _BOTH,
+    replace(
+        _BOTH,
+        name="both, elastic",
+        about="As “both”, then bent smoothly at random, medium.",
+        augmentation="elastic medium",
+    ),
+    _BALANCED_BOTH,
+)
+"""Every arm: what a claim has to stand against."""
 
 
-def _mixed(parts: Ingredients, loader: DataLoader[Any], seed: int) -> DataLoader[Any]:
+# ---------------------------------------------------------------------------------------------------- loaders
+
+
+def _with_pool(parts: Ingredients, loader: DataLoader[Any], pool: Samples, seed: int) -> DataLoader[Any]:
     mix_seed = derive(seed, "arms", "mix")
-    return mix_dataloader(loader, parts.pool, ratio=parts.ratio, mode="replace", seed=mix_seed)
+    return mix_dataloader(loader, pool, ratio=parts.ratio, mode="replace", seed=mix_seed)
 
 
 def _loader(
-    parts: Ingredients, seed: int, *, augment: Augment | None, sampler: Sampler[int] | None = None
+    parts: Ingredients, seed: int, *, sampler: Sampler[int] | None = None, blend: _Blend | None = None
 ) -> DataLoader[Any]:
     return DataLoader(
         _Rows(parts.rows, parts.labels),
@@ -222,7 +339,7 @@ def _loader(
         sampler=sampler,
         drop_last=True,
         generator=torch_rng(seed, "arms", "order"),
-        collate_fn=_Collate(parts.encode, augment, derive(seed, "arms", "augment")),
+        collate_fn=_Collate(parts, blend, seed),
     )
 
 
@@ -246,13 +363,96 @@ class _Collate:
     Batch number n is augmented with stream n: all arms of one seed draw the same changes.
     """
 
-    def __init__(self, encode: Encode, augment: Augment | None, seed: int) -> None:
-        self._encode, self._augment, self._seed = encode, augment, seed
+    def __init__(self, parts: Ingredients, blend: _Blend | None, seed: int) -> None:
+        self._encode, self._augment, self._n_classes = parts.encode, parts.augment, parts.n_classes
+        self._blend, self._seed = blend, seed
         self._batch = 0
 
-    def __call__(self, pairs: Sequence[tuple[np.ndarray, int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    def __call__(self, pairs: Sequence[tuple[np.ndarray, int]]) -> _Batch:
         batch = self._encode(np.stack([row for row, _ in pairs]))
+        labels = torch.tensor([label for _, label in pairs], dtype=torch.int64)
+        number, self._batch = self._batch, self._batch + 1
         if self._augment is not None:
-            batch = self._augment(batch, derive(self._seed, self._batch))
-        self._batch += 1
-        return batch, torch.tensor([label for _, label in pairs], dtype=torch.int64)
+            batch = self._augment(batch, derive(self._seed, "arms", "augment", number))
+        if self._blend is None:
+            return batch, labels
+        soft = F.one_hot(labels, self._n_classes).float()
+        return self._blend(batch, soft, numpy_rng(self._seed, "arms", "blend", number))
+
+
+def _blended(X: torch.Tensor, soft: torch.Tensor, rng: np.random.Generator) -> _Batch:
+    share, partner = rng.beta(_MIXUP_ALPHA, _MIXUP_ALPHA), rng.permutation(len(X))
+    return X.lerp(X[partner], share), soft.lerp(soft[partner], share)
+
+
+def _pasted(X: torch.Tensor, soft: torch.Tensor, rng: np.random.Generator) -> _Batch:
+    if rng.random() >= _CUTMIX_CHANCE:
+        return X, soft
+    partner, side = rng.permutation(len(X)), np.sqrt(rng.random())
+    low, high = [], []
+    for size in X.shape[2:]:
+        centre, reach = rng.integers(size), round(side * size) // 2
+        low.append(max(0, centre - reach))
+        high.append(min(size, centre + reach))
+    (top, left), (bottom, right) = low, high
+    X = X.clone()
+    X[:, :, top:bottom, left:right] = X[partner, :, top:bottom, left:right]
+    share = (bottom - top) * (right - left) / (X.shape[2] * X.shape[3])
+    return X, soft.lerp(soft[partner], share)
+
+
+# ------------------------------------------------------------------------------- what stands in for the pool
+
+
+def _pool_of(parts: Ingredients, rows: np.ndarray, labels: np.ndarray) -> Samples:
+    names = np.array(parts.pool.classes)[labels]
+    return replace(parts.pool, samples=rows, labels=labels, provenance={"class": names})
+
+
+def _neighbour_pool(parts: Ingredients, seed: int) -> Samples:
+    rng = numpy_rng(seed, "arms", "smote")
+    rows, labels = [], []
+    for label in np.unique(parts.labels):
+        # All pairs of rows are measured: of larger classes a part must do.
+        found = np.flatnonzero(parts.labels == label)
+        own = parts.rows[rng.permutation(found)[:_NEIGHBOUR_ROWS]]
+        count = int(np.sum(parts.pool.labels == label))
+        first = rng.integers(len(own), size=count)
+        second = _neighbours(own)[first, rng.integers(_NEIGHBOURS, size=count)]
+        share = rng.random((count, *[1] * (own.ndim - 1)))
+        between = own[first] + share * (own[second].astype(np.float64) - own[first])
+        whole = np.issubdtype(own.dtype, np.integer)
+        rows.append((np.rint(between) if whole else between).astype(own.dtype))
+        labels.append(np.full(count, label))
+    return _pool_of(parts, np.concatenate(rows), np.concatenate(labels))
+
+
+def _neighbours(rows: np.ndarray) -> np.ndarray:
+    """``(n, 5)`` positions of the nearest other rows, repeated where there are fewer; a lone row is its own."""
+    flat = torch.from_numpy(rows.reshape(len(rows), -1).astype(np.float32))
+    nearest = torch.cdist(flat, flat).fill_diagonal_(torch.inf).argsort(dim=1).numpy()
+    return nearest[:, np.arange(_NEIGHBOURS) % max(1, len(rows) - 1)]
+
+
+# ----------------------------------------------------------------------------------------------------- losses
+
+
+def _class_weights(parts: Ingredients) -> torch.Tensor:
+    counts = np.maximum(np.bincount(parts.labels, minlength=parts.n_classes), 1)
+    return torch.from_numpy(len(parts.labels) / len(np.unique(parts.labels)) / counts).float()
+
+
+def _weighted(
+    weights: torch.Tensor, start: float, logits: torch.Tensor, labels: torch.Tensor, progress: float
+) -> torch.Tensor:
+    losses = cross_entropy(logits, labels, progress)
+    if progress < start:
+        return losses
+    of_class = weights.to(logits.device)
+    return losses * (of_class[labels] if labels.ndim == 1 else labels @ of_class)
+
+
+def _adjusted(
+    log_prior: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor, progress: float
+) -> torch.Tensor:
+    return cross_entropy(logits + log_prior.to(logits.device), labels, progress)

@@ -262,11 +262,18 @@ def expand(
 @click.option(
     "--classifier-steps", type=int, default=600, show_default=True, help="Optimizer steps in every arm."
 )
+@click.option("--full", is_flag=True, help="Compare with every baseline there is, not with the usual few.")
 @click.option("--fail-on-no", is_flag=True, help="Exit with 3 unless synthetic rows help.")
 @_columns
 @_common
 def evaluate(
-    data: str, out: Path | None, generator: Path | None, family: str, fail_on_no: bool, **given: Any
+    data: str,
+    out: Path | None,
+    generator: Path | None,
+    family: str,
+    full: bool,
+    fail_on_no: bool,
+    **given: Any,
 ) -> None:
     """Train classifiers with and without synthetic rows and say whether they help."""
     from synthaug import verbs
@@ -282,6 +289,7 @@ def evaluate(
         data,
         family=family,
         generator=maker,
+        full=full,
         out=out,
         seed=given["seed"],
         device=given["device"],

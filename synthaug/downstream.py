@@ -5,6 +5,7 @@ Nothing here knows where rows come from: a loader goes in, scores on labelled ro
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
@@ -21,11 +22,16 @@ from synthaug.seeding import derive
 Batches: TypeAlias = Iterable[Any]
 """Batches ``(X, y)``: ``X`` as the training takes it, ``y`` ``(B,)`` int64 labels in ``[0, n_classes)``."""
 
+Loss: TypeAlias = Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor]
+"""``loss(logits, labels, progress)``: the loss ``(B,)`` of each row. Labels are ``(B,)`` int64 or ``(B, n_classes)``
+float32 distributions; progress is the share of the steps already made, in [0, 1)."""
+
 Predict: TypeAlias = Callable[[torch.Tensor], Any]
 """A batch ``X`` to its labels ``(B,)`` or to scores ``(B, n_classes)``, the highest of which is the label."""
 
-Train: TypeAlias = Callable[[Any, int, int], Predict]
-"""``fn(loader, steps, seed)``: exactly ``steps`` optimizer steps, through ``loader`` as often as needed."""
+Train: TypeAlias = Callable[..., Predict]
+"""``fn(loader, steps, seed)``: exactly ``steps`` optimizer steps, through ``loader`` as often as needed. One that takes
+``loss`` too, a `Loss`, is given it by name where an arm has one, and labels that may be distributions."""
 
 # Tuned on rows 500 to 599 of each class of Fashion-MNIST's training images, which nothing else here uses.
 _WIDTHS = (12, 24, 48)
@@ -59,8 +65,24 @@ class Classifier:
         return torch.cat([of(block.to(device)).cpu() for block in blocks]).numpy()
 
 
+def cross_entropy(logits: torch.Tensor, labels: torch.Tensor, progress: float) -> torch.Tensor:
+    """The loss of each row, with labels smoothed, whatever the progress."""
+    return F.cross_entropy(logits, labels, label_smoothing=_LABEL_SMOOTHING, reduction="none")
+
+
+def takes_loss(train: Train) -> bool:
+    """Whether a training function can be given a `Loss` by the name ``loss``."""
+    return "loss" in inspect.signature(train).parameters
+
+
 def train_classifier(
-    loader: Batches, steps: int, seed: int, *, n_classes: int, device: torch.device | str = "cpu"
+    loader: Batches,
+    steps: int,
+    seed: int,
+    *,
+    n_classes: int,
+    loss: Loss = cross_entropy,
+    device: torch.device | str = "cpu",
 ) -> Classifier:
     """A small convolutional network, trained for exactly ``steps`` optimizer steps.
 
@@ -69,10 +91,12 @@ def train_classifier(
 
     Args:
         loader: batches ``(X, y)``: ``X`` ``(B, C, H, W)`` float32 in [-1, 1] with H and W at least 8 and the
-            same in every batch; ``y`` ``(B,)`` int64 in ``[0, n_classes)``.
+            same in every batch; ``y`` ``(B,)`` int64 in ``[0, n_classes)``, or ``(B, n_classes)`` float32
+            distributions.
         steps: optimizer steps, at least 1.
         seed: decides first weights and dropout. The global torch stream is left as it was found.
         n_classes: number of outputs.
+        loss: of each row; its mean over a batch is minimised.
         device: where to train.
 
     Raises:
@@ -86,7 +110,7 @@ def train_classifier(
         torch.default_generator.manual_seed(derive(seed, "classifier"))
         if place.type == "cuda":
             torch.cuda.manual_seed(derive(seed, "classifier"))
-        return Classifier(_fit(_cycle(loader), steps, n_classes, place))
+        return Classifier(_fit(_cycle(loader), steps, n_classes, loss, place))
 
 
 def train_and_score(
@@ -127,7 +151,7 @@ def train_and_score(
     return result
 
 
-def _fit(batches: Iterator[Any], steps: int, n_classes: int, device: torch.device) -> _Network:
+def _fit(batches: Iterator[Any], steps: int, n_classes: int, loss: Loss, device: torch.device) -> _Network:
     X, y = next(batches)
     network = _Network(tuple(X.shape[1:]), n_classes).to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # absent from torch's stubs
@@ -139,9 +163,8 @@ def _fit(batches: Iterator[Any], steps: int, n_classes: int, device: torch.devic
         decay = (1 + math.cos(math.pi * step / steps)) / 2
         optimizer.param_groups[0]["lr"] = _LEARNING_RATE * min(warm, decay)
         images = X.to(device, memory_format=torch.channels_last)
-        loss = F.cross_entropy(network(images), y.to(device), label_smoothing=_LABEL_SMOOTHING)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss(network(images), y.to(device), step / steps).mean().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     return network
 

@@ -21,10 +21,10 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import torch
 
-from synthaug.arms import ARMS, Arm, Augment, Encode, Ingredients
+from synthaug.arms import ARMS, Arm, Augment, Encode, Ingredients, shuffled
 from synthaug.data.labeled import LabeledData
 from synthaug.data.split import require_disjoint
-from synthaug.downstream import Train, train_and_score, train_classifier
+from synthaug.downstream import Train, takes_loss, train_and_score, train_classifier
 from synthaug.errors import InvalidRequest, Leakage, SpecMismatch
 from synthaug.metrics.classification import Scores
 from synthaug.metrics.fidelity import Fidelity, measure_fidelity
@@ -49,6 +49,8 @@ class ArmResult:
         name: the arm.
         synthetic: whether its batches hold synthetic rows.
         about: what the arm does.
+        augmentation: the augmentation of its rows, None for none.
+        steps: optimizer steps of each training.
         validation: scores on the validation rows, used to pick among arms.
         test: scores on the test rows.
         seconds: duration of each training with its scoring.
@@ -57,6 +59,8 @@ class ArmResult:
     name: str
     synthetic: bool
     about: str
+    augmentation: str | None
+    steps: int
     validation: tuple[Scores, ...]
     test: tuple[Scores, ...]
     seconds: tuple[float, ...]
@@ -147,7 +151,8 @@ def evaluate_arms(
     encode: Encode,
     *,
     trained_on: np.ndarray,
-    augment: Augment | None = None,
+    arms: Sequence[Arm] = ARMS,
+    augmentations: Mapping[str, Augment] | None = None,
     training: Train | None = None,
     steps: int = 600,
     seeds: int = 5,
@@ -170,10 +175,13 @@ def evaluate_arms(
         pool: synthetic rows of at least every class in ``train``.
         encode: raw rows to what classifiers take, fitted on training rows only.
         trained_on: ``(M,)`` uint64 fingerprints of the rows the generator saw.
-        augment: classical augmentation of an encoded batch; without it, arms that need it are left out.
+        arms: what to compare, `ARMS` or `LADDER` of `synthaug.arms` or a choice of them. Left out are arms whose
+            augmentation is not given, arms for unequal classes where classes are equal, and arms with a loss of
+            their own where ``training`` takes none.
+        augmentations: of an encoded batch, by the names that the arms know.
         training: the user's ``fn(loader, steps, seed)``; the built-in classifier on one thread when None.
             A custom function that cannot be sent to another process runs in this one.
-        steps: optimizer steps of every training.
+        steps: optimizer steps of every training, up to an arm's own factor.
         seeds: number of classifier seeds, at least 2.
         ratio: share of synthetic rows in the arms that have them, above 0 and below 1.
         batch_size: rows per batch, at least 2; fewer where there are fewer training rows.
@@ -191,22 +199,29 @@ def evaluate_arms(
     _require_alike(train, {"validation": validation, "test": test}, pool)
     require_unseen(train, {"validation": validation, "test": test}, trained_on)
 
-    arms = [arm for arm in ARMS if augment is not None or not arm.augments]
-    parts = Ingredients.of(train, pool, encode, augment, ratio=ratio, batch_size=batch_size)
+    metric = _metric([train, validation, test])
+    given = dict(augmentations or {})
+    used = _applicable(arms, given, training, unequal=_unequal(train))
+    parts = Ingredients.of(train, pool, encode, ratio=ratio, batch_size=batch_size)
     tests = {"validation": (validation.read(), validation.labels), "test": (test.read(), test.labels)}
-    chosen = tuple(derive(seed, "evaluation", i) % 2**31 for i in range(seeds))  # NumPy takes 32 bits
-    runs = [partial(_run, arm, s, parts, tests, training, steps) for s in chosen for arm in arms]
+    drawn = tuple(derive(seed, "evaluation", i) % 2**31 for i in range(seeds))  # NumPy takes 32 bits
+    runs = [
+        partial(_run, arm, s, parts, given, tests, training, _steps_of(arm, steps))
+        for s in drawn
+        for arm in used
+    ]
     start = time.perf_counter()
     outcomes = list(_shown(_outcomes(runs, jobs, training), len(runs), progress))
     elapsed = time.perf_counter() - start
 
-    results = tuple(_collected(arm, outcomes[i :: len(arms)]) for i, arm in enumerate(arms))
-    metric = _metric([train, validation, test])
+    results = tuple(
+        _collected(arm, outcomes[i :: len(used)], _steps_of(arm, steps)) for i, arm in enumerate(used)
+    )
     baseline = _best(results, metric, synthetic=False)
     return Evaluation(
         metric=metric,
         classes=train.classes,
-        seeds=chosen,
+        seeds=drawn,
         arms=results,
         baseline=baseline.name,
         candidate=_best(results, metric, synthetic=True).name,
@@ -224,6 +239,7 @@ def evaluate_arms(
             "ratio": ratio,
             "batch_size": parts.batch_size,
             "seed": seed,
+            "arms_left_out": "; ".join(arm.name for arm in arms if arm not in used) or "none",
         },
         generator=dict(generator or {}),
         environment=environment() | {"processes": str(jobs)},
@@ -260,10 +276,9 @@ def compare_with_real(
         seed: decides the classifier and the rows looked at.
     """
     _require_alike(train, {"held-out": held_out}, pool)
-    parts = Ingredients.of(train, pool, encode, None, ratio=0.5, batch_size=batch_size)
-    real = next(arm for arm in ARMS if arm.name == "real")
+    parts = Ingredients.of(train, pool, encode, ratio=0.5, batch_size=batch_size)
     with _one_thread():
-        classifier = train_classifier(real.loader(parts, seed), steps, seed, n_classes=len(train.classes))
+        classifier = train_classifier(shuffled(parts, seed), steps, seed, n_classes=len(train.classes))
 
         def some(rows: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             few = np.sort(numpy_rng(seed, "evaluation", "fidelity").permutation(len(rows))[:_FIDELITY_ROWS])
@@ -287,19 +302,21 @@ def _run(
     arm: Arm,
     seed: int,
     parts: Ingredients,
+    augmentations: Mapping[str, Augment],
     tests: Mapping[str, tuple[np.ndarray, np.ndarray]],
     training: Train | None,
     steps: int,
 ) -> _Outcome:
     """One training of one arm, scored on every test set: a task that shares nothing with others."""
     start = time.perf_counter()
-    n_classes = len(parts.pool.classes)
+    n_classes = parts.n_classes
     train: Train = partial(train_classifier, n_classes=n_classes) if training is None else training
+    if arm.loss is not None:
+        train = partial(train, loss=arm.loss(parts))
+    loader = arm.batches(parts, augmentations, seed)
     batches = {name: _Batches(rows, labels, parts.encode) for name, (rows, labels) in tests.items()}
     with _one_thread() if training is None else nullcontext():
-        scores = train_and_score(
-            arm.loader(parts, seed), batches, train=train, steps=steps, seed=seed, n_classes=n_classes
-        )
+        scores = train_and_score(loader, batches, train=train, steps=steps, seed=seed, n_classes=n_classes)
     return _Outcome(scores, time.perf_counter() - start)
 
 
@@ -352,11 +369,36 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _collected(arm: Arm, outcomes: Sequence[_Outcome]) -> ArmResult:
+def _applicable(
+    arms: Sequence[Arm], augmentations: Mapping[str, Augment], training: Train | None, *, unequal: bool
+) -> list[Arm]:
+    own_loss = training is None or takes_loss(training)
+    chosen = [
+        arm
+        for arm in arms
+        if (arm.augmentation is None or arm.augmentation in augmentations)
+        and (arm.loss is None or own_loss)
+        and (unequal or not arm.unequal)
+    ]
+    if {arm.synthetic for arm in chosen} != {True, False}:
+        raise InvalidRequest(
+            f"Of the arms {_listed(arm.name for arm in arms)} there are left {_listed(arm.name for arm in chosen)}; "
+            "a comparison needs one with synthetic rows and one without."
+        )
+    return chosen
+
+
+def _steps_of(arm: Arm, steps: int) -> int:
+    return max(1, round(arm.steps * steps))
+
+
+def _collected(arm: Arm, outcomes: Sequence[_Outcome], steps: int) -> ArmResult:
     return ArmResult(
         name=arm.name,
         synthetic=arm.synthetic,
         about=arm.about,
+        augmentation=arm.augmentation,
+        steps=steps,
         validation=tuple(o.scores["validation"] for o in outcomes),
         test=tuple(o.scores["test"] for o in outcomes),
         seconds=tuple(o.seconds for o in outcomes),
@@ -375,8 +417,12 @@ def _compared(arm: ArmResult, baseline: ArmResult, metric: Metric) -> Comparison
 
 
 def _metric(parts: Sequence[LabeledData]) -> Metric:
-    counts = [[n for n in part.counts.values() if n] for part in parts]
-    return "accuracy" if all(max(c) <= _BALANCED * min(c) for c in counts) else "balanced_accuracy"
+    return "balanced_accuracy" if any(_unequal(part) for part in parts) else "accuracy"
+
+
+def _unequal(data: LabeledData) -> bool:
+    counts = [n for n in data.counts.values() if n]
+    return max(counts) > _BALANCED * min(counts)
 
 
 def require_sense(*, steps: int, seeds: int, ratio: float, batch_size: int = 64, jobs: int = 1) -> None:

@@ -75,7 +75,7 @@ def advice(evaluation: Evaluation) -> str:
     gain = evaluation.headline.difference.mean * 100
     share = f"{evaluation.config['ratio']:.0%}".replace("%", " %")
     if evaluation.verdict == "helps":
-        how = ", together with classical augmentation" if evaluation.candidate == "both" else ""
+        how = ", together with augmentation" if evaluation.arm(evaluation.candidate).augmentation else ""
         return (
             f"Use synthetic rows here{how}: as {share} of each batch they raise {_metric(evaluation)} by "
             f"{gain:.1f} points."
@@ -131,10 +131,10 @@ def _summary(e: Evaluation) -> str:
 
 def _caveat(e: Evaluation) -> str:
     return (
-        f"Every classifier was trained for the same {e.config['steps']:,} steps, {len(e.seeds)} times per "
-        "arm with different random seeds. All used the synthetic rows of one generator, so the intervals "
-        "leave out how much another generator, trained in the same way, would differ. Both arms named above "
-        "were picked on validation rows, not on the test rows."
+        f"Every classifier was trained for the same {e.config['steps']:,} steps, unless its arm says otherwise, "
+        f"{len(e.seeds)} times per arm with different random seeds. All used the synthetic rows of one generator, so "
+        "the intervals leave out how much another generator, trained in the same way, would differ. Both arms named "
+        "above were picked on validation rows, not on the test rows."
     )
 
 

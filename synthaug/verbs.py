@@ -16,8 +16,9 @@ import numpy as np
 from joblib import cpu_count
 
 from synthaug import expansion
-from synthaug.arms import ClassicalAugmentation
+from synthaug.arms import ARMS, LADDER
 from synthaug.artifact import MANIFEST, read_manifest, write_artifact
+from synthaug.augmentation import image_augmentations
 from synthaug.counts import Totals
 from synthaug.data.formats import read_record
 from synthaug.data.items import Key
@@ -369,6 +370,7 @@ def evaluate(
     family: str = "cvae",
     generator: Generator | None = None,
     train: Train | None = None,
+    full: bool = False,
     ratio: float = 0.25,
     seeds: int = 5,
     classifier_steps: int = 600,
@@ -394,7 +396,9 @@ def evaluate(
         family: the generator to train where none is given.
         generator: one that has seen neither validation nor test rows.
         train: ``fn(loader, steps, seed)`` that returns ``predict(batch) -> labels or scores``; the built-in small
-            classifier when None. Labels are positions in the classes.
+            classifier when None. Labels are positions in the classes. A function that takes ``loss`` as well can
+            stand in for the built-in one in the arms that need a loss of their own, such as mixup.
+        full: compare with every baseline there is, not with the usual few.
         ratio: share of synthetic rows in the arms that have them.
         seeds: classifier seeds, paired across arms.
         classifier_steps: optimizer steps in every arm.
@@ -433,7 +437,8 @@ def evaluate(
             pool,
             encode,
             trained_on=maker.trained_on,
-            augment=ClassicalAugmentation.fit(encode(parts[0].read()), parts[0].labels),
+            arms=LADDER if full else ARMS,
+            augmentations=image_augmentations(encode(parts[0].read()), parts[0].labels),
             training=train,
             jobs=jobs or cpu_count(),
             seed=seed,
@@ -451,6 +456,7 @@ def evaluate(
         "generator": None if generator is None else generator.fingerprint,
         "fit": None if generator is not None else {"family": family, "steps": steps, "minutes": minutes},
         "train": _identity(train),
+        "full": full,
         "seed": seed,
         **numbers,
     }

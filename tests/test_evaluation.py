@@ -1,19 +1,19 @@
-"""The protocol: planted pools are judged rightly, leaks are refused, arms are what they say."""
+"""The protocol: planted pools are judged rightly, leaks are refused, what is asked for is compared."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from planted import distinct_digits, encode, per_class, pool_of
 
-from synthaug.arms import ARMS, ClassicalAugmentation, Ingredients, mirror_is_valid
-from synthaug.data.codec import ImageCodec
+from synthaug.arms import ARMS, LADDER
+from synthaug.augmentation import classical
 from synthaug.data.labeled import LabeledData, open_data
 from synthaug.errors import InvalidRequest, Leakage, SpecMismatch
 from synthaug.evaluation import Evaluation, compare_with_real, evaluate_arms
@@ -22,43 +22,15 @@ from synthaug.samples import Samples
 NOTHING = np.empty(0, np.uint64)
 
 
-def pool_of(data: LabeledData, samples: np.ndarray | None = None) -> Samples:
-    """Rows of a data set, or other pictures in their place, as if a generator had made them."""
-    rows = data.read() if samples is None else samples
-    names = np.array(data.classes)[data.labels]
-    provenance = {
-        "synthetic": np.ones(len(rows), bool),
-        "generator": np.full(len(rows), "0" * 64),
-        "seed": np.zeros(len(rows), np.int64),
-        "class": names,
-        "index": np.arange(len(rows)),
-    }
-    spec = ImageCodec.fit(rows, data.spec).spec
-    return Samples(rows, np.array(data.values)[data.labels], data.classes, data.values, spec, provenance)
-
-
-def encode(rows: np.ndarray) -> torch.Tensor:
-    """Grey uint8 ``(N, H, W)`` -> ``(N, 1, H, W)`` in [-1, 1]."""
-    return torch.from_numpy(rows[:, None].astype(np.float32) / 127.5 - 1)
-
-
-def per_class(data: LabeledData, start: int, stop: int) -> LabeledData:
-    rows = [np.flatnonzero(data.labels == label)[start:stop] for label in range(len(data.classes))]
-    return data.take(np.sort(np.concatenate(rows)))
+ARM = {arm.name: arm for arm in LADDER}
+THREE_ARMS = (ARM["real"], replace(ARM["oversampling"], unequal=False), ARM["real + synthetic"])
 
 
 @pytest.fixture(scope="module")
-def digits() -> LabeledData:
-    data = open_data("bundled:digits")
-    _, first = np.unique(data.fingerprints(), return_index=True)
-    return data.take(np.sort(first))
-
-
-@pytest.fixture(scope="module")
-def parts(digits: LabeledData) -> dict[str, LabeledData]:
+def parts() -> dict[str, LabeledData]:
     """Five training rows a class, and plenty to judge by and to plant pools of."""
     cuts = {"train": (0, 5), "validation": (5, 25), "test": (25, 75), "spare": (75, 130)}
-    return {name: per_class(digits, *cut) for name, cut in cuts.items()}
+    return {name: per_class(distinct_digits(), *cut) for name, cut in cuts.items()}
 
 
 def run(parts: dict[str, LabeledData], pool: Samples, **asked: Any) -> Evaluation:
@@ -79,7 +51,8 @@ def run(parts: dict[str, LabeledData], pool: Samples, **asked: Any) -> Evaluatio
 
 @pytest.fixture(scope="module")
 def good(parts: dict[str, LabeledData]) -> Evaluation:
-    return run(parts, pool_of(parts["spare"]), augment=ClassicalAugmentation(flip=False))
+    arms = [ARM[name] for name in ("real", "real + classical", "real + synthetic", "both")]
+    return run(parts, pool_of(parts["spare"]), arms=arms, augmentations={"classical": classical(flip=False)})
 
 
 def test_more_real_rows_are_found_to_help_where_there_are_few(good: Evaluation) -> None:
@@ -98,10 +71,11 @@ def test_shuffled_labels_are_found_to_harm(parts: dict[str, LabeledData]) -> Non
 
 
 def test_every_arm_is_kept_with_every_seed(good: Evaluation) -> None:
-    assert [arm.name for arm in good.arms] == [arm.name for arm in ARMS]
+    names = {arm.name for arm in good.arms}
+    assert len(names) == 4
     assert len(set(good.seeds)) == 3
     assert all(len(arm.test) == len(arm.validation) == len(arm.seconds) == 3 for arm in good.arms)
-    assert {c.arm for c in good.comparisons} == {arm.name for arm in ARMS} - {good.baseline}
+    assert {c.arm for c in good.comparisons} == names - {good.baseline}
 
 
 def test_an_evaluation_survives_json(good: Evaluation) -> None:
@@ -115,7 +89,7 @@ def test_scores_are_the_same_whatever_the_number_of_processes(
         run(
             parts,
             pool_of(parts["spare"]),
-            augment=ClassicalAugmentation(flip=False),
+            augmentations={"classical": classical(flip=False)},
             steps=10,
             seeds=2,
             jobs=jobs,
@@ -187,7 +161,7 @@ def test_arms_are_picked_on_validation_rows_and_compared_on_test_rows(coded: dic
         ("real + synthetic", 1): 0.1,
         ("real + synthetic", 2): 0.7,
     }
-    found = run(coded, pool_of(coded["spare"]), training=_planted(right))
+    found = run(coded, pool_of(coded["spare"]), training=_planted(right), arms=THREE_ARMS)
     assert found.baseline == "oversampling"
     assert found.candidate == "real + synthetic"
     assert found.headline.difference.mean == pytest.approx(0.1)
@@ -195,12 +169,67 @@ def test_arms_are_picked_on_validation_rows_and_compared_on_test_rows(coded: dic
     assert found.config["training"].endswith("train")
 
 
-def test_arms_that_need_an_augmentation_are_left_out_without_one(coded: dict[str, LabeledData]) -> None:
-    right = {(arm, code): 0.5 for arm in ("real", "oversampling", "real + synthetic") for code in (1, 2)}
+def _names(found: Evaluation) -> list[str]:
+    return [arm.name for arm in found.arms]
+
+
+def test_arms_that_need_what_is_not_there_are_left_out_and_named(coded: dict[str, LabeledData]) -> None:
+    right = {(arm, code): 0.5 for arm in ("real", "real + synthetic") for code in (1, 2)}
     found = run(coded, pool_of(coded["spare"]), training=_planted(right))
-    assert [arm.name for arm in found.arms] == ["real", "oversampling", "real + synthetic"]
-    assert found.baseline == "real"  # the simplest of equals
+    assert _names(found) == ["real", "real + synthetic"]
+    assert found.baseline == "real"
     assert found.verdict == "no evidence"
+    left_out = found.config["arms_left_out"].split("; ")
+    assert left_out == [arm.name for arm in ARMS if arm.name not in _names(found)]
+
+
+def test_the_first_and_simplest_of_equals_is_the_baseline(coded: dict[str, LabeledData]) -> None:
+    right = {(arm, code): 0.5 for arm in ("real", "oversampling", "real + synthetic") for code in (1, 2)}
+    found = run(coded, pool_of(coded["spare"]), training=_planted(right), arms=THREE_ARMS)
+    assert found.baseline == "real"
+
+
+def _wrong(loader: Any, steps: int, seed: int) -> Any:
+    return lambda X: torch.zeros(len(X), dtype=torch.long)
+
+
+def test_arms_with_a_loss_of_their_own_ask_for_training_that_takes_one(
+    coded: dict[str, LabeledData],
+) -> None:
+    losses, labels = [], []
+
+    def train(loader: Any, steps: int, seed: int, loss: Any = None) -> Any:
+        _, y = next(iter(loader))
+        labels.append(y.ndim)
+        if loss is not None:
+            losses.append(loss(torch.zeros(len(y), 2), y, 0.0))
+        return _wrong(loader, steps, seed)
+
+    arms = [ARM[name] for name in ("real", "mixup", "real + synthetic")]
+    asked: dict[str, Any] = {"arms": arms, "augmentations": {"classical": lambda X, seed: X}, "seeds": 2}
+    plain, able = (run(coded, pool_of(coded["spare"]), training=t, **asked) for t in (_wrong, train))
+    assert _names(plain) == ["real", "real + synthetic"]
+    assert _names(able) == ["real", "mixup", "real + synthetic"]
+    assert labels == [1, 2, 1] * 2
+    assert [len(of_rows) for of_rows in losses] == [40, 40]
+
+
+def test_an_arm_may_take_more_steps_and_says_so(coded: dict[str, LabeledData]) -> None:
+    taken = []
+
+    def train(loader: Any, steps: int, seed: int) -> Any:
+        taken.append(steps)
+        return _wrong(loader, steps, seed)
+
+    arms = [ARM["real"], replace(ARM["real"], name="longer", steps=1.5), ARM["real + synthetic"]]
+    found = run(coded, pool_of(coded["spare"]), training=train, arms=arms, seeds=2)
+    assert taken == [60, 90, 60] * 2
+    assert [arm.steps for arm in found.arms] == [60, 90, 60]
+
+
+def test_a_comparison_without_two_sides_is_refused(coded: dict[str, LabeledData]) -> None:
+    with pytest.raises(InvalidRequest, match='Of the arms "real", "both" there are left "real"'):
+        run(coded, pool_of(coded["spare"]), arms=[ARM["real"], ARM["both"]])
 
 
 def test_training_that_cannot_be_sent_to_a_process_runs_in_this_one(coded: dict[str, LabeledData]) -> None:
@@ -212,7 +241,7 @@ def test_training_that_cannot_be_sent_to_a_process_runs_in_this_one(coded: dict[
         return lambda X: torch.zeros(len(X), dtype=torch.long)
 
     found = run(coded, pool_of(coded["spare"]), training=train, jobs=2, seeds=2)
-    assert len(seen) == 6
+    assert len(seen) == 4
     assert {steps for steps, _ in seen} == {60}
     assert {seed for _, seed in seen} == set(found.seeds)
 
@@ -285,116 +314,3 @@ def test_samples_of_another_form_or_other_classes_are_refused(
         run(parts, replace(pool, spec=replace(pool.spec, dtype="float32")))
     with pytest.raises(SpecMismatch, match="The test rows have the classes"):
         run({**parts, "test": coded["test"]}, pool)
-
-
-# ------------------------------------------------------------------------------------------------------- arms
-
-
-@pytest.fixture
-def ingredients(parts: dict[str, LabeledData]) -> Ingredients:
-    augment = ClassicalAugmentation(flip=False)
-    few = parts["train"].take(np.flatnonzero(parts["train"].labels != 9)[:40])
-    return Ingredients.of(few, pool_of(parts["spare"]), encode, augment, ratio=0.25, batch_size=16)
-
-
-def _epochs(
-    arm: str, parts: Ingredients, seed: int, n: int = 2
-) -> Iterator[list[tuple[torch.Tensor, torch.Tensor]]]:
-    loader = next(a for a in ARMS if a.name == arm).loader(parts, seed)
-    for _ in range(n):
-        yield list(loader)
-
-
-@pytest.mark.parametrize("arm", [arm.name for arm in ARMS])
-def test_an_arm_is_a_function_of_the_seed(arm: str, ingredients: Ingredients) -> None:
-    one, same, other = (
-        [torch.cat([X for X, _ in epoch]) for epoch in _epochs(arm, ingredients, seed)] for seed in (1, 1, 2)
-    )
-    assert all(torch.equal(a, b) for a, b in zip(one, same, strict=True))
-    assert not torch.equal(one[0], other[0])
-    assert not torch.equal(one[0], one[1])  # two epochs differ
-
-
-@pytest.mark.parametrize("arm", [arm.name for arm in ARMS])
-def test_batches_of_every_arm_have_the_same_form(arm: str, ingredients: Ingredients) -> None:
-    for X, y in next(_epochs(arm, ingredients, 0)):
-        assert X.shape == (16, 1, 8, 8)
-        assert X.dtype == torch.float32
-        assert -1 <= X.min() <= X.max() <= 1
-        assert y.dtype == torch.int64
-
-
-def test_arms_of_one_seed_see_the_same_labels_in_the_same_order(ingredients: Ingredients) -> None:
-    orders = [
-        [y.tolist() for epoch in _epochs(arm, ingredients, 3) for _, y in epoch]
-        for arm in ("real", "real + classical", "real + synthetic", "both")
-    ]
-    assert orders[0] == orders[1] == orders[2] == orders[3]
-
-
-def test_a_quarter_of_each_batch_is_synthetic_and_the_rest_as_in_the_real_arm(
-    ingredients: Ingredients,
-) -> None:
-    for real, mixed in zip(
-        next(_epochs("real", ingredients, 0)), next(_epochs("real + synthetic", ingredients, 0)), strict=True
-    ):
-        changed = (real[0] != mixed[0]).flatten(1).any(1)
-        assert changed.sum() == 4
-        pool = encode(ingredients.pool.samples).flatten(1)
-        for row, label in zip(mixed[0][changed], mixed[1][changed], strict=True):
-            (found,) = torch.where((pool == row.flatten()).all(1))
-            assert label in ingredients.pool.labels[found.numpy()]
-
-
-def test_in_the_arm_with_both_synthetic_rows_are_augmented_too(ingredients: Ingredients) -> None:
-    X = next(_epochs("both", ingredients, 0))[0][0]
-    known = torch.cat([encode(ingredients.rows), encode(ingredients.pool.samples)]).flatten(1)
-    assert not any((known == row).all(1).any() for row in X.flatten(1))
-
-
-def test_oversampling_draws_all_classes_equally_often(digits: LabeledData) -> None:
-    few = digits.take(np.concatenate([np.flatnonzero(digits.labels == k)[: 4 ** (k + 1)] for k in range(4)]))
-    parts = Ingredients.of(few, pool_of(digits), encode, None, ratio=0.25, batch_size=32)
-    labels = torch.cat([y for epoch in _epochs("oversampling", parts, 0, n=20) for _, y in epoch])
-    share = torch.bincount(labels, minlength=4) / len(labels)
-    assert share.tolist() == pytest.approx([0.25] * 4, abs=0.03)
-
-
-# ----------------------------------------------------------------------------------------------- augmentation
-
-
-@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 9, 31), (4, 16, 16)])
-def test_augmentation_is_a_function_of_batch_and_seed(shape: tuple[int, ...]) -> None:
-    images = torch.rand(6, *shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    before = images.clone()
-    augment = ClassicalAugmentation(flip=True)
-    first = augment(images, 5)
-    assert torch.equal(images, before)
-    assert first.shape == images.shape
-    assert torch.equal(first, ClassicalAugmentation(flip=True)(images, 5))
-    assert not torch.equal(first, augment(images, 6))
-
-
-def test_flips_are_not_tied_to_turns() -> None:
-    # A bright bar in the upper left: a flip moves it to the right, a turn tilts it.
-    images = torch.full((200, 1, 33, 33), -1.0)
-    images[:, :, 15:18, :14] = 1
-    changed = ClassicalAugmentation(flip=True)(images, 0)[:, 0] + 1
-    columns = torch.arange(33.0)
-    left, right = changed[:, :, :16].sum((1, 2)), changed[:, :, 17:].sum((1, 2))
-    flipped = (right > left).numpy()
-    height = (changed * columns[:, None]).sum(1) / changed.sum(1).clamp(min=1e-6)
-    bar = changed.sum(1) > 0.5
-    slope = np.array([np.polyfit(columns[b], h[b], 1)[0] for b, h in zip(bar, height, strict=True)])
-    assert 0.35 < flipped.mean() < 0.65
-    downhill = slope > 0
-    assert 0.3 < downhill[flipped].mean() < 0.7
-    assert 0.3 < downhill[~flipped].mean() < 0.7
-
-
-def test_digits_are_not_mirrored_and_what_has_no_direction_is(digits: LabeledData) -> None:
-    images = encode(digits.read())
-    assert not mirror_is_valid(images, digits.labels)
-    symmetric = (images + images.flip(-1)) / 2
-    assert mirror_is_valid(symmetric, digits.labels)
-    assert ClassicalAugmentation.fit(symmetric, digits.labels).flip

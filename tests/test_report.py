@@ -38,14 +38,14 @@ def evaluation(
     gain: float, candidate: str = "real + synthetic", fidelity: Fidelity | None = None
 ) -> Evaluation:
     """An evaluation whose candidate differs from the baseline by ``gain``, up to a little noise per seed."""
-    noise = np.random.default_rng(0).normal(0, 0.002, (5, 4))
+    noise = np.random.default_rng(0).normal(0, 0.002, (len(ARMS), 4))
 
     def scores(arm: int, centre: float) -> tuple[Scores, ...]:
         values = [float(v) for v in centre + noise[arm]]
         return tuple(Scores(v, v, (v, None, v - 0.1)) for v in values)
 
     arms = tuple(
-        ArmResult(arm.name, arm.synthetic, arm.about, s, s, (1.0,) * 4)
+        ArmResult(arm.name, arm.synthetic, arm.about, arm.augmentation, 600, s, s, (1.0,) * 4)
         for i, arm in enumerate(ARMS)
         for s in [
             scores(i, 0.8 + gain if arm.name == candidate else 0.79 if arm.synthetic else 0.8 - 0.01 * i)
@@ -119,7 +119,7 @@ def folder(planted: tuple[Any, Samples], tmp_path_factory: pytest.TempPathFactor
         (
             0.03,
             "both",
-            "Use synthetic rows here, together with classical augmentation: as 25 % of each batch they raise "
+            "Use synthetic rows here, together with augmentation: as 25 % of each batch they raise "
             "accuracy by 3.0 points.",
         ),
         (
@@ -244,7 +244,7 @@ def test_intervals_stand_where_the_axis_says(folder: Path) -> None:
     found = evaluation(0.03)
     dots = [float(at) for at in re.findall(r'class="dot" style="left:([\d.]+)%"', text)]
     means = [c.difference.mean for c in found.comparisons]
-    assert len(dots) == len(means) == 4
+    assert len(dots) == len(means) == len(ARMS) - 1
     scale = np.polyfit(means, dots, 1)
     np.testing.assert_allclose(np.polyval(scale, means), dots, atol=0.02)
     assert np.polyval(scale, 0) == pytest.approx(zero, abs=0.02)
