@@ -27,7 +27,8 @@ Loss: TypeAlias = Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor]
 float32 distributions; progress is the share of the steps already made, in [0, 1)."""
 
 Predict: TypeAlias = Callable[[torch.Tensor], Any]
-"""A batch ``X`` to its labels ``(B,)`` or to scores ``(B, n_classes)``, the highest of which is the label."""
+"""A batch ``X`` to its labels ``(B,)`` or to scores ``(B, n_classes)``, the highest of which is the label. Scores that
+are probabilities, as they are not negative and sum to 1, are judged as such too."""
 
 Train: TypeAlias = Callable[..., Predict]
 """``fn(loader, steps, seed)``: exactly ``steps`` optimizer steps, through ``loader`` as often as needed. One that takes
@@ -40,6 +41,9 @@ _WEIGHT_DECAY = 0.1
 _LABEL_SMOOTHING = 0.1
 _DROPOUT = 0.3
 _WARM_UP = 0.2
+
+# Scores whose rows sum to 1 within this are taken for probabilities.
+_SUM_SLACK = 1e-3
 
 
 class Classifier:
@@ -141,14 +145,19 @@ def train_and_score(
             f"The training function returned {type(predict).__name__}; it must return a function that takes "
             "a batch and gives labels (B,) or scores (B, classes)."
         )
-    result = {}
-    for name, batches in tests.items():
-        labels, predicted = [], []
-        for X, y in batches:
-            labels.append(np.asarray(y))
-            predicted.append(_as_labels(predict(X), len(y), n_classes))
-        result[name] = score(np.concatenate(labels), np.concatenate(predicted), n_classes)
-    return result
+    return {name: _scored(predict, batches, n_classes) for name, batches in tests.items()}
+
+
+def _scored(predict: Predict, batches: Batches, n_classes: int) -> Scores:
+    labels, outputs = [], []
+    for X, y in batches:
+        labels.append(np.asarray(y))
+        outputs.append(_as_array(predict(X), len(y), n_classes))
+    true, output = np.concatenate(labels), np.concatenate(outputs)
+    if output.ndim == 1:
+        return score(true, output, n_classes)
+    sums = (output >= 0).all() and np.allclose(output.sum(axis=1), 1, atol=_SUM_SLACK)
+    return score(true, output.argmax(axis=1), n_classes, output if sums else None)
 
 
 def _fit(batches: Iterator[Any], steps: int, n_classes: int, loss: Loss, device: torch.device) -> _Network:
@@ -215,11 +224,11 @@ def _cycle(loader: Batches) -> Iterator[Any]:
             )
 
 
-def _as_labels(output: Any, n: int, n_classes: int) -> np.ndarray:
-    """``(n,)`` int64 labels from labels or scores."""
+def _as_array(output: Any, n: int, n_classes: int) -> np.ndarray:
+    """``(n,)`` int64 labels or ``(n, n_classes)`` scores."""
     array = np.asarray(output.detach().cpu() if isinstance(output, torch.Tensor) else output)
     if array.shape == (n, n_classes):
-        return np.asarray(array.argmax(axis=1), dtype=np.int64)
+        return array
     whole = array.shape == (n,) and np.issubdtype(array.dtype, np.integer)
     if not whole or (n and not 0 <= array.min() <= array.max() < n_classes):
         raise InvalidRequest(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from synthaug.downstream import train_and_score, train_classifier
+from synthaug.downstream import cross_entropy, takes_loss, train_and_score, train_classifier
 from synthaug.errors import InvalidRequest
 
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -130,6 +130,41 @@ def test_the_users_training_may_answer_with_labels_or_scores(answer: Any) -> Non
     ]
     assert scores.accuracy == 0.75
     assert scores.recall == (0.5, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "probabilities"),
+    [
+        (lambda y: torch.nn.functional.one_hot(y, 3).float() * 0.7 + 0.1, True),
+        (lambda y: torch.nn.functional.one_hot(y, 3).float() * 5, False),
+        (lambda y: y, False),
+    ],
+    ids=["probabilities", "scores", "labels"],
+)
+def test_probabilities_are_judged_as_such_and_nothing_else_is(answer: Any, probabilities: bool) -> None:
+    scores = train_and_score([], {"test": _TEST}, train=_answering(answer), steps=1, seed=0, n_classes=3)[
+        "test"
+    ]
+    assert (scores.brier is not None) is (scores.calibration_error is not None) is probabilities
+    if probabilities:
+        assert scores.calibration_error == pytest.approx(0.8 - 0.75)
+
+
+def test_a_loss_is_told_the_share_of_steps_made_and_may_be_given_distributions(bars: Batch) -> None:
+    told = []
+
+    def loss(logits: torch.Tensor, labels: torch.Tensor, progress: float) -> torch.Tensor:
+        told.append(progress)
+        return cross_entropy(logits, labels, progress)
+
+    X, y = bars
+    soft = torch.nn.functional.one_hot(y, 2).float()
+    train = partial(train_classifier, loss=loss)
+    hard, blended = (train([(X, labels)], 4, 0, n_classes=2)(X) for labels in (y, soft))
+    assert told == [0.0, 0.25, 0.5, 0.75] * 2
+    np.testing.assert_allclose(hard, blended, rtol=1e-4, atol=1e-5)
+    assert takes_loss(train)
+    assert not takes_loss(lambda loader, steps, seed: None)  # type: ignore[arg-type, return-value]
 
 
 def test_the_users_training_is_told_loader_steps_and_seed() -> None:

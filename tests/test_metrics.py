@@ -10,7 +10,7 @@ from sklearn.metrics import balanced_accuracy_score
 
 from synthaug.errors import InvalidRequest
 from synthaug.metrics import fidelity
-from synthaug.metrics.classification import score
+from synthaug.metrics.classification import brier_score, calibration_error, score
 from synthaug.metrics.fidelity import (
     label_agreement,
     measure_fidelity,
@@ -34,6 +34,46 @@ def test_a_class_without_rows_has_no_recall_and_does_not_count() -> None:
     found = score(np.array([0, 0, 2]), np.array([0, 1, 2]), 4)
     assert found.recall == (0.5, None, 1.0, None)
     assert found.balanced_accuracy == 0.75
+
+
+def test_the_worst_class_is_one_that_has_rows() -> None:
+    assert score(np.array([0, 0, 2]), np.array([0, 1, 2]), 4).worst_recall == 0.5
+
+
+def _naive_calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    total = 0.0
+    for low in np.arange(15) / 15:
+        confidence = probabilities.max(axis=1)
+        inside = (confidence >= low) & (confidence < low + 1 / 15)
+        if low == 14 / 15:
+            inside |= confidence == 1
+        if inside.any():
+            right = probabilities[inside].argmax(axis=1) == labels[inside]
+            total += inside.mean() * abs(right.mean() - confidence[inside].mean())
+    return total
+
+
+def test_calibration_error_and_brier_score_are_those_of_their_definitions() -> None:
+    rng = np.random.default_rng(10)
+    probabilities, labels = rng.dirichlet([0.5] * 4, 300), rng.integers(0, 4, 300)
+    assert calibration_error(labels, probabilities) == pytest.approx(
+        _naive_calibration_error(labels, probabilities)
+    )
+    squares = [
+        (p - (k == label)) ** 2
+        for row, label in zip(probabilities, labels, strict=True)
+        for k, p in enumerate(row)
+    ]
+    assert brier_score(labels, probabilities) == pytest.approx(sum(squares) / 300)
+
+
+def test_calibration_error_of_a_classifier_that_knows_its_chances_vanishes_with_many_rows() -> None:
+    rng = np.random.default_rng(11)
+    probabilities = rng.dirichlet([1.0] * 3, 40_000)
+    labels = (rng.random(40_000)[:, None] > probabilities.cumsum(axis=1)).sum(axis=1)
+    assert calibration_error(labels, probabilities) < 0.01
+    assert calibration_error(np.zeros(5, int), np.eye(2)[np.zeros(5, int)]) == 0
+    assert calibration_error(np.ones(5, int), np.eye(2)[np.zeros(5, int)]) == 1
 
 
 def test_the_interval_is_students() -> None:

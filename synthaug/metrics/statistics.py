@@ -1,16 +1,26 @@
-"""Paired differences over seeds: their mean, its interval, and what may be concluded."""
+"""Paired differences over seeds: their mean, its interval, what chance alone would do, and what may be concluded."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from synthaug.errors import InvalidRequest
+from synthaug.seeding import numpy_rng
 
 Verdict = Literal["helps", "no evidence", "harms"]
+Method = Literal["Student's t", "BCa bootstrap", "Wilson", "corrected t"]
+
+_Values: TypeAlias = Sequence[float] | np.ndarray
+
+# With fewer pairs, resamples of so few values say too little about their spread.
+BOOTSTRAP_FROM = 8
+# With fewer pairs not even differences of one sign reach 5 %: 2 / 2**5 = 0.0625.
+SIGN_FLIPS_FROM = 6
+_RESAMPLES = 9999
 
 
 @dataclass(frozen=True)
@@ -22,9 +32,10 @@ class Interval:
     high: float
     n: int
     confidence: float = 0.95
+    method: Method = "Student's t"
 
 
-def mean_interval(values: Sequence[float] | np.ndarray, confidence: float = 0.95) -> Interval:
+def mean_interval(values: _Values, confidence: float = 0.95) -> Interval:
     """The mean of independent values with its Student-t interval, ``mean ± t(n - 1) · s / sqrt(n)``.
 
     Exact for normal values; ``s`` is the standard deviation with ``n - 1`` in the denominator.
@@ -35,25 +46,50 @@ def mean_interval(values: Sequence[float] | np.ndarray, confidence: float = 0.95
     >>> round(mean_interval([1.0, 2.0, 3.0]).low, 4)  # 2 - 4.3027 / sqrt(3)
     -0.4841
     """
-    from scipy.stats import t
-
-    array = np.asarray(values, dtype=np.float64)
-    if array.ndim != 1 or len(array) < 2:
-        raise InvalidRequest(
-            f"An interval of {array.size} value(s) was asked for: a spread needs 2 of them, better 5."
-        )
+    array = _at_least_two(values)
+    reach = _t(confidence, len(array)) * float(array.std(ddof=1) / np.sqrt(len(array)))
     mean = float(array.mean())
-    reach = float(t.ppf((1 + confidence) / 2, len(array) - 1) * array.std(ddof=1) / np.sqrt(len(array)))
     return Interval(mean, mean - reach, mean + reach, len(array), confidence)
 
 
-def paired_interval(
-    treated: Sequence[float] | np.ndarray, baseline: Sequence[float] | np.ndarray, confidence: float = 0.95
-) -> Interval:
+def bootstrap_interval(values: _Values, confidence: float = 0.95) -> Interval:
+    """The mean of independent values with its bootstrap interval, corrected for bias and acceleration.
+
+    Efron, "Better bootstrap confidence intervals", 1987; 9999 resamples, always the same for the same values.
+    It asks for no normal distribution, but is narrow for few values: by simulation an interval of 95 % covers
+    the mean of 5 normal values in 84 of 100 cases, of 10 in 90, of 20 in 92 to 94. Values that are all equal have
+    an interval of no width.
+
+    Raises:
+        InvalidRequest: fewer than two values.
+    """
+    from scipy.stats import bootstrap
+
+    array = _at_least_two(values)
+    mean = float(array.mean())
+    if np.ptp(array) <= 1e-12 * np.abs(array).max():  # nothing to resample; BCa would divide by zero
+        return Interval(mean, mean, mean, len(array), confidence, "BCa bootstrap")
+    rng = numpy_rng(0, "statistics", "bootstrap")
+    # At unit scale, as the differences of accuracies are tiny numbers.
+    scale = np.abs(array).max()
+    found = bootstrap(
+        (array / scale,),
+        np.mean,
+        confidence_level=confidence,
+        n_resamples=_RESAMPLES,
+        method="BCa",
+        rng=rng,
+    ).confidence_interval
+    return Interval(
+        mean, float(found.low * scale), float(found.high * scale), len(array), confidence, "BCa bootstrap"
+    )
+
+
+def paired_interval(treated: _Values, baseline: _Values, confidence: float = 0.95) -> Interval:
     """The mean of ``treated - baseline`` with its interval; entry i of both came from the same seed.
 
     Pairing removes what a seed does to both sides alike (row order, first weights), so that smaller
-    differences can be told from chance.
+    differences can be told from chance. From 8 pairs on by `bootstrap_interval`, below by `mean_interval`.
 
     Raises:
         InvalidRequest: sides of unequal length, or fewer than two pairs.
@@ -62,15 +98,122 @@ def paired_interval(
         raise InvalidRequest(
             f"Pairs need the same seeds on both sides; found {len(treated)} and {len(baseline)} values."
         )
-    return mean_interval(np.asarray(treated, np.float64) - np.asarray(baseline, np.float64), confidence)
+    differences = np.asarray(treated, np.float64) - np.asarray(baseline, np.float64)
+    interval = bootstrap_interval if len(differences) >= BOOTSTRAP_FROM else mean_interval
+    return interval(differences, confidence)
 
 
-def verdict(difference: Interval) -> Verdict:
-    """What an interval of differences allows one to say.
+def sign_flip_p(differences: _Values) -> float:
+    """How often a mean as far from zero would come about if each difference might as well have the other sign.
+
+    Two-sided. All 2^n signs are tried up to 13 differences, 9999 random ones beyond. Exact where the differences
+    are symmetric about zero when nothing is gained; n differences cannot reach less than 2 / 2^n.
+
+    Raises:
+        InvalidRequest: fewer than two differences.
+
+    >>> sign_flip_p([0.01, 0.02, 0.01, 0.03, 0.02, 0.01])  # 2 of 64
+    0.03125
+    """
+    from scipy.stats import permutation_test
+
+    array = _at_least_two(differences)
+    rng = numpy_rng(0, "statistics", "sign flips")
+    found = permutation_test(
+        (array,), np.mean, permutation_type="samples", vectorized=True, n_resamples=_RESAMPLES, rng=rng
+    )
+    return float(found.pvalue)
+
+
+def holm(p_values: _Values) -> np.ndarray:
+    """``(n,)`` float64 p-values adjusted for having made n tests; each may be compared with 0.05 as it is.
+
+    Holm, "A simple sequentially rejective multiple test procedure", 1979: the k-th smallest of n times n - k + 1,
+    made monotone. The chance of any false finding among all tests stays below the level, dependent or not.
+
+    >>> holm([0.01, 0.04, 0.03]).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    array = np.asarray(p_values, np.float64)
+    order = np.argsort(array)
+    stepped = array[order] * np.arange(len(array), 0, -1)
+    adjusted = np.empty_like(array)
+    adjusted[order] = np.minimum(np.maximum.accumulate(stepped), 1)
+    return adjusted
+
+
+def repeated_cv_interval(differences: _Values, test_share: float, confidence: float = 0.95) -> Interval:
+    """The mean of differences from repeated cross-validation, whose training rows overlap, with its interval.
+
+    Nadeau, Bengio, "Inference for the generalization error", 2003: the variance of the mean is taken as
+    ``(1 / k + n_test / n_train) · s²`` of the k differences instead of ``s² / k``.
+
+    Args:
+        differences: one for each fold of each repetition.
+        test_share: rows of a fold over rows trained on, ``1 / (folds - 1)``.
+        confidence: how often the interval should cover the true mean.
+
+    Raises:
+        InvalidRequest: fewer than two differences.
+    """
+    array = _at_least_two(differences)
+    spread = np.sqrt((1 / len(array) + test_share) * array.var(ddof=1))
+    reach = _t(confidence, len(array)) * float(spread)
+    mean = float(array.mean())
+    return Interval(mean, mean - reach, mean + reach, len(array), confidence, "corrected t")
+
+
+def wilson_interval(share: float, n: int, confidence: float = 0.95) -> Interval:
+    """A share of n rows with its interval, e.g. a recall; it stays within [0, 1] and has width at 0 and 1.
+
+    Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
+
+    Args:
+        share: in [0, 1].
+        n: rows it was found in, at least 1.
+        confidence: how often the interval should cover the true share.
+
+    >>> found = wilson_interval(1.0, 10)
+    >>> round(found.low, 3), found.high
+    (0.722, 1.0)
+    """
+    from scipy.stats import norm
+
+    z = float(norm.ppf((1 + confidence) / 2))
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    reach = z / (1 + z**2 / n) * float(np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)))
+    # The ends are 0 and 1 exactly where the share is; rounding would put them a hair inside or outside.
+    low, high = (0.0 if share == 0 else centre - reach), (1.0 if share == 1 else centre + reach)
+    return Interval(share, low, high, n, confidence, "Wilson")
+
+
+def verdict(difference: Interval, p_value: float | None = None) -> Verdict:
+    """What differences allow one to say: more than chance where the interval and the test, if any, both say so.
+
+    Args:
+        difference: their mean with its interval.
+        p_value: of `sign_flip_p`; None where there are too few differences for it to be below 5 %.
 
     >>> verdict(Interval(mean=0.01, low=-0.01, high=0.03, n=5))
     'no evidence'
     """
+    if p_value is not None and p_value + difference.confidence >= 1:
+        return "no evidence"
     if difference.low > 0:
         return "helps"
     return "harms" if difference.high < 0 else "no evidence"
+
+
+def _at_least_two(values: _Values) -> np.ndarray:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1 or len(array) < 2:
+        raise InvalidRequest(
+            f"An interval of {array.size} value(s) was asked for: a spread needs 2 of them, better 5."
+        )
+    return array
+
+
+def _t(confidence: float, n: int) -> float:
+    from scipy.stats import t
+
+    return float(t.ppf((1 + confidence) / 2, n - 1))

@@ -1,0 +1,147 @@
+"""Closed forms and simulations of every statistic a verdict rests on."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binom
+
+from synthaug.errors import InvalidRequest
+from synthaug.metrics.statistics import (
+    BOOTSTRAP_FROM,
+    Interval,
+    bootstrap_interval,
+    holm,
+    mean_interval,
+    paired_interval,
+    repeated_cv_interval,
+    sign_flip_p,
+    verdict,
+    wilson_interval,
+)
+
+
+def test_the_bootstrap_interval_of_symmetric_values_is_the_percentile_one() -> None:
+    # No bias and no acceleration are left to correct.
+    values = np.array([-3.0, -2.0, -1.0, -0.5, 0.5, 1.0, 2.0, 3.0])
+    resamples = np.random.default_rng(0).choice(values, (20_000, 8)).mean(axis=1)
+    found = bootstrap_interval(values)
+    expected = np.quantile(resamples, [0.025, 0.975])
+    np.testing.assert_allclose([found.low, found.high], expected, atol=0.05)
+    assert found.method == "BCa bootstrap"
+
+
+def test_the_bootstrap_interval_leans_to_the_side_of_the_long_tail() -> None:
+    found = bootstrap_interval(np.exp(np.linspace(-3, 3, 20)))
+    assert found.high - found.mean > 1.2 * (found.mean - found.low)
+
+
+def test_the_bootstrap_interval_is_the_same_each_time_and_at_every_scale() -> None:
+    values = np.random.default_rng(2).normal(0.01, 0.02, 10)
+    first = bootstrap_interval(values)
+    assert bootstrap_interval(values) == first
+    tiny = bootstrap_interval(values * 1e-9)
+    assert (tiny.low * 1e9, tiny.high * 1e9) == pytest.approx((first.low, first.high))
+
+
+@pytest.mark.parametrize("value", [0.0, 0.01, -3.0])
+def test_equal_values_have_a_bootstrap_interval_of_no_width(value: float) -> None:
+    found = bootstrap_interval([value] * 9)
+    assert (found.low, found.mean, found.high) == pytest.approx((value,) * 3)
+
+
+def test_pairs_are_resampled_where_there_are_enough_of_them() -> None:
+    values = np.random.default_rng(3).normal(size=BOOTSTRAP_FROM)
+    assert paired_interval(values, 0 * values).method == "BCa bootstrap"
+    assert paired_interval(values[1:], 0 * values[1:]) == mean_interval(values[1:])
+
+
+@given(st.lists(st.floats(-1, 1), min_size=2, max_size=7))
+@settings(max_examples=30, deadline=None)
+def test_sign_flips_count_all_means_that_are_as_far_from_zero(values: list[float]) -> None:
+    signs = np.array(list(product((-1, 1), repeat=len(values))))
+    means = np.abs(signs @ np.array(values))
+    assert sign_flip_p(values) == pytest.approx(np.mean(means >= means[-1] * (1 - 1e-9) - 1e-300), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("n", "least"), [(3, 0.25), (5, 0.0625), (6, 0.03125), (8, 0.0078125), (12, 2 / 4096)]
+)
+def test_differences_of_one_sign_reach_the_smallest_possible_p(n: int, least: float) -> None:
+    assert sign_flip_p(np.linspace(0.1, 0.2, n)) == pytest.approx(least)
+    assert sign_flip_p(-np.linspace(0.1, 0.2, n)) == pytest.approx(least)
+
+
+def test_sign_flips_of_many_differences_are_drawn_at_random_and_always_the_same() -> None:
+    values = np.random.default_rng(4).normal(0.3, 1, 40)
+    assert sign_flip_p(values) == sign_flip_p(values)
+    assert 0.0001 <= sign_flip_p(values) <= 1
+
+
+def test_holm_multiplies_the_smallest_by_all_and_never_falls() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]).tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]).tolist() == [1.0, 1.0]
+    assert holm([]).tolist() == []
+
+
+def test_holm_keeps_the_chance_of_any_false_finding() -> None:
+    found = [holm(row).min() < 0.05 for row in np.random.default_rng(5).random((4000, 10))]
+    assert np.mean(found) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 4000)
+
+
+def test_repeated_cross_validation_adds_the_share_of_test_rows_to_the_variance() -> None:
+    values = np.random.default_rng(6).normal(size=15)
+    plain, corrected = mean_interval(values), repeated_cv_interval(values, test_share=1 / 4)
+    assert corrected.mean == plain.mean
+    factor = (corrected.high - corrected.mean) / (plain.high - plain.mean)
+    assert factor == pytest.approx(np.sqrt((1 / 15 + 1 / 4) / (1 / 15)))
+
+
+@pytest.mark.parametrize(("share", "n"), [(0.0, 5), (0.2, 10), (0.5, 30), (1.0, 1)])
+def test_wilson_holds_the_shares_whose_normal_test_does_not_refuse_it(share: float, n: int) -> None:
+    found = wilson_interval(share, n)
+    assert 0 <= found.low <= share <= found.high <= 1
+    for end in {found.low, found.high} - {0.0, 1.0}:
+        assert abs(share - end) == pytest.approx(1.959964 * np.sqrt(end * (1 - end) / n), rel=1e-4)
+
+
+def test_wilson_covers_a_true_share_about_as_often_as_it_says() -> None:
+    for truth in (0.3, 0.9):
+        intervals = [wilson_interval(k / 25, 25) for k in range(26)]
+        covers = np.array([i.low <= truth <= i.high for i in intervals])
+        assert binom.pmf(np.arange(26), 25, truth)[covers].sum() == pytest.approx(0.95, abs=0.03)
+
+
+def _verdicts(differences: np.ndarray) -> list[str]:
+    return [verdict(paired_interval(row, 0 * row), sign_flip_p(row)) for row in differences]
+
+
+def test_by_interval_and_sign_flips_a_planted_gain_is_found_and_a_planted_null_is_not() -> None:
+    noise = np.random.default_rng(7).normal(0, 0.01, (150, 10))
+    # 10 pairs have a power of about 0.8 for a gain of one standard deviation.
+    assert _verdicts(noise + 0.01).count("helps") > 150 * 0.65
+    null = _verdicts(noise)
+    assert null.count("helps") <= 150 * 0.025 + 3 * np.sqrt(150 * 0.025)
+    assert null.count("harms") <= 150 * 0.025 + 3 * np.sqrt(150 * 0.025)
+
+
+def test_skewed_differences_without_a_mean_gain_are_rarely_called_help() -> None:
+    skewed = np.random.default_rng(8).exponential(0.01, (100, 10)) - 0.01
+    assert _verdicts(skewed).count("helps") < 100 * 0.05
+
+
+def test_a_verdict_needs_the_interval_and_the_test() -> None:
+    above, around, below = Interval(0.02, 0.01, 0.03, 6), Interval(0.0, -1, 1, 6), Interval(-2, -3, -1, 6)
+    assert [verdict(i) for i in (above, around, below)] == ["helps", "no evidence", "harms"]
+    assert [verdict(i, 0.03) for i in (above, around, below)] == ["helps", "no evidence", "harms"]
+    assert {verdict(i, 0.05) for i in (above, around, below)} == {"no evidence"}
+
+
+@pytest.mark.parametrize("of", [mean_interval, bootstrap_interval, sign_flip_p])
+def test_one_value_has_no_spread(of: object) -> None:
+    with pytest.raises(InvalidRequest, match=r"of 1 value\(s\) was asked for: a spread needs 2"):
+        of([0.5])  # type: ignore[operator]
