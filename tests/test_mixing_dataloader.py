@@ -705,3 +705,20 @@ def test_a_loader_that_cannot_be_mixed_is_refused_with_the_remedy(loader, error,
 def test_a_ratio_outside_zero_to_one_is_refused(ratio):
     with pytest.raises(InvalidRequest, match="at least 0 and below 1"):
         mix_dataloader(DataLoader(tensors(), 6), pool(), ratio=ratio)
+
+
+@pytest.mark.parametrize("data", [tensors(), Subset(tensors(), range(60)), Pictures(transform=to_tensor)])
+def test_rows_read_together_are_those_read_one_by_one(data):
+    mixed = mix_dataloader(DataLoader(data, 16), pool(), ratio=0.5)
+    batch = next(iter(mixed.batch_sampler))
+    together, alone = mixed.dataset.__getitems__(batch), [mixed.dataset[row] for row in batch]
+    assert [type(item) for item in together] == [type(item) for item in alone]
+    for (x, y), (image, label) in zip(together, alone, strict=True):
+        assert torch.equal(x, image)
+        assert (type(y), int(y)) == (type(label), int(label))
+
+
+def test_changing_a_label_in_place_does_not_change_the_next_ones():
+    mixed = mix_dataloader(DataLoader(tensors(), 16), pool(), ratio=0.5)
+    mixed.dataset[60][1].fill_(9)
+    assert [int(mixed.dataset[60 + row][1]) for row in range(6)] == [0, 1, 2, 0, 1, 2]

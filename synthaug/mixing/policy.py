@@ -200,13 +200,14 @@ class MixingRun:
             return mixed
         labels = self._plan.real[rows]
         places = self._due(labels) if self._plan.exact else self._drawn(rows, labels)
+        decks, append = self._decks, self._plan.mode == "append"
         for place, k in zip(places.tolist(), labels[places].tolist(), strict=True):
-            if not self._decks[k]:
-                self._decks[k] = self._rng.permutation(self._pools[k]).tolist()
-            if self._plan.mode == "append":
-                mixed.append(self._decks[k].pop())
+            if not decks[k]:
+                decks[k] = self._rng.permutation(self._pools[k]).tolist()
+            if append:
+                mixed.append(decks[k].pop())
             else:
-                mixed[place] = self._decks[k].pop()
+                mixed[place] = decks[k].pop()
         return mixed
 
     def state_dict(self) -> dict[str, Any]:
@@ -233,24 +234,42 @@ class MixingRun:
     def _set_rates(self, rates: Rates) -> None:
         self._rates, self._on = rates, bool(rates.any())
         self._copies = -(-rates // self._plan.unit)
+        self._one_copy = bool((self._copies == 1).all())
 
     def _due(self, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
-        """Places that give way, or whose class gets a row: as many as are due, furthest behind first."""
-        unit, counts = self._plan.unit, np.bincount(labels, minlength=self._plan.n_classes)
+        """Places that give way, or whose class gets a row: as many as are due, furthest behind first.
+
+        A class's first synthetic row is as urgent as what the class is owed, each further one a whole row
+        less: so many of the most urgent are the fairest way to spend so many rows. Which row of a class comes
+        first, and which of two classes equally owed, is random.
+        """
+        unit, n_classes = self._plan.unit, self._plan.n_classes
+        counts = np.bincount(labels, minlength=n_classes)
+        due = int(self._rates.dot(counts))
         self._owed += self._rates * counts
-        due = int(self._rates @ counts)
         self._owed_in_all += due
-        places, urgency = _most_urgent_first(labels, self._owed, unit, copies=self._copies, rng=self._rng)
+        # This runs once a batch in the main process, beside data sets that take microseconds a row: every
+        # array operation counts.
+        within, between = self._rng.random((2, len(labels)))
+        places = (labels + within).argsort()  # class by class, at random within each
+        if not self._one_copy:
+            places = places.repeat(self._copies[labels[places]])
+            counts = counts * self._copies
+            between = self._rng.random(len(places))
+        of = labels[places]
+        firsts = counts.cumsum() - counts
+        urgency = (self._owed + unit * firsts)[of] - unit * np.arange(len(places))
+        order = (between - urgency).argsort()  # urgencies are whole numbers
 
         quota, rest = divmod(due, unit)
         left = self._owed_in_all - quota * unit
         # One more, where the prefix demands it, or allows it and the next class is owed a whole row.
-        if rest and (left > unit or (left >= 0 and urgency[quota] >= unit)):
+        if rest and (left > unit or (left >= 0 and urgency[order[quota]] >= unit)):
             quota += 1
-        places = places[:quota]
-        self._owed -= unit * np.bincount(labels[places], minlength=self._plan.n_classes)
+        chosen: npt.NDArray[np.intp] = places[order[:quota]]
+        self._owed -= unit * np.bincount(labels[chosen], minlength=n_classes)
         self._owed_in_all -= unit * quota
-        return places
+        return chosen
 
     def _drawn(self, rows: npt.NDArray[np.int64], labels: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
         """Places whose row is drawn; a row that comes again has its chance turned by the golden ratio."""
@@ -263,36 +282,13 @@ class MixingRun:
     def _checked(self, batch: Sequence[int]) -> npt.NDArray[np.int64]:
         rows = np.asarray(batch, dtype=np.int64)
         real = len(self._plan.real)
-        if rows.ndim != 1 or (len(rows) and not 0 <= rows.min() <= rows.max() < real):
+        # As unsigned numbers the negative ones are the largest.
+        if rows.ndim != 1 or (len(rows) and max(rows.view(np.uint64).tolist()) >= real):
             raise InvalidRequest(
                 f"A batch of real rows must be a list of row numbers from 0 to {real - 1}; "
                 f"the batch sampler gave {batch!r}."
             )
         return rows
-
-
-def _most_urgent_first(
-    labels: npt.NDArray[np.int64],
-    owed: npt.NDArray[np.int64],
-    unit: int,
-    *,
-    copies: npt.NDArray[np.int64],
-    rng: np.random.Generator,
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int64]]:
-    """Places in ``labels``, each ``copies`` of its class times, in the order in which they are due.
-
-    With them their urgency. A class's first synthetic row is as urgent as what the class is owed, each
-    further one a whole row less: a prefix of the result is the fairest way to spend so many rows. Which row
-    of a class comes first, and which of two classes equally owed, is random.
-    """
-    places = rng.permutation(len(labels))
-    places = places.repeat(copies[labels[places]])
-    places = places[np.argsort(labels[places], kind="stable")]
-    of = labels[places]
-    nth = np.arange(len(places)) - np.searchsorted(of, of)
-    urgency = owed[of] - unit * nth
-    order = np.lexsort((rng.random(len(places)), -urgency))
-    return places[order], urgency[order]
 
 
 def _nth(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -90,45 +90,60 @@ class Pool(Dataset[Any]):
         self._like = like
         self._fill = fill
         self.change = change
-        # One finished item a label, of which copies get other images: finding out the structure of an item
-        # for every row would take longer than most data sets take to read one.
-        self._finished: dict[tuple[type, Label], Any] = {}
-        self._quick = type(like) in (tuple, list, dict)
         self._image_type = type(form.image_of(like))
+        # Items of the usual kinds are put together from their parts, a batch at a time: finding out the
+        # structure of each would take longer than most data sets take to read one.
+        self._quick = type(like) in (tuple, list, dict)
+        self._keys = list(like) if type(like) is dict else range(len(like)) if self._quick else ()
+        self._parts, self._label_rows = self._by_label() if self._quick else ([], None)
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __getitem__(self, row: int) -> Any:
-        label = self._labels[row]
-        assert label is not None, "only classes that real rows have are drawn"
-        pixels = self._rows[row]
-        if self._quick:
-            # A transform is given a copy: it may work in place. So may who gets an item.
-            image: Any = pixels.clone()
-            if self.change is not None:
-                image = self.change(image.numpy(), self._layout)
-            elif self._image_type is np.ndarray:
-                image = image.numpy()
-            if type(image) is self._image_type:
-                return self._with_image(image, label)
-        return self._item(pixels.numpy(), label)
+        return self.__getitems__([row])[0]
 
-    def _with_image(self, image: Any, label: Label) -> Any:
-        finished = self._finished.get((type(label), label))
-        if finished is None:
-            finished = self._form.build(image, label, self._like, self._fill)
-            self._finished[type(label), label] = finished
-        form = self._form
-        if isinstance(finished, dict):
-            item: Any = finished.copy()
+    def __getitems__(self, rows: Sequence[int]) -> list[Any]:
+        """The items of some rows, whose images are read together."""
+        # A copy: a transform may work in place, and so may who gets an item.
+        return self._items(torch.from_numpy(self._rows.numpy().take(rows, 0)), rows)
+
+    def _items(self, pixels: torch.Tensor, rows: Sequence[int]) -> list[Any]:
+        if self.change is None and self._image_type is torch.Tensor:
+            images: Sequence[Any] = pixels.unbind()
         else:
-            item = list(finished)
-        item[form.image] = image
-        value = item[form.label]
-        if isinstance(value, torch.Tensor):
-            item[form.label] = value.clone()
-        return item if type(finished) is not tuple else tuple(item)
+            images = list(pixels.numpy())
+            if self.change is not None:
+                images = [self.change(image, self._layout) for image in images]
+        if not self._quick or any(type(image) is not self._image_type for image in images):
+            labels = [self._labels[row] for row in rows]
+            return [
+                self._form.build(image, label, self._like, self._fill)
+                for image, label in zip(images, labels, strict=True)
+                if label is not None
+            ]
+        columns: dict[Key, Sequence[Any]] = {
+            key: [self._parts[row][key] for row in rows] for key in self._keys if key != self._form.image
+        }
+        columns[self._form.image] = images
+        if self._label_rows is not None:
+            columns[self._form.label] = self._label_rows.index_select(0, torch.tensor(rows)).unbind()
+        ordered = zip(*(columns[key] for key in self._keys), strict=True)
+        if type(self._like) is dict:
+            return [dict(zip(self._keys, part, strict=True)) for part in ordered]
+        return list(ordered) if type(self._like) is tuple else list(map(list, ordered))
+
+    def _by_label(self) -> tuple[list[Any], torch.Tensor | None]:
+        """For each row an item of its label, whose parts are used again; and the labels, where tensors."""
+        kinds: dict[Any, Label] = {(type(k), k): k for k in self._labels if k is not None}
+        built = {kind: self._form.build(None, k, self._like, self._fill) for kind, k in kinds.items()}
+        parts = [built.get((type(k), k)) for k in self._labels]
+        labels = [None if part is None else part[self._form.label] for part in parts]
+        found = [label for label in labels if label is not None]
+        if not found or not isinstance(found[0], torch.Tensor):
+            return parts, None
+        # New ones for each item, as the images are.
+        return parts, torch.stack([found[0] if label is None else label for label in labels])
 
     def put(self, rows: np.ndarray, images: np.ndarray) -> None:
         """Other images in place of those of ``rows``, where workers see them at once."""
@@ -142,19 +157,12 @@ class Pool(Dataset[Any]):
         """What its images look like; ``low`` and ``high`` are the ends of the samples' range."""
         drawn = np.flatnonzero([label is not None for label in self._labels])
         images = [self._form.image_of(self[row]) for row in spread(drawn, PROBES).tolist()]
-        label = self._labels[drawn[0]]
-        assert label is not None
         flat = [
-            self._form.image_of(self._item(np.full_like(self._rows[0].numpy(), end), label))
+            self._form.image_of(self._items(torch.full_like(self._rows[:1], end), drawn[:1].tolist())[0])
             for end in (low, high)
             if end is not None
         ]
         return Look.of(images, flat)
-
-    def _item(self, image: np.ndarray, label: Label) -> Any:
-        # A transform is given a copy: it may work in place.
-        changed = image if self.change is None else self.change(image.copy(), self._layout)
-        return self._form.build(changed, label, self._like, self._fill)
 
 
 def _contained(image: np.ndarray, layout: Layout, container: Container) -> Any:
