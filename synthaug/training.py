@@ -117,6 +117,8 @@ def train_generator(
         progress=progress,
     )
     assert isinstance(run.average, Family)
+    if module.keeps_rows:
+        run.average.finish(rows, torch.from_numpy(data.labels[order]).to(make.device))
     return Trained(
         family=run.average.cpu(),
         codec=codec,

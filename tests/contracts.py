@@ -24,7 +24,9 @@ def make(case: Case, shape: tuple[int, int, int] = (1, 12, 10)) -> Family:
         family = build(name, shape, COUNTS, options)
         if family.keeps_rows:
             labels = torch.arange(len(COUNTS)).repeat_interleave(torch.tensor(COUNTS))
-            family.remember(torch.rand(len(labels), *shape) * 2 - 1, labels)
+            images = torch.rand(len(labels), *shape) * 2 - 1
+            family.remember(images, labels)
+            family.finish(images, labels)
         return family
 
 

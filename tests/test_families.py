@@ -3,14 +3,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
-from contracts import FAMILY_CONTRACT, Case, batch, make
+from contracts import COUNTS, FAMILY_CONTRACT, Case, batch, make
 
 from synthaug import loop
 from synthaug.errors import InvalidRequest
 from synthaug.families import FAMILIES, build
+from synthaug.families.cvae import CVAE, CVAEConfig
 from synthaug.families.diffaug import augment
 from synthaug.families.losses import (
     anchor_penalty,
@@ -25,6 +27,8 @@ OPTIONS: list[Case] = [
     ("cgan", {"loss": "logistic", "r1": 1.0, "lecam": 0.1, "augmentation": "adaptive"}),
     ("cgan", {"loss": "wasserstein", "truncation": 0.5}),
     ("cgan", {"conditioning": "classifier", "colour": True}),
+    ("cvae", {"sampling": "posterior"}),
+    ("cvae", {"sampling": "interpolation"}),
 ]
 
 
@@ -56,12 +60,25 @@ def test_warp_bends_rows_of_the_class_it_was_asked_for_and_copies_them_at_no_str
     labels = torch.tensor([0, 0, 0, 1, 1, 1])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        family = build("warp", (1, 12, 10), (3, 3), {"strength": 0.0})
+        family = build("warp", (1, 12, 10), (3, 3), {"strength": 0.0, "tone": 0.0})
     family.remember(rows, labels)
     made = family.sample(torch.tensor([1] * 50), torch.randn(50, *family.noise_shape))
     nearest = torch.cdist(made.flatten(1), rows.flatten(1)).min(dim=1)
     assert (nearest.values < 0.01).all()
     assert set(nearest.indices.tolist()) == {3, 4, 5}
+
+
+def test_warp_changes_the_tone_of_rows_and_keeps_black_and_the_range() -> None:
+    rows = torch.rand(2, 1, 12, 10) * 2 - 1
+    rows[:, :, :4] = -1
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        family = build("warp", (1, 12, 10), (2,), {"strength": 0.0, "tone": 1000.0})
+    family.remember(rows, torch.tensor([0, 0]))
+    made = family.sample(torch.zeros(50, dtype=torch.int64), torch.randn(50, *family.noise_shape))
+    assert torch.allclose(made[:, :, :3], torch.tensor(-1.0))
+    assert made.max() <= 1
+    assert (made[:, :, 5:] - rows[0, :, 5:]).abs().mean() > 0.05
 
 
 def test_augmentation_leaves_rows_alone_as_often_as_it_is_told() -> None:
@@ -129,11 +146,79 @@ def test_truncation_scales_the_noise() -> None:
     assert torch.equal(truncated.sample(labels, noise), whole.sample(labels, 0.5 * noise))
 
 
+class Transparent(CVAE):
+    """Shows its latents as the first pixels of its images."""
+
+    def _decode(self, latent: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return latent
+
+    @classmethod
+    def knowing(cls, means: list[list[float]], labels: list[int], **options: Any) -> Transparent:
+        family = cls(
+            (1, 8, 8), [labels.count(k) for k in sorted(set(labels))], CVAEConfig(latent=2, **options)
+        )
+        encodings = torch.tensor([[*mean, -100.0, -100.0] for mean in means])
+        with patch.object(
+            cls, "_encode", lambda self, rows, of: encodings[rows[:, 0, 0, 0].long()].chunk(2, dim=1)
+        ):
+            rows = torch.arange(len(means)).float().view(-1, 1, 1, 1).expand(-1, 1, 8, 8)
+            family.finish(rows, torch.tensor(labels))
+        return family
+
+    def draw(self, label: int, n: int = 300) -> torch.Tensor:
+        rng = torch.Generator().manual_seed(0)
+        return self.sample(torch.full((n,), label), torch.randn(n, *self.noise_shape, generator=rng))
+
+
+def test_posterior_sampling_visits_each_row_of_the_class_equally_often_and_no_other() -> None:
+    family = Transparent.knowing(
+        [[0.0, 0.0], [5.0, 5.0], [1.0, 0.0], [0.0, 2.0]], [0, 1, 0, 0], sampling="posterior"
+    )
+    points, times = family.draw(0).round().unique(dim=0, return_counts=True)
+    assert points.tolist() == [[0, 0], [0, 2], [1, 0]]
+    assert times.min() > 70
+    assert (family.draw(1) - 5).abs().max() < 1e-3
+
+
+def test_interpolation_stays_on_the_lines_between_nearest_neighbours_of_the_class() -> None:
+    # two groups of a class far apart, and one row of another class between them
+    means = [[0.0, 0.0], [1.0, 0.0], [10.0, 0.0], [10.0, 1.0], [5.0, 0.0]]
+    family = Transparent.knowing(means, [0, 0, 0, 0, 1], sampling="interpolation", neighbours=1)
+    found = family.draw(0)
+    left = (found[:, 1].abs() < 1e-3) & (found[:, 0] > -1e-3) & (found[:, 0] < 1.001)
+    right = ((found[:, 0] - 10).abs() < 1e-3) & (found[:, 1] > -1e-3) & (found[:, 1] < 1.001)
+    assert (left | right).all()
+    assert 100 < left.sum() < 200
+    assert found[left, 0].std() > 0.2  # the whole line, not its ends
+    assert torch.allclose(family.draw(1), torch.tensor([5.0, 0.0]))  # a row with no neighbour
+
+
+def test_latents_are_drawn_from_the_prior_until_the_encodings_are_known() -> None:
+    labels, noise = torch.tensor([0, 1]), torch.randn(2, 33)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        unfinished = build("cvae", (1, 12, 10), COUNTS, {"sampling": "posterior"}).eval()
+    prior = make(("cvae", {})).eval()
+    prior.load_state_dict(unfinished.state_dict(), strict=False)
+    assert torch.equal(unfinished.sample(labels, noise), prior.sample(labels, noise[:, :32]))
+
+
+@pytest.mark.parametrize("sampling", ["posterior", "interpolation"])
+def test_what_a_sample_is_drawn_from_does_not_change_the_training(sampling: str) -> None:
+    def loss(case: Case) -> torch.Tensor:
+        family = make(case)
+        rows, rng = batch(family.shape, "balanced"), torch.Generator().manual_seed(0)
+        return family.phases()[0].loss(rows, 0.5, rng)[0]
+
+    assert torch.equal(loss(("cvae", {"sampling": sampling})), loss(("cvae", {})))
+
+
 def test_a_killed_run_of_every_option_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
     case: Case = ("cgan", {"lecam": 0.1, "augmentation": "adaptive", "r1": 1.0})
 
     def run(folder: Path, stop_at: int | None) -> dict[str, torch.Tensor]:
         family = make(case, (1, 8, 8))
+        family.augmented.fill_(0.5)
 
         def rows(kind: loop.BatchKind, step: int, draw: int) -> loop.Batch:
             if step == stop_at:
@@ -141,10 +226,11 @@ def test_a_killed_run_of_every_option_goes_on_as_if_nothing_had_happened(tmp_pat
             return batch(family.shape, kind)
 
         folder.mkdir(exist_ok=True)
-        return loop.train(family, family.phases(), rows, steps=8, seed=0, folder=folder).average.state_dict()
+        return loop.train(family, family.phases(), rows, steps=6, seed=0, folder=folder).average.state_dict()
 
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "killed", stop_at=5)
+        run(tmp_path / "killed", stop_at=4)
     whole, resumed = run(tmp_path / "whole", None), run(tmp_path / "killed", None)
-    assert float(whole["augmented"]) > 0
+    assert float(whole["augmented"]) != 0.5
+    assert (whole["anchors"] != 0).all()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)

@@ -277,9 +277,19 @@ def test_a_generator_that_contains_training_rows_leaves_only_when_that_is_said(
     assert "weights.safetensors" in hub.files("models", "me/gen")
 
 
-@pytest.mark.parametrize("family", [name for name, family in FAMILIES.items() if family.keeps_rows])
-def test_families_that_keep_rows_are_refused_and_come_back_the_same_where_it_is_said(hub, shapes, family):
-    made = Generator(train_generator(open_data(shapes), family, steps=2, progress=False))
+@pytest.mark.parametrize(
+    ("family", "options"),
+    [
+        *((name, {}) for name, family in FAMILIES.items() if family.keeps_rows),
+        ("cvae", {"sampling": "posterior"}),
+        ("cvae", {"sampling": "interpolation"}),
+    ],
+)
+def test_families_that_keep_rows_are_refused_and_come_back_the_same_where_it_is_said(
+    hub, shapes, family, options
+):
+    made = Generator(train_generator(open_data(shapes), family, options=options, steps=2, progress=False))
+    assert made.contains_training_rows
     with pytest.raises(InvalidRequest, match=r"contain training rows\. Pass include_rows=True"):
         made.push_to_hub("me/keeper")
     made.push_to_hub("me/keeper", include_rows=True)

@@ -31,12 +31,13 @@ class Family(nn.Module):
         shape: ``(C, H, W)`` of the rows it makes.
         n_classes: how many classes there are, the length of ``counts``, their training rows; labels are in
             ``[0, n_classes)``.
-        keeps_rows: whether the trained state contains training rows, in a buffer called ``exemplars``.
+        keeps_rows: whether the trained state contains training rows, or encodings of single ones, in a buffer
+            called ``exemplars``.
     """
 
     name: ClassVar[str]
     config_type: ClassVar[type[Any]]
-    keeps_rows: ClassVar[bool] = False
+    keeps_rows: bool = False
 
     def __init__(self, shape: tuple[int, int, int], counts: Sequence[int], config: Any = None) -> None:
         super().__init__()
@@ -59,6 +60,12 @@ class Family(nn.Module):
         Args:
             images: ``(N, C, H, W)`` float32 in [-1, 1], in random order.
             labels: ``(N,)`` int64.
+        """
+
+    def finish(self, images: Tensor, labels: Tensor) -> None:
+        """Takes into the state what only trained weights can tell of training rows; called once after training.
+
+        For families that keep rows, on the module with averaged weights, with the rows of `remember`.
         """
 
     @abstractmethod

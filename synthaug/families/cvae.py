@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,11 @@ class CVAEConfig:
         beta: weight of the KL term.
         warmup: share of the budget over which beta rises from 0.
         shrinkage: how many rows' worth of belief a class has in the covariance of all classes.
+        sampling: where latents come from: the ``prior`` of the class; the ``posterior`` of one of its training
+            rows; or ``interpolation`` between the posteriors of one row and of a near one. The last two keep the
+            encodings of training rows.
+        neighbours: among how many nearest rows of the class ``interpolation`` picks the other one.
+        exemplars: training rows of each class whose encodings are kept, at most; they go into the artifact.
         temperature: scale of the noise when sampling; below 1 the samples keep nearer to what is typical.
         lr: the optimizer's learning rate.
         batch_size: rows per step.
@@ -35,6 +40,9 @@ class CVAEConfig:
     beta: NotNegative = 1.0
     warmup: NotNegative = 0.1
     shrinkage: NotNegative = 20.0
+    sampling: Literal["prior", "posterior", "interpolation"] = "prior"
+    neighbours: Count = 5
+    exemplars: Count = 500
     temperature: NotNegative = 0.85
     lr: Positive = 2e-3
     batch_size: Count = 64
@@ -52,6 +60,14 @@ class CVAE(Family):
     maximises the bound over Gaussian priors (as Tomczak and Welling 2018, "VAE with a VampPrior", section 2, show
     for mixtures), followed as a moving average while training. Its covariance is shrunk towards the mean
     covariance of all classes, so that a class with few rows borrows their directions of variation.
+
+    With few rows a Gaussian can miss where they lie, and latents drawn near encodings make better training rows
+    (Chadebec et al. 2022, "Data Augmentation in High Dimensional Low Sample Size Setting Using a Geometry-Based
+    Variational Autoencoder"). ``posterior`` draws from the aggregated posterior of the class, 1/n sum_i q(z | x_i).
+    ``interpolation`` moves that posterior's mean and log-variance a uniform share of the way to those of one of its
+    nearest neighbours in latent space: SMOTE (Chawla et al. 2002, section 4.2) in the latent space, as DeepSMOTE
+    (Dablain et al. 2021) has it; the departure is that we also draw from the posterior there instead of decoding
+    its mean. Encodings stand for training rows, which they nearly decode to, so these two ``keeps_rows``.
     """
 
     name = "cvae"
@@ -60,6 +76,8 @@ class CVAE(Family):
     prior_mean: Tensor
     prior_covariance: Tensor
     own_share: Tensor
+    exemplars: Tensor
+    kept: Tensor
 
     def __init__(self, shape: tuple[int, int, int], counts: Sequence[int], config: Any = None) -> None:
         super().__init__(shape, counts, config)
@@ -82,17 +100,54 @@ class CVAE(Family):
         self.register_buffer("prior_covariance", torch.eye(latent).repeat(n_classes, 1, 1))
         own = torch.tensor([n / (n + self.config.shrinkage) for n in counts])
         self.register_buffer("own_share", own[:, None, None], persistent=False)
+        self.keeps_rows = self.config.sampling != "prior"
+        if self.keeps_rows:
+            most = min(self.config.exemplars, max(counts))
+            self.register_buffer("exemplars", torch.zeros(n_classes, most, 2 * latent))
+            self.register_buffer("kept", torch.zeros(n_classes, dtype=torch.int64))
 
     @property
     def noise_shape(self) -> tuple[int, ...]:  # noqa: D102
-        return (self.config.latent,)
+        # the last numbers pick the row, its neighbour and the point between them
+        return (self.config.latent + {"prior": 0, "posterior": 1, "interpolation": 3}[self.config.sampling],)
 
     def phases(self) -> list[Phase]:  # noqa: D102
         return [Phase("elbo", parameters_of(self), self._negative_elbo, lr=self.config.lr, betas=(0.9, 0.99))]
 
+    @torch.no_grad()
+    def finish(self, images: Tensor, labels: Tensor) -> None:  # noqa: D102
+        for label in range(self.n_classes):
+            rows = images[labels == label][: self.exemplars.shape[1]]
+            self.kept[label] = len(rows)
+            for start in range(0, len(rows), 256):
+                block = rows[start : start + 256]
+                encoded = torch.cat(self._encode(block, labels.new_full((len(block),), label)), dim=1)
+                self.exemplars[label, start : start + len(block)] = encoded
+
     def sample(self, labels: Tensor, noise: Tensor) -> Tensor:  # noqa: D102
+        latent, choices = noise[:, : self.config.latent], noise[:, self.config.latent :]
+        if self.keeps_rows and bool(self.kept.any()):
+            return self._decode(self._near_rows(labels, self.config.temperature * latent, choices), labels)
+        # before training has finished nothing is encoded; a preview shows the prior
         scale = self.config.temperature * self._scale()[labels]
-        return self._decode(self.prior_mean[labels] + (scale @ noise.unsqueeze(2)).squeeze(2), labels)
+        return self._decode(self.prior_mean[labels] + (scale @ latent.unsqueeze(2)).squeeze(2), labels)
+
+    def _near_rows(self, labels: Tensor, latent: Tensor, choices: Tensor) -> Tensor:
+        """Latents about the encodings of rows that the choices (N, 1 or 3), standard normal, pick."""
+        shares, kept = torch.special.ndtr(choices), self.kept[labels]
+        rows = self.exemplars[labels, _pick(shares[:, 0], kept)]
+        if self.config.sampling == "interpolation":
+            means = self.exemplars[labels, :, : self.config.latent]
+            apart = (means - rows[:, None, : self.config.latent]).square().sum(2)
+            missing = torch.arange(apart.shape[1], device=apart.device) >= kept[:, None]
+            order = apart.masked_fill(missing, torch.inf).argsort(dim=1, stable=True)
+            # the nearest is the row itself, which is also the neighbour where a class has no other
+            among = (kept - 1).clamp(max=self.config.neighbours)
+            rank = torch.where(among > 0, 1 + _pick(shares[:, 1], among.clamp(min=1)), 0)
+            other = self.exemplars[labels, order.gather(1, rank[:, None]).squeeze(1)]
+            rows = torch.lerp(rows, other, shares[:, 2:])
+        mean, log_variance = rows.chunk(2, dim=1)
+        return mean + (0.5 * log_variance).exp() * latent
 
     def _encode(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         features = torch.cat([self.encoder(images).flatten(1), self.encoder_labels(labels)], dim=1)
@@ -153,3 +208,8 @@ class CVAE(Family):
         spread = centred[:, :, None] * centred[:, None, :] + torch.diag_embed(variance)
         batch_spread = torch.zeros_like(self.prior_covariance).index_add(0, labels, spread)
         self.prior_covariance.lerp_(batch_spread / counts.clamp(min=1)[:, None, None], rate[:, :, None])
+
+
+def _pick(share: Tensor, n: Tensor) -> Tensor:
+    """Integers in [0, n), each with equal probability where the share is uniform in [0, 1]."""
+    return torch.minimum((share * n).long(), n - 1)
