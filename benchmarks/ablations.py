@@ -6,7 +6,7 @@ accuracy of the built-in classifier trained on samples only (500 a class) over t
 at equal steps, mean of two classifier seeds, no augmentation. One generator a seed: differences below about the gap
 between seeds say nothing. Cells are kept one by one, so a run goes on where it was stopped.
 
-    python benchmarks/ablations.py --seeds 2
+    python benchmarks/ablations.py
 """
 
 from __future__ import annotations
@@ -42,6 +42,16 @@ CELLS: list[tuple[str, dict[str, Any], list[dict[str, Any]]]] = [
     ("cgan", {"lecam": 0.1}, [{}]),
     ("cgan", {"r1": 0.1}, [{}]),
     ("cgan", {"loss": "wasserstein"}, [{}]),
+    (
+        "cvae",
+        {"sampling": "interpolation"},
+        [
+            {"sampling": "prior"},
+            {"sampling": "posterior"},
+            {"sampling": "interpolation"},
+            {"sampling": "interpolation", "temperature": 0.0},
+        ],
+    ),
 ]
 
 
@@ -74,7 +84,10 @@ def sampled_with(trained: Trained, options: dict[str, Any]) -> Generator:
     config = {**vars(old.config), **options}
     with torch.random.fork_rng(devices=[]):
         family = build(old.name, old.shape, counts, config)
-    family.load_state_dict(old.state_dict())
+    state = old.state_dict()
+    family.load_state_dict(
+        {name: state[name] for name in family.state_dict()}
+    )  # the prior needs no encodings
     return Generator(replace(trained, family=family.eval().requires_grad_(False)))
 
 
@@ -95,17 +108,20 @@ def measure(generator: Generator, train: LabeledData, test: LabeledData, real: f
 
 @click.command()
 @click.option("--steps", default=1000, show_default=True, help="Training steps of each generator.")
-@click.option("--seeds", default=1, show_default=True, help="Generator seeds.")
+@click.option("--seed", "seeds", multiple=True, default=(0, 1), show_default=True, help="Generator seeds.")
+@click.option(
+    "--cell", "chosen", multiple=True, default=range(len(CELLS)), help="Positions in the list of cells."
+)
 @click.option("--out", default=RESULTS, type=click.Path(path_type=Path))
-def main(steps: int, seeds: int, out: Path) -> None:
+def main(steps: int, seeds: tuple[int, ...], chosen: tuple[int, ...], out: Path) -> None:
     torch.set_num_threads(1)
     data = open_data("bundled:fashion-mnist")
     train, test = part(data, "train"), part(data, "test")
     kept = json.loads(out.read_text()) if out.exists() else {"cells": []}
     cells, real = kept["cells"], kept.get("accuracy_on_real_only")
     done = [{k: cell[k] for k in ("family", "trained_with", "seed", "steps")} for cell in cells]
-    for seed in range(seeds):
-        for family, trained_with, settings in CELLS:
+    for seed in seeds:
+        for family, trained_with, settings in (CELLS[i] for i in chosen):
             cell = {"family": family, "trained_with": trained_with, "seed": seed, "steps": steps}
             if cell in done:
                 continue
