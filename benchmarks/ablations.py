@@ -110,7 +110,12 @@ def measure(generator: Generator, train: LabeledData, test: LabeledData, real: f
 @click.option("--steps", default=1000, show_default=True, help="Training steps of each generator.")
 @click.option("--seed", "seeds", multiple=True, default=(0, 1), show_default=True, help="Generator seeds.")
 @click.option(
-    "--cell", "chosen", multiple=True, default=range(len(CELLS)), help="Positions in the list of cells."
+    "--cell",
+    "chosen",
+    type=int,
+    multiple=True,
+    default=range(len(CELLS)),
+    help="Places in the list of cells.",
 )
 @click.option("--out", default=RESULTS, type=click.Path(path_type=Path))
 def main(steps: int, seeds: tuple[int, ...], chosen: tuple[int, ...], out: Path) -> None:
