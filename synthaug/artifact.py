@@ -53,6 +53,7 @@ class _Manifest(BaseModel):
     seconds: float
     data: dict[str, Any]
     contains_training_rows: bool
+    achieved: dict[str, Any] = {}
     libraries: dict[str, str]
     files: dict[str, str]
 
@@ -87,6 +88,7 @@ def write_artifact(trained: Trained, folder: Path) -> None:
         "seconds": trained.seconds,
         "data": trained.data,
         "contains_training_rows": trained.family.keeps_rows,
+        "achieved": trained.achieved,
         "libraries": {name: _version(name) for name in _LIBRARIES},
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }
@@ -118,6 +120,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         f"| class | training rows |\n|---|---:|\n{rows}\n"
         f"- Form of a row: {codec.spec}\n"
         f"- Training: {manifest['steps']} steps with seed {manifest['seed']}\n"
+        f"- What it achieved: {table_cell(manifest['achieved'].get('text', 'not judged'))}\n"
         f"- Weights: SHA-256 `{manifest['files'][WEIGHTS]}`\n"
         f"- Training rows in these files: {contains}\n"
         "- Privacy: no differential privacy; samples can resemble training rows\n"
@@ -213,6 +216,7 @@ def read_artifact(folder: Path) -> Trained:
         data=manifest["data"],
         trained_on=prints["trained_on"],
         held_out=prints["held_out"],
+        achieved=manifest.get("achieved", {}),
     )
 
 

@@ -147,12 +147,23 @@ def main() -> None:
 @click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Setting of the family; repeatable."
 )
+@click.option("--validation", metavar="DATA", help="Rows to choose the best checkpoint by.")
+@click.option("--tracker", metavar="NAME", help="tensorboard or wandb, beside the history.jsonl in --out.")
 @_columns
 @_common
-def fit(data: str, family: str, out: Path, settings: tuple[str, ...], **given: Any) -> None:
-    """Train a generator on DATA.
+def fit(
+    data: str,
+    family: str,
+    out: Path,
+    settings: tuple[str, ...],
+    validation: str | None,
+    tracker: str | None,
+    **given: Any,
+) -> None:
+    """Train a generator on DATA, and say what it achieved.
 
-    Killed or stopped with Ctrl-C, the same command goes on from the last checkpoint.
+    The checkpoint is chosen by the validation rows: those of --validation, or of DATA's own split. Killed or
+    stopped with Ctrl-C, the same command goes on from the last checkpoint.
     """
     from synthaug import verbs
 
@@ -168,6 +179,8 @@ def fit(data: str, family: str, out: Path, settings: tuple[str, ...], **given: A
         data,
         family,
         options=options,
+        validation=validation,
+        tracker=tracker,
         out=out,
         overwrite=given["overwrite"],
         seed=given["seed"],
@@ -176,7 +189,8 @@ def fit(data: str, family: str, out: Path, settings: tuple[str, ...], **given: A
         **_budget_of(given),
         **_columns_of(given),
     )
-    _report(given, verbs.describe(generator) | {"out": str(out)}, f"{generator}\nsaved in {out}")
+    said = f"{generator}\n{generator.achieved['text']}\nsaved in {out}"
+    _report(given, verbs.describe(generator) | {"out": str(out)}, said)
 
 
 @main.command(epilog=_example("synthaug sample gen/ --counts cat=100,dog=20 --out more.parquet"))

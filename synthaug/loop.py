@@ -45,7 +45,7 @@ _MAX_RECOVERIES = 4
 # A part has collapsed when its spread is below the first after it was above the second: what never rose has not
 # fallen, and what hovers around one threshold would fall again and again.
 _COLLAPSED, _SOUND = 0.1, 0.3
-_SCORED_AT = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+_SCORED_AT = (0.4, 0.6, 0.8, 0.9, 1.0)
 _PATIENCE = 3
 
 
@@ -90,8 +90,8 @@ class Score:
     """How good the average is, for the choice of a checkpoint.
 
     Attributes:
-        of: ``of(average)``, the higher the better, on rows that are not trained on; called at 40, 50, ... 100 % of
-            the budget. Must be a pure function of the weights.
+        of: ``of(average)``, the higher the better, on rows that are not trained on; called at 40, 60, 80, 90 and 100 %
+            of the budget. Must be a pure function of the weights.
         noise: two scores that differ by no more than this are taken to be equal.
     """
 
@@ -141,8 +141,8 @@ def train(
     (A run that had to recover resumes from its own checkpoints, which may lie elsewhere than without the stop.)
 
     With a score, the average of the latest step whose score is within the noise of the best one is returned: later
-    averages have seen more, so an earlier one has to be clearly better. Three scores in a row that are clearly
-    below the best stop the run.
+    averages have seen more, so an earlier one has to be better by more than chance. Three scores in a row that are
+    not within it stop the run.
 
     Args:
         module: everything that must survive a restart is in its ``state_dict``.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,18 +15,24 @@ import numpy as np
 import torch
 
 from synthaug import loop
+from synthaug.appraisal import LEAST_STEPS, Appraiser, Rows
 from synthaug.data.codec import ImageCodec
 from synthaug.data.labeled import LabeledData
 from synthaug.data.split import require_disjoint
-from synthaug.errors import InvalidRequest
+from synthaug.errors import InvalidData, InvalidRequest, SynthaugWarning
 from synthaug.families import build
 from synthaug.families.base import Family
-from synthaug.grids import save_grid
+from synthaug.grids import grid
+from synthaug.history import Line
 from synthaug.seeding import derive, numpy_rng, torch_rng
+from synthaug.trackers import Tracker, figures_of
 
 DEFAULT_MINUTES = 3.0
 _MAX_SIDE = 128
 _GRID_ROWS = 6
+_SAME = 0.1
+# Of a budget in minutes: what is left for training beside looking at what it makes, and choosing a checkpoint.
+_TRAINING_SHARE, _SCORING_SHARE = 0.95, 0.05
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,7 @@ class Trained:
         data: fingerprint, origin and rows per class of the training rows.
         trained_on: ``(N,)`` uint64 fingerprints of the training rows.
         held_out: ``(M,)`` uint64 fingerprints of the rows that were kept from it.
+        achieved: what the training achieved, in figures and, as ``text``, in words.
     """
 
     family: Family
@@ -53,10 +61,11 @@ class Trained:
     seed: int
     steps: int
     seconds: float
-    history: list[dict[str, Any]]
+    history: list[Line]
     data: dict[str, Any]
     trained_on: np.ndarray
     held_out: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
+    achieved: dict[str, Any] = field(default_factory=dict)
 
 
 def train_generator(
@@ -69,10 +78,16 @@ def train_generator(
     seed: int = 0,
     device: str = "auto",
     held_out: LabeledData | None = None,
+    validation: LabeledData | None = None,
     folder: Path | None = None,
+    tracker: Tracker | None = None,
     progress: bool = False,
 ) -> Trained:
     """Trains a family on labelled rows.
+
+    With validation rows the checkpoint is chosen by them: the averaged weights with which a small classifier,
+    trained on samples alone, does best on them (`synthaug.appraisal`). Without, the last averaged weights are
+    taken: to spare training rows for the choice costs a small data set more than the choice gains.
 
     Args:
         data: the training rows.
@@ -83,7 +98,10 @@ def train_generator(
         seed: the only source of randomness.
         device: ``auto`` (CUDA where there is one), ``cpu``, ``cuda``, ...
         held_out: rows that must never meet the generator's output; none of them may be in ``data``.
+        validation: rows to choose the checkpoint by, of the same classes; none may be in ``data``, and the final
+            test must be on others.
         folder: an existing folder for checkpoint, history and sample grids; a second call continues there.
+        tracker: follows the history and the sample grids; the caller closes it.
         progress: show a progress bar on stderr.
 
     Raises:
@@ -92,20 +110,26 @@ def train_generator(
         Leakage: training and held-out rows overlap.
     """
     make = _at_the_door(data, family, options, steps, minutes, seed, device)
-    if held_out is not None:
-        require_disjoint(data, held_out, "training and held-out rows")
+    for kept, name in ((held_out, "held-out"), (validation, "validation")):
+        if kept is not None:
+            require_disjoint(data, kept, f"training and {name} rows")
     images = data.read()
     codec = ImageCodec.fit(images, data.spec)
+    chosen_by = None if validation is None else _alike(validation, data)
     batch = _Batches(images, data.labels, codec, make.batch_size, len(data.classes), seed)
     if steps is None:
-        steps = _planned_steps(make, batch, DEFAULT_MINUTES if minutes is None else minutes, folder)
+        share = _TRAINING_SHARE if chosen_by is None else _TRAINING_SHARE - _SCORING_SHARE
+        steps = _planned_steps(make, batch, DEFAULT_MINUTES if minutes is None else minutes, share, folder)
 
     module = make.family()
     if module.keeps_rows:
         order = numpy_rng(seed, "remember").permutation(len(images))
         rows = codec.encode(images[order]).to(make.device)
         module.remember(rows, torch.from_numpy(data.labels[order]).to(make.device))
-    preview = None if folder is None else _Preview(folder / "grids", data.classes, codec, batch, seed)
+    appraiser = Appraiser(Rows(images, data.labels), chosen_by, codec, data.classes, steps=steps, seed=seed)
+    preview = _Preview(
+        None if folder is None else folder / "grids", tracker, data.classes, codec, batch, seed
+    )
     run = loop.train(
         module,
         module.phases(),
@@ -113,24 +137,31 @@ def train_generator(
         steps=steps,
         seed=seed,
         folder=folder,
-        preview=preview,
+        preview=None if folder is None and tracker is None else preview,
+        score=appraiser.scoring(),
+        spread=appraiser.spread if steps >= LEAST_STEPS else None,
+        report=None if tracker is None else lambda line: tracker.log(line["step"], figures_of(line)),
         progress=progress,
     )
     assert isinstance(run.average, Family)
     if module.keeps_rows:
         run.average.finish(rows, torch.from_numpy(data.labels[order]).to(make.device))
+    if steps >= LEAST_STEPS:
+        _warn_of_sameness(appraiser.spread(run.average))
+    achieved = appraiser.achieved(run.average) | {"chosen_step": run.chosen_step}
     return Trained(
         family=run.average.cpu(),
         codec=codec,
         classes=data.classes,
         values=data.values,
         seed=seed,
-        steps=steps,
+        steps=run.steps,
         seconds=run.history[-1]["seconds"],
         history=run.history,
         data={"fingerprint": data.fingerprint(), "origin": data.origin, "counts": data.counts},
         trained_on=data.fingerprints(),
-        held_out=np.empty(0, np.uint64) if held_out is None else held_out.fingerprints(),
+        held_out=_prints(held_out, validation),
+        achieved=achieved,
     )
 
 
@@ -260,27 +291,75 @@ class _Batches:
 
 
 class _Preview:
-    """Writes a grid of real rows beside samples, the same noise each time."""
+    """Draws a grid of real rows beside samples, the same noise each time, for the folder and the tracker."""
 
     def __init__(
-        self, folder: Path, classes: tuple[str, ...], codec: ImageCodec, batch: _Batches, seed: int
+        self,
+        folder: Path | None,
+        tracker: Tracker | None,
+        classes: tuple[str, ...],
+        codec: ImageCodec,
+        batch: _Batches,
+        seed: int,
     ) -> None:
-        self.folder, self.classes, self.codec, self.batch, self.seed = folder, classes, codec, batch, seed
+        self.folder, self.tracker, self.classes = folder, tracker, classes
+        self.codec, self.batch, self.seed = codec, batch, seed
 
     def __call__(self, average: torch.nn.Module, step: int) -> None:
         assert isinstance(average, Family)
-        labels = torch.from_numpy(self.batch.present[:20]).repeat_interleave(_GRID_ROWS)
+        shown = self.batch.present[:20]
+        labels = torch.from_numpy(shown).repeat_interleave(_GRID_ROWS)
         noise = torch.randn(len(labels), *average.noise_shape, generator=torch_rng(self.seed, "preview"))
         device = next(average.parameters()).device
         with torch.no_grad():
             made = self.codec.decode(average.sample(labels.to(device), noise.to(device)))
-        real = np.concatenate(
-            [self.batch.images[np.resize(self.batch.rows[int(k)], 3)] for k in self.batch.present[:20]]
+        real = np.concatenate([self.batch.images[np.resize(self.batch.rows[int(k)], 3)] for k in shown])
+        names = [self.classes[int(k)] for k in shown]
+        picture = grid(names, {"real": real, "synthetic": made}, self.codec.spec)
+        if self.folder is not None:
+            self.folder.mkdir(exist_ok=True)
+            picture.save(self.folder / f"step-{step:06d}.png", optimize=True)
+        if self.tracker is not None:
+            self.tracker.image(step, "samples", np.asarray(picture))
+
+
+def _alike(validation: LabeledData, data: LabeledData) -> Rows:
+    """Validation rows with the labels of the training rows; those of classes that are not trained on are left out.
+
+    Raises:
+        InvalidData: rows of another form, or of no class that is trained on.
+    """
+    if validation.spec.shape != data.spec.shape or validation.spec.dtype != data.spec.dtype:
+        raise InvalidData(
+            f"The validation rows have the form {validation.spec}, the training rows {data.spec}. "
+            "Give both the same image_size and dtype."
         )
-        self.folder.mkdir(exist_ok=True)
-        names = [self.classes[int(k)] for k in self.batch.present[:20]]
-        save_grid(
-            self.folder / f"step-{step:06d}.png", names, {"real": real, "synthetic": made}, self.codec.spec
+    position = {name: data.classes.index(name) for name in validation.classes if data.counts.get(name)}
+    known = np.array([name in position for name in validation.classes])[validation.labels]
+    if not known.any():
+        raise InvalidData(
+            f"The validation rows have the classes {', '.join(validation.classes[:5])}, none of which is trained on."
+        )
+    ours = np.array([position.get(name, -1) for name in validation.classes])
+    rows = np.flatnonzero(known)
+    return Rows(validation.read(rows), ours[validation.labels[rows]])
+
+
+def _prints(*kept: LabeledData | None) -> np.ndarray:
+    """``(M,)`` uint64 fingerprints of rows that were not trained on, each once."""
+    found = [rows.fingerprints() for rows in kept if rows is not None]
+    return np.unique(np.concatenate(found)) if found else np.empty(0, np.uint64)
+
+
+def _warn_of_sameness(spread: Mapping[str, float]) -> None:
+    flat = [name for name, value in spread.items() if value < _SAME]
+    if flat:
+        more = f" and {len(flat) - 5} more" if len(flat) > 5 else ""
+        warnings.warn(
+            f"The samples hardly vary ({', '.join(flat[:5])}{more}: under {_SAME:.0%} of the spread of real rows). "
+            "Train longer, choose another family, or leave them out.",
+            SynthaugWarning,
+            stacklevel=3,
         )
 
 
@@ -312,7 +391,7 @@ def _check_budget(steps: int | None, minutes: float | None) -> None:
         raise InvalidRequest(f"A budget of {minutes} minutes was asked for; give a positive number.")
 
 
-def _planned_steps(make: _Maker, batch: _Batches, minutes: float, folder: Path | None) -> int:
+def _planned_steps(make: _Maker, batch: _Batches, minutes: float, share: float, folder: Path | None) -> int:
     """The step count that a wall-time budget buys; decided once and kept beside the checkpoint."""
     plan = None if folder is None else folder / "plan.json"
     if plan is not None and plan.exists():
@@ -320,7 +399,7 @@ def _planned_steps(make: _Maker, batch: _Batches, minutes: float, folder: Path |
     seconds = 60 * minutes
     started = time.monotonic()
     each = make.seconds_per_step(batch, at_least=min(10.0, 0.05 * seconds))
-    steps = max(1, round((seconds - (time.monotonic() - started)) * 0.97 / each))
+    steps = max(1, round((seconds - (time.monotonic() - started)) * share / each))
     if plan is not None:
         fresh = plan.with_suffix(".new")
         fresh.write_text(json.dumps({"minutes": minutes, "seconds_per_step": each, "steps": steps}))

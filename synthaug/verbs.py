@@ -29,6 +29,7 @@ from synthaug.data.split import (
     three_parts,
     training_and_held_out,
     training_rows,
+    validation_rows,
     with_three_splits,
 )
 from synthaug.data.stored import read_samples
@@ -55,6 +56,7 @@ from synthaug.outputs import open_output
 from synthaug.report import advice, pick_pictures, write_report
 from synthaug.samples import Samples
 from synthaug.sampling import Generator
+from synthaug.trackers import Tracker, follow
 from synthaug.training import Trained, plan_training, resolve_device, train_generator
 
 __all__ = [
@@ -77,8 +79,10 @@ def fit(
     group: Any = None,
     split: str | None = None,
     image_size: int | tuple[int, int] | None = None,
+    validation: Any = None,
     out: str | Path | None = None,
     overwrite: bool = False,
+    tracker: str | Tracker | None = None,
     progress: bool = True,
 ) -> Generator:
     """A class-conditional generator trained on a labelled data set.
@@ -96,7 +100,11 @@ def fit(
         image_size: pixels a side, or (height, width): every image is resized to it.
         out: a folder for the generator. With it, training survives being killed: the same call goes on from a
             checkpoint at most 5 % of the budget and 30 s old, and a finished folder is loaded.
+        validation: rows to choose the best checkpoint by, as ``dataset``; the source's own validation split when
+            None. Without either the last averaged weights are taken.
         overwrite: replace what another request left at ``out``.
+        tracker: ``tensorboard`` or ``wandb``, which write into ``out``, or an object with their methods
+            (`synthaug.trackers.Tracker`); ``history.jsonl`` is always kept there.
         progress: show a progress bar on stderr.
 
     Returns:
@@ -114,22 +122,27 @@ def fit(
         >>> generator.sample({"cat": 2, "dog": 1}).labels
         array(['cat', 'cat', 'dog'], dtype='<U3')
     """
-    data = open_data(dataset, label=label, image=image, group=group, image_size=image_size)
+    columns: dict[str, Any] = {"label": label, "image": image, "group": group, "image_size": image_size}
+    data = open_data(dataset, **columns)
     rows, held_out = training_and_held_out(data, split)
+    chosen_by = validation_rows(data, split) if validation is None else open_data(validation, **columns)
 
     def train(folder: Path | None) -> Trained:
-        return train_generator(
-            rows,
-            family,
-            options=options,
-            steps=steps,
-            minutes=minutes,
-            seed=seed,
-            device=device,
-            held_out=held_out,
-            folder=folder,
-            progress=progress,
-        )
+        with follow(tracker, folder, {"family": family, "seed": seed, **(options or {})}) as following:
+            return train_generator(
+                rows,
+                family,
+                options=options,
+                steps=steps,
+                minutes=minutes,
+                seed=seed,
+                device=device,
+                held_out=held_out,
+                validation=chosen_by,
+                folder=folder,
+                tracker=following,
+                progress=progress,
+            )
 
     if out is None:
         return Generator(train(None), device)
@@ -137,6 +150,7 @@ def fit(
         "fit": rows.fingerprint(),
         "form": rows.spec.to_dict(),
         "held_out": None if held_out is None else held_out.fingerprint(),
+        "validation": None if chosen_by is None else chosen_by.fingerprint(),
         "family": family,
         "options": dict(options or {}),
         "steps": steps,
@@ -606,6 +620,7 @@ def describe(generator: Generator) -> dict[str, Any]:
         "steps": generator.steps,
         "seconds": generator.seconds,
         "contains_training_rows": generator.contains_training_rows,
+        "achieved": generator.achieved,
     }
 
 

@@ -15,10 +15,21 @@ import synthaug
 ROOT = Path(synthaug.__file__).parent
 
 # The way of data: a module may import from earlier stages and from the leaves, which any stage may use.
-LEAVES = {"errors", "seeding", "data.spec", "samples", "outputs", "counts", "grids", "downstream", "metrics"}
+LEAVES = {
+    "errors",
+    "trackers",
+    "seeding",
+    "data.spec",
+    "samples",
+    "outputs",
+    "counts",
+    "grids",
+    "downstream",
+    "metrics",
+}
 STAGES = [
     {"data"},
-    {"history", "loop", "families", "training"},
+    {"history", "loop", "families", "appraisal", "training"},
     {"artifact"},
     {"hub"},
     {"sampling"},

@@ -167,6 +167,17 @@ def training_and_held_out(
     return _without_copies(train, held_out), held_out if len(held_out) else None
 
 
+def validation_rows(data: LabeledData, split: str | None = None) -> LabeledData | None:
+    """The rows of the source's own validation split, None where it has none or is trained on it.
+
+    Args:
+        data: the whole data set.
+        split: the split that is trained on; "train" when None.
+    """
+    own = next((name for name in VALIDATION_NAMES if name in split_names(data) and name != split), None)
+    return None if own is None else part(data, own)
+
+
 def three_parts(
     data: LabeledData, seed: int, test: str | None = None
 ) -> tuple[LabeledData, LabeledData, LabeledData]:
