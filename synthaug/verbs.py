@@ -198,8 +198,8 @@ def mix(
     transform: Callable[[Any], Any] | None = None,
     fill: Mapping[Any, Any] | None = None,
     labels: Any = None,
-    label: str | None = None,
-    image: str | None = None,
+    label: Key | None = None,
+    image: Key | None = None,
 ) -> Any:
     """A loader (or Hugging Face data set) like the given one, with synthetic rows in it.
 
@@ -228,7 +228,7 @@ def mix(
         transform: applied to each synthetic image instead of the data set's own ``transform``.
         fill: values of fields other than image and label in synthetic items.
         labels: one label per real row, where reading the data set once for them is too slow.
-        label, image: columns of a Hugging Face data set, where they cannot be guessed.
+        label, image: keys or positions in an item, or columns, where they cannot be guessed.
 
     Returns:
         A loader of the same class with the same workers, collate function and order of real rows.
@@ -279,7 +279,6 @@ def mix(
         _refuse_given("a DataLoader", **given, ratio=not isinstance(ratio, int | float))
         columns = {"label": label, "image": image}
         return mix_dataset(loader, samples, ratio=ratio, mode=mode, seed=seed, fill=fill, **columns)  # type: ignore[arg-type]
-    _refuse_given("a Hugging Face data set", label=label is not None, image=image is not None)
     return mix_dataloader(
         loader,
         samples,
@@ -293,6 +292,8 @@ def mix(
         transform=transform,
         fill=fill,
         labels=labels,
+        label=label,
+        image=image,
     )
 
 

@@ -28,7 +28,7 @@ from torch.utils.data import (
     WeightedRandomSampler,
 )
 
-from synthaug.errors import InvalidRequest, SpecMismatch, UnsupportedKind
+from synthaug.errors import InvalidData, InvalidRequest, SpecMismatch, UnsupportedKind
 from synthaug.mixing.dataloader import mix_dataloader
 from synthaug.mixing.pool import Refresh
 from synthaug.mixing.schedule import linear, off_after
@@ -122,6 +122,21 @@ def test_nested_fields_beside_image_and_label_are_filled_in():
     ):
         assert [is_synthetic(image) for image in x] == (about["id"] == -1).tolist()
         assert torch.equal(about["box"][1], about["id"])
+
+
+def test_fields_that_cannot_be_guessed_are_named():
+    rows = [{"a": x, "b": 255 - x, "coarse": i % 2, "fine": i % 3} for i, x in enumerate(pictures(12))]
+    plain = DataLoader(Items(rows), 4, collate_fn=list)
+    with pytest.raises(InvalidData, match="several fields of an item may be the image"):
+        mix_dataloader(plain, pool(), ratio=0.5)
+    named = {"image": "a", "label": "fine", "fill": {"b": None, "coarse": -1}}
+    items = [item for batch in mix_dataloader(plain, pool(), ratio=0.5, **named) for item in batch]
+    made = [item for item in items if item["coarse"] == -1]
+    assert len(made) == 6
+    assert all(is_synthetic(item["a"]) and (number(item["a"]) - 10_000) % 3 == item["fine"] for item in made)
+    pairs = [(x, i % 2, i % 3) for i, x in enumerate(pictures(12))]
+    mixed = mix_dataloader(DataLoader(Items(pairs), 12), pool(), ratio=0.5, label=2, fill={1: -1})
+    assert next(iter(mixed))[2].tolist() == [i % 3 for i in range(12)]
 
 
 def test_rows_on_another_device_are_refused_with_the_remedy():

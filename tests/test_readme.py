@@ -147,5 +147,5 @@ def test_mix_takes_a_path_a_generator_and_a_schedule_and_drops_no_option_silentl
     assert sum(row["synthetic"] for row in mixed) > 20
     with pytest.raises(InvalidRequest, match="refresh= draws new rows, which takes a generator"):
         synthaug.mix(loader, generator.sample(5), refresh=0.5)
-    with pytest.raises(InvalidRequest, match="label= as given is for a Hugging Face data set"):
+    with pytest.raises(InvalidRequest, match="the items have no field 'fine'"):
         synthaug.mix(loader, generator, label="fine")

@@ -57,6 +57,8 @@ def mix_dataloader(
     transform: Transform | None = None,
     fill: Mapping[Key, Any] | None = None,
     labels: Any = None,
+    image: Key | None = None,
+    label: Key | None = None,
 ) -> DataLoader[Any]:
     """A loader of the same class with synthetic rows in its batches; the given one is left as it is.
 
@@ -97,6 +99,7 @@ def mix_dataloader(
         labels: ``(R,)`` labels of the data set's rows. When None, what the data set (or that below a
             ``Subset``) keeps in ``targets``, ``labels``, its tensors or its label column is taken, if it
             agrees with the items; else every item is read once. Not for streams.
+        image, label: positions or keys in an item, where they cannot be guessed.
 
     Raises:
         InvalidRequest: a ratio outside [0, 1), no samples, a class that they lack, a field without a value,
@@ -127,14 +130,24 @@ def mix_dataloader(
     if isinstance(dataset, IterableDataset):
         with _random_state_kept():
             return _mix_stream(
-                loader, samples, ratio, mode, exact, seed, marks, refresh, transform=transform, fill=fill
+                loader,
+                samples,
+                ratio,
+                mode,
+                exact,
+                seed,
+                marks,
+                refresh,
+                transform=transform,
+                fill=fill,
+                fields=(image, label),
             )
     with _random_state_kept():
         drawn = _drawn_rows(loader)
         probes = {row: dataset[row] for row in spread(drawn, PROBES).tolist()}
         like = probes[drawn[0]]
         _refuse_on_device(like)
-        form = ItemForm.of(like)
+        form = ItemForm.of(like, image=image, label=label)
         real, values = _labels_and_values(dataset, form, probes, labels, samples)
         positions, names = class_positions(real, values, samples.classes)
         pooled = samples.class_indices
@@ -180,6 +193,7 @@ def _mix_stream(
     *,
     transform: Transform | None,
     fill: Mapping[Key, Any] | None,
+    fields: tuple[Key | None, Key | None],
 ) -> DataLoader[Any]:
     stream: Any = loader.dataset
     assert loader.batch_size is not None, "torch makes the batch sampler of a stream itself"
@@ -197,7 +211,7 @@ def _mix_stream(
     if not probes:
         raise InvalidData("the loader's stream has no rows")
     _refuse_on_device(probes[0])
-    form = ItemForm.of(probes[0])
+    form = ItemForm.of(probes[0], None, *fields)
     values = [plain_label(value) for value in samples.values]
     classes = np.arange(len(values))
     shares = _by_position(ratio, samples.classes, values)
