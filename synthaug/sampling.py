@@ -8,8 +8,9 @@ batch size or on the other classes. (On one machine and thread count: other hard
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import asdict, fields
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -42,7 +43,8 @@ class Generator:
         spec: the form of the rows it makes.
         codec: raw rows <-> tensors.
         family_name: e.g. ``cvae``.
-        fingerprint: SHA-256 of its weights and the rows it keeps, 64 hex digits.
+        fingerprint: SHA-256 of its weights, the rows it keeps and settings of sampling other than the defaults,
+            64 hex digits.
         trained_on: ``(N,)`` uint64 fingerprints of its training rows.
         held_out: ``(M,)`` uint64 fingerprints of rows it must never meet.
         history: the lines of its training history.
@@ -50,14 +52,17 @@ class Generator:
         steps: training steps spent.
         seconds: wall time spent on them.
         contains_training_rows: whether its files hold training rows.
-        achieved: what its training achieved, in figures and, as ``text``, in words.
     """
 
     def __init__(self, trained: Trained, device: str = "cpu") -> None:
         self._trained = trained
         self._device = resolve_device(device)
         self._family = trained.family.to(self._device)
-        self.fingerprint = hashlib.sha256(b"".join(state_files(trained).values())).hexdigest()
+        config, usual = self._family.config, self._family.config_type()
+        settings = {k: getattr(config, k) for k in self._family.adjustable}
+        settings = {k: value for k, value in settings.items() if value != getattr(usual, k)}
+        parts = [*state_files(trained).values(), *([json.dumps(settings).encode()] if settings else [])]
+        self.fingerprint = hashlib.sha256(b"".join(parts)).hexdigest()
 
     def __getstate__(self) -> dict[str, Any]:
         # Parametrized modules do not pickle, their weights do. So that a spawned worker gets the generator.
@@ -112,10 +117,6 @@ class Generator:
         return self._trained.family.keeps_rows
 
     @property
-    def achieved(self) -> dict[str, Any]:  # noqa: D102
-        return self._trained.achieved
-
-    @property
     def trained_on(self) -> np.ndarray:  # noqa: D102
         return self._trained.trained_on
 
@@ -132,6 +133,36 @@ class Generator:
             f"Generator({self.family_name}, {len(self.classes)} classes of {self.spec}, "
             f"{self._trained.steps} steps, {self.fingerprint[:12]})"
         )
+
+    def adjusted(self, options: Mapping[str, Any]) -> Generator:
+        """The same weights under other settings of sampling, e.g. ``{"temperature": 0.7}``; nothing is trained.
+
+        Args:
+            options: settings among the family's ``adjustable``, such as the truncation of ``cgan``, or the
+                ``sampling`` of a ``cvae`` that was fitted with encodings to draw from.
+
+        Raises:
+            InvalidRequest: a setting that takes another training, or a value that it cannot have.
+        """
+        old = self._family
+        if fixed := set(options) - set(old.adjustable):
+            raise InvalidRequest(
+                f"The settings {sorted(fixed)} of a trained {old.name} were to change, but only "
+                f"{sorted(old.adjustable)} can without another training. Fit a generator with them."
+            )
+        with torch.random.fork_rng(devices=[]):
+            built = build(
+                old.name, old.shape, tuple(self.training_counts.values()), asdict(old.config) | dict(options)
+            )
+        known, wanted = old.state_dict(), built.state_dict().keys()
+        if missing := wanted - known.keys():
+            raise InvalidRequest(
+                f"{dict(options)} was asked of a {old.name} that does not keep {sorted(missing)}. Fit one with "
+                f"options={dict(options)}."
+            )
+        built.load_state_dict({name: known[name] for name in wanted})
+        built.to(memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
+        return Generator(replace(self._trained, family=built), str(self._device))
 
     def sample(self, counts: Counts, *, seed: int = 0) -> Samples:
         """Exactly these new rows, class by class in the order of the request.

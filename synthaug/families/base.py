@@ -33,11 +33,13 @@ class Family(nn.Module):
             ``[0, n_classes)``.
         keeps_rows: whether the trained state contains training rows, or encodings of single ones, in a buffer
             called ``exemplars``.
+        adjustable: settings that matter to samples alone, not to training.
     """
 
     name: ClassVar[str]
     config_type: ClassVar[type[Any]]
     keeps_rows: bool = False
+    adjustable: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, shape: tuple[int, int, int], counts: Sequence[int], config: Any = None) -> None:
         super().__init__()

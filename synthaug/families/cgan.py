@@ -91,6 +91,7 @@ class CGAN(Family):
 
     name = "cgan"
     config_type = CGANConfig
+    adjustable = ("truncation",)
     config: CGANConfig
     augmented: Tensor
     anchors: Tensor

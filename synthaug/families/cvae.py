@@ -72,6 +72,7 @@ class CVAE(Family):
 
     name = "cvae"
     config_type = CVAEConfig
+    adjustable = ("sampling", "neighbours", "temperature")
     config: CVAEConfig
     prior_mean: Tensor
     prior_covariance: Tensor
