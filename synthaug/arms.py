@@ -95,7 +95,8 @@ class Arm:
         synthetic: whether its batches hold synthetic rows.
         augmentation: the name of the augmentation it needs; None for none.
         loss: makes the loss it needs; None where any classifier's own loss will do.
-        steps: its optimizer steps over those of the other arms.
+        steps: its optimizer steps over those of the other arms; None for as many as fit into the time that was spent
+            on the generator.
         unequal: whether it makes sense only where classes are unequally frequent.
     """
 
@@ -105,7 +106,7 @@ class Arm:
     synthetic: bool = False
     augmentation: str | None = None
     loss: Callable[[Ingredients], Loss] | None = None
-    steps: float = 1.0
+    steps: float | None = 1.0
     unequal: bool = False
 
     def batches(self, parts: Ingredients, augmentations: Mapping[str, Augment], seed: int) -> DataLoader[Any]:
@@ -272,6 +273,12 @@ LADDER: tuple[Arm, ...] = (
         about="As “real + classical”, boxes of one row pasted into another, labels in proportion.",
     ),
     _LONGER,
+    replace(
+        _CLASSICAL,
+        name="generator's time",
+        steps=None,
+        about="As “real + classical”, trained for the time that the generator took as well.",
+    ),
     replace(
         _CLASSICAL,
         name="duplicates",

@@ -277,22 +277,23 @@ def expand(
     "--classifier-steps", type=int, default=600, show_default=True, help="Optimizer steps in every arm."
 )
 @click.option("--full", is_flag=True, help="Compare with every baseline there is, not with the usual few.")
+@click.option(
+    "--generators",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Generators to train, each on the whole budget; the verdict then holds for any like them.",
+)
 @click.option("--fail-on-no", is_flag=True, help="Exit with 3 unless synthetic rows help.")
 @_columns
 @_common
 def evaluate(
-    data: str,
-    out: Path | None,
-    generator: Path | None,
-    family: str,
-    full: bool,
-    fail_on_no: bool,
-    **given: Any,
+    data: str, out: Path | None, generator: Path | None, family: str, fail_on_no: bool, **given: Any
 ) -> None:
     """Train classifiers with and without synthetic rows and say whether they help."""
     from synthaug import verbs
 
-    arguments = {k: given[k] for k in ("ratio", "seeds", "classifier_steps")}
+    arguments = {k: given[k] for k in ("full", "generators", "ratio", "seeds", "classifier_steps")}
     maker = None if generator is None else verbs.load(generator, device=given["device"])
     if given["dry_run"]:
         how = {"seed": given["seed"], "device": given["device"], **arguments, **_budget_of(given)}
@@ -303,7 +304,6 @@ def evaluate(
         data,
         family=family,
         generator=maker,
-        full=full,
         out=out,
         seed=given["seed"],
         device=given["device"],

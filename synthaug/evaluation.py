@@ -10,12 +10,12 @@ import os
 import pickle
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
-from itertools import combinations
+from itertools import cycle
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -23,12 +23,19 @@ import torch
 
 from synthaug.arms import ARMS, Arm, Augment, Encode, Ingredients, shuffled
 from synthaug.data.labeled import LabeledData
-from synthaug.data.split import require_disjoint
 from synthaug.downstream import Train, takes_loss, train_and_score, train_classifier
-from synthaug.errors import InvalidRequest, Leakage, SpecMismatch
+from synthaug.draws import Draw, listed, require_alike, require_no_copies, require_unseen
+from synthaug.errors import InvalidRequest
 from synthaug.metrics.classification import Scores
 from synthaug.metrics.fidelity import Fidelity, measure_fidelity
-from synthaug.metrics.statistics import Interval, Verdict, paired_interval, verdict
+from synthaug.metrics.statistics import (
+    SIGN_FLIPS_FROM,
+    Interval,
+    Verdict,
+    paired_interval,
+    sign_flip_p,
+    verdict,
+)
 from synthaug.samples import Samples
 from synthaug.seeding import derive, numpy_rng
 
@@ -39,6 +46,8 @@ _BALANCED = 1.5
 _SCORING_BATCH = 256
 _LARGEST_POOL = 1000
 _FIDELITY_ROWS = 2000
+# Beyond it longer training gains nothing that would be worth the wait.
+_LONGEST = 5.0
 
 
 @dataclass(frozen=True)
@@ -72,10 +81,18 @@ class ArmResult:
 
 @dataclass(frozen=True)
 class Comparison:
-    """An arm against the baseline on the test rows, in the evaluation's metric, paired by seed."""
+    """An arm against the baseline on the test rows, in the evaluation's metric, paired.
+
+    Attributes:
+        arm: the arm.
+        difference: the mean difference with its interval.
+        p_value: of the sign-flip test; None where there are too few pairs for it to find anything.
+        verdict: what both allow to say.
+    """
 
     arm: str
     difference: Interval
+    p_value: float | None
     verdict: Verdict
 
 
@@ -87,6 +104,7 @@ class Evaluation:
         metric: what is compared: accuracy, or balanced accuracy where classes are unequally frequent.
         classes: class names.
         seeds: the classifier seeds, the same in every arm.
+        draws: how many draws of training rows and generator there were; seed i belongs to draw ``i % draws``.
         arms: every arm's scores, losers included.
         baseline: the arm without synthetic rows that was best on the validation rows.
         candidate: the arm with synthetic rows that was best on the validation rows.
@@ -102,6 +120,7 @@ class Evaluation:
     metric: Metric
     classes: tuple[str, ...]
     seeds: tuple[int, ...]
+    draws: int
     arms: tuple[ArmResult, ...]
     baseline: str
     candidate: str
@@ -128,6 +147,10 @@ class Evaluation:
         """The result of one arm."""
         return next(arm for arm in self.arms if arm.name == name)
 
+    def paired(self, treated: Sequence[float], baseline: Sequence[float]) -> Interval:
+        """The mean difference of values by seed, with the interval over what is independent: draws, or seeds of one."""
+        return paired_interval(_by_draw(treated, self.draws), _by_draw(baseline, self.draws))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data; `from_dict` reads it back."""
         from pydantic import TypeAdapter
@@ -144,15 +167,11 @@ class Evaluation:
 
 
 def evaluate_arms(
-    train: LabeledData,
+    draws: Sequence[Draw],
     validation: LabeledData,
     test: LabeledData,
-    pool: Samples,
-    encode: Encode,
     *,
-    trained_on: np.ndarray,
     arms: Sequence[Arm] = ARMS,
-    augmentations: Mapping[str, Augment] | None = None,
     training: Train | None = None,
     steps: int = 600,
     seeds: int = 5,
@@ -160,90 +179,103 @@ def evaluate_arms(
     batch_size: int = 64,
     jobs: int = 1,
     seed: int = 0,
-    generator: Mapping[str, Any] | None = None,
     progress: bool = True,
 ) -> Evaluation:
     """Every arm trained with every seed for the same number of steps, and the arms compared in pairs.
 
-    Arms are picked on the validation rows and compared on the test rows. There is one pool, so the intervals
-    cover what classifier seeds do and leave out what another generator of the same kind would have done.
+    Classifier seed i is paired with draw i, going round. The draws are what is compared: the scores of several seeds
+    with one draw are averaged first. With a single draw the seeds are compared, and the intervals leave out what other
+    training rows or another generator of the same kind would have done. Arms are picked on the validation rows and
+    compared on the test rows.
 
     Args:
-        train: rows for the classifiers.
+        draws: training rows, each with samples of a generator trained on them.
         validation: rows to pick arms by.
         test: rows to compare arms on.
-        pool: synthetic rows of at least every class in ``train``.
-        encode: raw rows to what classifiers take, fitted on training rows only.
-        trained_on: ``(M,)`` uint64 fingerprints of the rows the generator saw.
         arms: what to compare, `ARMS` or `LADDER` of `synthaug.arms` or a choice of them. Left out are arms whose
-            augmentation is not given, arms for unequal classes where classes are equal, and arms with a loss of
-            their own where ``training`` takes none.
-        augmentations: of an encoded batch, by the names that the arms know.
+            augmentation is not given, arms for unequal classes where classes are equal, arms for the generator's time
+            where it is not known, and arms with a loss of their own where ``training`` takes none.
         training: the user's ``fn(loader, steps, seed)``; the built-in classifier on one thread when None.
             A custom function that cannot be sent to another process runs in this one.
         steps: optimizer steps of every training, up to an arm's own factor.
-        seeds: number of classifier seeds, at least 2.
+        seeds: number of classifier seeds, at least 2 and a multiple of the number of draws.
         ratio: share of synthetic rows in the arms that have them, above 0 and below 1.
         batch_size: rows per batch, at least 2; fewer where there are fewer training rows.
-        jobs: worker processes, of one thread each. Scores are the same whatever their number.
+        jobs: worker processes, of one thread each. Scores are the same whatever their number, but for the arm whose
+            steps are counted by time.
         seed: decides the classifier seeds.
-        generator: JSON data on what made the pool, kept in the result.
         progress: whether to show progress and the time left on stderr.
 
     Raises:
-        InvalidRequest: a number out of its range, an empty set of rows, or a class the pool lacks.
+        InvalidRequest: a number out of its range, an empty set of rows, or a class a pool lacks.
         SpecMismatch: sets of rows whose classes or forms differ.
-        Leakage: rows in two of the three sets, or a generator that saw rows outside ``train``.
+        Leakage: rows in two of the three sets, a generator that saw rows outside its ``train``, or samples that are
+            copies of validation or test rows.
     """
-    require_sense(steps=steps, seeds=seeds, ratio=ratio, batch_size=batch_size, jobs=jobs)
-    _require_alike(train, {"validation": validation, "test": test}, pool)
-    require_unseen(train, {"validation": validation, "test": test}, trained_on)
+    others = {"validation": validation, "test": test}
+    require_sense(
+        steps=steps, seeds=seeds, generators=len(draws), ratio=ratio, batch_size=batch_size, jobs=jobs
+    )
+    require_alike(draws, others)
+    for draw in draws:
+        require_unseen(draw.train, others, draw.trained_on)
+        require_no_copies(draw.pool, others)
 
-    metric = _metric([train, validation, test])
-    given = dict(augmentations or {})
-    used = _applicable(arms, given, training, unequal=_unequal(train))
-    parts = Ingredients.of(train, pool, encode, ratio=ratio, batch_size=batch_size)
-    tests = {"validation": (validation.read(), validation.labels), "test": (test.read(), test.labels)}
+    metric = _metric([*(draw.train for draw in draws), validation, test])
+    used = _applicable(arms, draws, training)
+    parts = [Ingredients.of(d.train, d.pool, d.encode, ratio=ratio, batch_size=batch_size) for d in draws]
+    tests = {name: (data.read(), data.labels) for name, data in others.items()}
     drawn = tuple(derive(seed, "evaluation", i) % 2**31 for i in range(seeds))  # NumPy takes 32 bits
-    runs = [
-        partial(_run, arm, s, parts, given, tests, training, _steps_of(arm, steps))
-        for s in drawn
-        for arm in used
-    ]
+
+    def train_all(arms: Sequence[Arm]) -> list[ArmResult]:
+        runs = [
+            partial(_run, arm, s, own, draw.augmentations, tests, training, steps)
+            for s, own, draw in zip(drawn, cycle(parts), cycle(draws), strict=False)
+            for arm in arms
+        ]
+        outcomes = list(_shown(_outcomes(runs, jobs, training), len(runs), progress))
+        return [
+            _collected(arm, outcomes[i :: len(arms)], _steps_of(arm, steps)) for i, arm in enumerate(arms)
+        ]
+
     start = time.perf_counter()
-    outcomes = list(_shown(_outcomes(runs, jobs, training), len(runs), progress))
+    found = train_all([arm for arm in used if arm.steps is not None])
+    paid = [_paid(arm, draws, found, jobs) for arm in used if arm.steps is None]
+    found += train_all(paid)
+    results = tuple(next(result for result in found if result.name == arm.name) for arm in used)
     elapsed = time.perf_counter() - start
 
-    results = tuple(
-        _collected(arm, outcomes[i :: len(used)], _steps_of(arm, steps)) for i, arm in enumerate(used)
-    )
     baseline = _best(results, metric, synthetic=False)
     return Evaluation(
         metric=metric,
-        classes=train.classes,
+        classes=draws[0].train.classes,
         seeds=drawn,
+        draws=len(draws),
         arms=results,
         baseline=baseline.name,
         candidate=_best(results, metric, synthetic=True).name,
-        comparisons=tuple(_compared(arm, baseline, metric) for arm in results if arm is not baseline),
+        comparisons=tuple(
+            _compared(arm, baseline, metric, len(draws)) for arm in results if arm is not baseline
+        ),
         rows={
-            "training": train.counts,
+            "training": draws[0].train.counts,
             "validation": validation.counts,
             "test": test.counts,
-            "synthetic": pool.counts,
+            "synthetic": draws[0].pool.counts,
         },
         config={
-            "data": train.origin,
+            "data": draws[0].train.origin,
             "training": "built-in classifier" if training is None else _title(training),
             "steps": steps,
             "ratio": ratio,
-            "batch_size": parts.batch_size,
+            "batch_size": parts[0].batch_size,
             "seed": seed,
+            "generators": len(draws),
             "arms_left_out": "; ".join(arm.name for arm in arms if arm not in used) or "none",
         },
-        generator=dict(generator or {}),
+        generator=dict(draws[0].about),
         environment=environment() | {"processes": str(jobs)},
-        seconds={"classifiers": elapsed},
+        seconds={"generators": sum(draw.seconds for draw in draws), "classifiers": elapsed},
     )
 
 
@@ -275,7 +307,7 @@ def compare_with_real(
         batch_size: rows per step.
         seed: decides the classifier and the rows looked at.
     """
-    _require_alike(train, {"held-out": held_out}, pool)
+    require_alike([Draw(train, pool, encode, np.empty(0, np.uint64))], {"held-out": held_out})
     parts = Ingredients.of(train, pool, encode, ratio=0.5, batch_size=batch_size)
     with _one_thread():
         classifier = train_classifier(shuffled(parts, seed), steps, seed, n_classes=len(train.classes))
@@ -316,7 +348,9 @@ def _run(
     loader = arm.batches(parts, augmentations, seed)
     batches = {name: _Batches(rows, labels, parts.encode) for name, (rows, labels) in tests.items()}
     with _one_thread() if training is None else nullcontext():
-        scores = train_and_score(loader, batches, train=train, steps=steps, seed=seed, n_classes=n_classes)
+        scores = train_and_score(
+            loader, batches, train=train, steps=_steps_of(arm, steps), seed=seed, n_classes=n_classes
+        )
     return _Outcome(scores, time.perf_counter() - start)
 
 
@@ -369,26 +403,38 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _applicable(
-    arms: Sequence[Arm], augmentations: Mapping[str, Augment], training: Train | None, *, unequal: bool
-) -> list[Arm]:
+def _applicable(arms: Sequence[Arm], draws: Sequence[Draw], training: Train | None) -> list[Arm]:
     own_loss = training is None or takes_loss(training)
+    unequal = any(_unequal(draw.train) for draw in draws)
+    timed = all(draw.seconds > 0 for draw in draws)
     chosen = [
         arm
         for arm in arms
-        if (arm.augmentation is None or arm.augmentation in augmentations)
+        if (arm.augmentation is None or all(arm.augmentation in draw.augmentations for draw in draws))
         and (arm.loss is None or own_loss)
         and (unequal or not arm.unequal)
+        and (timed or arm.steps is not None)
     ]
-    if {arm.synthetic for arm in chosen} != {True, False}:
+    if {arm.synthetic for arm in chosen if arm.steps is not None} != {True, False}:
         raise InvalidRequest(
-            f"Of the arms {_listed(arm.name for arm in arms)} there are left {_listed(arm.name for arm in chosen)}; "
+            f"Of the arms {listed(arm.name for arm in arms)} there are left {listed(arm.name for arm in chosen)}; "
             "a comparison needs one with synthetic rows and one without."
         )
     return chosen
 
 
+def _paid(arm: Arm, draws: Sequence[Draw], found: Sequence[ArmResult], jobs: int) -> Arm:
+    """The arm with the steps that one generator's training would have paid for, in time that the user waits."""
+    alike = [r for r in found if not r.synthetic and r.augmentation == arm.augmentation]
+    each = np.median([s for r in alike or found for s in r.seconds]) / jobs
+    due = 1 + float(np.mean([draw.seconds for draw in draws]) / each)
+    factor = min(due, _LONGEST)
+    less = "" if due == factor else f", where that time would pay for {due:.0f}"
+    return replace(arm, steps=factor, about=f"{arm.about} {factor:.1f} times the steps{less}.")
+
+
 def _steps_of(arm: Arm, steps: int) -> int:
+    assert arm.steps is not None, "the generator's time is turned into steps first"
     return max(1, round(arm.steps * steps))
 
 
@@ -411,9 +457,17 @@ def _best(results: Sequence[ArmResult], metric: Metric, *, synthetic: bool) -> A
     return max(own, key=lambda arm: float(np.mean(arm.values(metric, "validation"))))
 
 
-def _compared(arm: ArmResult, baseline: ArmResult, metric: Metric) -> Comparison:
-    difference = paired_interval(arm.values(metric), baseline.values(metric))
-    return Comparison(arm.name, difference, verdict(difference))
+def _compared(arm: ArmResult, baseline: ArmResult, metric: Metric, draws: int) -> Comparison:
+    treated, plain = (_by_draw(of.values(metric), draws) for of in (arm, baseline))
+    difference = paired_interval(treated, plain)
+    p_value = sign_flip_p(treated - plain) if len(plain) >= SIGN_FLIPS_FROM else None
+    return Comparison(arm.name, difference, p_value, verdict(difference, p_value))
+
+
+def _by_draw(values: Sequence[float], draws: int) -> np.ndarray:
+    """Values by seed, averaged over the seeds of a draw, which share rows and generator; of a lone draw as they are."""
+    array = np.asarray(values, np.float64)
+    return array if draws == 1 else array.reshape(-1, draws).mean(axis=0)
 
 
 def _metric(parts: Sequence[LabeledData]) -> Metric:
@@ -425,7 +479,9 @@ def _unequal(data: LabeledData) -> bool:
     return max(counts) > _BALANCED * min(counts)
 
 
-def require_sense(*, steps: int, seeds: int, ratio: float, batch_size: int = 64, jobs: int = 1) -> None:
+def require_sense(
+    *, steps: int, seeds: int, ratio: float, generators: int = 1, batch_size: int = 64, jobs: int = 1
+) -> None:
     """Refuses numbers that `evaluate_arms` cannot work with.
 
     Raises:
@@ -434,68 +490,23 @@ def require_sense(*, steps: int, seeds: int, ratio: float, batch_size: int = 64,
     for name, value, least in (
         ("steps", steps, 1),
         ("seeds", seeds, 2),
+        ("generators", generators, 1),
         ("batch_size", batch_size, 2),
         ("jobs", jobs, 1),
     ):
         if value < least:
             why = ": the spread of one seed is unknown" if name == "seeds" else ""
             raise InvalidRequest(f"evaluate was asked for {name}={value}; it needs at least {least}{why}.")
+    if seeds % generators:
+        raise InvalidRequest(
+            f"evaluate was asked for {seeds} classifier seeds with {generators} generators; every generator needs "
+            f"as many seeds: ask for seeds={generators * math.ceil(seeds / generators)}."
+        )
     if not 0 < ratio < 1:
         raise InvalidRequest(
             f"evaluate was asked for ratio={ratio}; it is the share of synthetic rows in a batch, above 0 "
             "and below 1, e.g. 0.25."
         )
-
-
-def _require_alike(train: LabeledData, others: Mapping[str, LabeledData], pool: Samples) -> None:
-    """Refuse sets of rows whose classes or forms differ, and a pool that lacks a class of the real rows."""
-    form = (train.spec.shape, train.spec.dtype)
-    for name, data in {"training": train, **others}.items():
-        if not len(data):
-            raise InvalidRequest(f"evaluate needs {name} rows, but {data.origin} gave none.")
-        if data.classes != train.classes:
-            raise SpecMismatch(
-                f"The {name} rows have the classes {_listed(data.classes)}; the training rows have "
-                f"{_listed(train.classes)}. Open them as one data set and split it."
-            )
-        if (data.spec.shape, data.spec.dtype) != form:
-            raise SpecMismatch(f"The {name} rows are {data.spec}; the training rows are {train.spec}.")
-    if pool.classes != train.classes or (pool.spec.shape, pool.spec.dtype) != form:
-        raise SpecMismatch(
-            f"The samples are {pool.spec} of the classes {_listed(pool.classes)}; the training rows are "
-            f"{train.spec} of the classes {_listed(train.classes)}. Use a generator trained on these rows."
-        )
-    missing = [name for name, n in train.counts.items() if n and not pool.counts[name]]
-    if missing:
-        raise InvalidRequest(
-            f"The samples have no row of {_listed(missing)}, which the training rows have. Sample it too."
-        )
-
-
-def require_unseen(train: LabeledData, others: Mapping[str, LabeledData], trained_on: np.ndarray) -> None:
-    """Refuse overlap among the sets of rows, and a generator that saw more than the training rows."""
-    named = {"training": train, **others}
-    for (a, left), (b, right) in combinations(named.items(), 2):
-        require_disjoint(left, right, f"{a} and {b} rows")
-    for name, data in others.items():
-        seen = int(np.isin(data.fingerprints(), trained_on).sum())
-        if seen:
-            raise Leakage(
-                f"The generator was trained on {seen} of the {len(data)} {name} rows, so its samples would "
-                "tell classifiers about them. Give none, and one is trained on the right rows; or give the data set "
-                "a validation split, which no generator is trained on."
-            )
-    extra = int((~np.isin(trained_on, train.fingerprints())).sum())
-    if extra:
-        raise Leakage(
-            f"The generator was trained on {extra} rows that are no training rows of the classifiers: a gain "
-            "would come from those. Train the generator and the classifiers on the same rows."
-        )
-
-
-def _listed(names: Iterable[str]) -> str:
-    known = [f'"{name}"' for name in names]
-    return ", ".join(known[:10]) + (f" and {len(known) - 10} more" if len(known) > 10 else "")
 
 
 def _title(function: Any) -> str:

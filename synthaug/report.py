@@ -17,7 +17,7 @@ from synthaug.data.labeled import LabeledData
 from synthaug.evaluation import ArmResult, Evaluation
 from synthaug.grids import to_rgb
 from synthaug.metrics.fidelity import nearest_rows
-from synthaug.metrics.statistics import Interval, paired_interval
+from synthaug.metrics.statistics import BOOTSTRAP_FROM, SIGN_FLIPS_FROM, Interval, wilson_interval
 from synthaug.outputs import atomic_write_text
 from synthaug.samples import Samples
 from synthaug.seeding import numpy_rng
@@ -115,26 +115,48 @@ def write_report(
 def _summary(e: Evaluation) -> str:
     """What was found, for a person who has never heard of a paired test."""
     difference, n = e.headline.difference, sum(e.rows["test"].values())
-    found = {
-        "helps": "lies wholly above zero",
-        "no evidence": "contains zero, so chance alone could explain the difference",
-        "harms": "lies wholly below zero",
-    }[e.verdict]
     better = "higher" if difference.mean >= 0 else "lower"
     return (
         f"Without synthetic rows, “{e.baseline}” did best. The best way with synthetic rows, "
         f"“{e.candidate}”, scored {abs(difference.mean) * 100:.1f} points {better} on {n:,} test rows that "
         "neither the generator nor the classifiers had seen. The 95 % interval of that difference, "
-        f"{_interval(difference)} points, {found}."
+        f"{_interval(difference)} points, {_found(e)}."
     )
 
 
+def _found(e: Evaluation) -> str:
+    difference, p = e.headline.difference, e.headline.p_value
+    if difference.low <= 0 <= difference.high:
+        return "contains zero, so chance alone could explain the difference"
+    side = "lies wholly above zero" if difference.low > 0 else "lies wholly below zero"
+    if e.verdict == "no evidence":
+        return f"{side}, but the test of signs does not confirm it (p = {p:.3f})"
+    return side if p is None else f"{side}, and the test of signs confirms it (p = {p:.3f})"
+
+
 def _caveat(e: Evaluation) -> str:
+    n = e.headline.difference.n
+    if e.draws == 1:
+        covered = (
+            "All used the synthetic rows of one generator, so the intervals leave out how much another generator, "
+            "trained in the same way, would differ."
+        )
+    else:
+        covered = (
+            f"They used the synthetic rows of {e.draws} generators, trained apart in the same way, and the scores with "
+            "one generator count as one: the intervals cover how much another would differ."
+        )
+    if n < SIGN_FLIPS_FROM:
+        rests = (
+            f"With {n} pairs the verdict rests on Student's t alone; a test of signs needs {SIGN_FLIPS_FROM}."
+        )
+    else:
+        means = "a bootstrap" if n >= BOOTSTRAP_FROM else "Student's t"
+        rests = f"With {n} pairs the verdict rests on {means} and on a test of signs, which must agree."
     return (
         f"Every classifier was trained for the same {e.config['steps']:,} steps, unless its arm says otherwise, "
-        f"{len(e.seeds)} times per arm with different random seeds. All used the synthetic rows of one generator, so "
-        "the intervals leave out how much another generator, trained in the same way, would differ. Both arms named "
-        "above were picked on validation rows, not on the test rows."
+        f"{len(e.seeds)} times per arm with different random seeds. {covered} {rests} Both arms named above were "
+        "picked on validation rows, not on the test rows."
     )
 
 
@@ -144,8 +166,18 @@ _GLOSSARY = {
         "seed does to every arm cancels out."
     ),
     "95 % interval": (
-        "if the comparison were repeated with new seeds many times, 95 of 100 such intervals would contain "
-        "the true mean difference (Student's t). If it contains zero, the difference may be chance."
+        "if the comparison were repeated with new seeds many times, about 95 of 100 such intervals would contain "
+        f"the true mean difference: by Student's t, from {BOOTSTRAP_FROM} pairs on by resampling them (a BCa "
+        "bootstrap, which with 10 pairs contains it in about 90 of 100). If the interval contains zero, the "
+        "difference may be chance. The interval of a recall (Wilson's) says how much other test rows would change it."
+    ),
+    "test of signs": (
+        "if nothing were gained, each difference might as well have had the other sign. p is the share of all ways "
+        "to choose the signs with a mean as far from zero; below 0.05 it is hardly chance."
+    ),
+    "calibration error": (
+        "how far the classifier's certainty is from how often it is right (15 bins): 0 is best. The Brier score "
+        "judges certainty and correctness together, from 0, the best, to 2."
     ),
     "arm": "one way to prepare the training rows; everything else is the same.",
     "balanced accuracy": "the mean of the recalls of all classes: rare ones count as much as frequent ones.",
@@ -156,7 +188,8 @@ _GLOSSARY = {
 
 def _reproduction(e: Evaluation) -> list[tuple[str, str]]:
     rows = [(f"{name} rows", f"{sum(counts.values()):,}") for name, counts in e.rows.items()]
-    asked = [(name.replace("_", " "), str(value)) for name, value in {**e.config, **e.generator}.items()]
+    told = {name: value for name, value in e.generator.items() if not isinstance(value, dict)}
+    asked = [(name.replace("_", " "), str(value)) for name, value in {**e.config, **told}.items()]
     spent = [(f"seconds, {name}", f"{seconds:,.0f}") for name, seconds in e.seconds.items()]
     seeds = [("classifier seeds", ", ".join(map(str, e.seeds)))]
     return [*asked, *seeds, *rows, *spent, *e.environment.items()]
@@ -209,8 +242,35 @@ def _ratio(value: float | None) -> str:
     return "not measurable" if value is None else f"{value:.2f}"
 
 
+def _share(share: float, rows: int) -> str:
+    """A recall in percent, with the interval that so many test rows leave."""
+    found = wilson_interval(share, rows)
+    return f"{share * 100:.1f} ({found.low * 100:.0f}–{found.high * 100:.0f})"
+
+
 def _mean_and_spread(values: Sequence[float]) -> str:
     return f"{np.mean(values) * 100:.1f} ± {np.std(values, ddof=1) * 100:.1f}"
+
+
+def _further(e: Evaluation) -> list[tuple[str, str, str, str, str]]:
+    """For each arm its name, worst class, calibration error, Brier score and the p-value of its difference."""
+    p_values = {c.arm: c.p_value for c in e.comparisons}
+    rows = []
+    for arm in e.arms:
+        worst = _mean_and_spread([s.worst_recall for s in arm.test])
+        errors = [s.calibration_error for s in arm.test if s.calibration_error is not None]
+        briers = [s.brier for s in arm.test if s.brier is not None]
+        p = p_values.get(arm.name)
+        rows.append(
+            (
+                arm.name,
+                worst,
+                f"{np.mean(errors):.3f}" if errors else "–",
+                f"{np.mean(briers):.3f}" if briers else "–",
+                "–" if p is None else f"{p:.3f}",
+            )
+        )
+    return rows
 
 
 def _role(e: Evaluation, arm: ArmResult) -> str:
@@ -240,14 +300,16 @@ def _markdown(e: Evaluation) -> str:
         shown = ("0", "") if of is None else (_signed(of.mean), _interval(of))
         score = _mean_and_spread(arm.values(e.metric))
         lines.append(f"| {arm.name} | {score} | {shown[0]} | {shown[1]} | {_role(e, arm)} |")
+    lines += ["", "| arm | worst class, recall in % | calibration error | Brier score | test of signs, p |"]
+    lines += ["|---|---|---|---|---|", *("| " + " | ".join(row) + " |" for row in _further(e))]
     if e.fidelity is not None:
         lines += ["", "## The synthetic rows", "", "| measure | value | meaning |", "|---|---|---|"]
         lines += [f"| {name} | {value} | {meaning} |" for name, value, meaning in _fidelity(e)]
     lines += ["", f"## Recall by class, “{e.baseline}” and “{e.candidate}”", ""]
-    lines += ["| class | without | with | difference, points |", "|---|---|---|---|"]
+    lines += ["| class | without, % | with, % | difference, points |", "|---|---|---|---|"]
     for row in _recalls(e):
         name = row["name"].replace("|", "\\|").replace("\n", " ")
-        lines.append(f"| {name} | {row['before']:.1%} | {row['after']:.1%} | {row['points']} |")
+        lines.append(f"| {name} | {row['without']} | {row['with']} | {row['points']} |")
     lines += ["", "## How to reproduce it", "", "| | |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in _reproduction(e)]
     lines += ["", *(f"- *{word}*: {meaning}" for word, meaning in _GLOSSARY.items())]
@@ -263,12 +325,14 @@ def _recalls(e: Evaluation) -> list[dict[str, Any]]:
         known_before = [r for r in before if r is not None]
         known_after = [r for r in after if r is not None]
         if known_before:
-            gain = paired_interval(known_after, known_before)
+            gain = e.paired(known_after, known_before)
             rows.append(
                 {
                     "name": name,
                     "before": float(np.mean(known_before)),
                     "after": float(np.mean(known_after)),
+                    "without": _share(float(np.mean(known_before)), e.rows["test"][name]),
+                    "with": _share(float(np.mean(known_after)), e.rows["test"][name]),
                     "gain": gain.mean,
                     "points": _signed(gain.mean),
                     "interval": _interval(gain),
@@ -317,6 +381,7 @@ def _html(e: Evaluation, pictures: Sequence[ClassPictures], history: Sequence[Ma
         arms=arms,
         ticks=scale.ticks(),
         recalls=_recalls(e),
+        further=_further(e),
         fidelity=_fidelity(e),
         pictures=[
             {

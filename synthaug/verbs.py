@@ -6,7 +6,7 @@ import hashlib
 import inspect as inspection
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,7 @@ from synthaug.data.split import (
 )
 from synthaug.data.stored import read_samples
 from synthaug.downstream import Train
+from synthaug.draws import Draw, require_unseen
 from synthaug.errors import InvalidRequest, OutputExists
 from synthaug.evaluation import (
     Evaluation,
@@ -41,7 +42,6 @@ from synthaug.evaluation import (
     evaluate_arms,
     pool_size,
     require_sense,
-    require_unseen,
 )
 from synthaug.expansion import expand_dataset, write_samples
 from synthaug.grids import save_grid
@@ -56,6 +56,7 @@ from synthaug.outputs import open_output
 from synthaug.report import advice, pick_pictures, write_report
 from synthaug.samples import Samples
 from synthaug.sampling import Generator
+from synthaug.seeding import derive
 from synthaug.trackers import Tracker, follow
 from synthaug.training import Trained, plan_training, resolve_device, train_generator
 
@@ -386,6 +387,7 @@ def evaluate(
     generator: Generator | None = None,
     train: Train | None = None,
     full: bool = False,
+    generators: int = 1,
     ratio: float = 0.25,
     seeds: int = 5,
     classifier_steps: int = 600,
@@ -414,8 +416,10 @@ def evaluate(
             classifier when None. Labels are positions in the classes. A function that takes ``loss`` as well can
             stand in for the built-in one in the arms that need a loss of their own, such as mixup.
         full: compare with every baseline there is, not with the usual few.
+        generators: how many to train, with seeds of their own; each takes the whole budget. With one the verdict is
+            on that one; with several, better 6 or more, on any that is trained like them.
         ratio: share of synthetic rows in the arms that have them.
-        seeds: classifier seeds, paired across arms.
+        seeds: classifier seeds, paired across arms; a multiple of the number of generators.
         classifier_steps: optimizer steps in every arm.
         steps, minutes: the generator's budget.
         seed: the only source of randomness.
@@ -438,33 +442,35 @@ def evaluate(
     numbers: dict[str, Any] = {"ratio": ratio, "seeds": seeds, "steps": classifier_steps}
     budget: dict[str, Any] = {"steps": steps, "minutes": minutes, "device": device}
     parts, held_out = _evaluation_rows(dataset, seed, split, columns)
-    _require_evaluable(parts, generator, numbers, family, budget)
+    _require_evaluable(parts, generator, numbers | {"generators": generators}, family, budget)
 
-    def measure(folder: Path | None) -> tuple[Evaluation, Generator, Samples]:
-        maker = generator
-        if maker is None:
-            how: dict[str, Any] = {"seed": seed, "held_out": held_out, "folder": folder, "progress": progress}
-            maker = Generator(train_generator(parts[0], family, **budget, **how), device)
-        pool = maker.sample(pool_size(ratio, classifier_steps, len(maker.classes)), seed=seed)
-        encode = maker.codec.encode
+    def trained(number: int, folder: Path | None) -> Generator:
+        own = seed if number == 0 else derive(seed, "evaluation", "generator", number) % 2**31
+        how: dict[str, Any] = {"seed": own, "held_out": held_out, "folder": folder, "progress": progress}
+        return Generator(train_generator(parts[0], family, **budget, **how), device)
+
+    def measure(folders: Sequence[Path | None]) -> tuple[Evaluation, list[Generator], Samples]:
+        makers = [trained(i, of) for i, of in enumerate(folders)] if generator is None else [generator]
+        per_class = pool_size(ratio, classifier_steps, len(makers[0].classes))
+        augmentations = image_augmentations(makers[0].codec.encode(parts[0].read()), parts[0].labels)
+        draws = [
+            Draw.of(parts[0], maker, per_class, seed=seed, augmentations=augmentations, about=describe(maker))
+            for maker in makers
+        ]
         evaluation = evaluate_arms(
-            *parts,
-            pool,
-            encode,
-            trained_on=maker.trained_on,
+            draws,
+            *parts[1:],
             arms=LADDER if full else ARMS,
-            augmentations=image_augmentations(encode(parts[0].read()), parts[0].labels),
             training=train,
             jobs=jobs or cpu_count(),
             seed=seed,
-            generator=describe(maker),
             progress=progress,
             **numbers,
         )
-        return evaluation, maker, pool
+        return evaluation, makers, draws[0].pool
 
     if out is None:
-        return measure(None)[0]
+        return measure([None] * generators)[0]
     request = {
         "evaluate": {name: part.fingerprint() for name, part in zip(THREE, parts, strict=True)},
         "form": parts[0].spec.to_dict(),
@@ -472,23 +478,27 @@ def evaluate(
         "fit": None if generator is not None else {"family": family, "steps": steps, "minutes": minutes},
         "train": _identity(train),
         "full": full,
+        "generators": generators,
         "seed": seed,
         **numbers,
     }
+    names = ["generator", *(f"generator-{i + 1}" for i in range(1, generators))] if generator is None else []
     with open_output(out, request, overwrite=overwrite) as output:
         if output.finished:
             return Evaluation.from_dict(json.loads((output.path / "report.json").read_text(encoding="utf-8")))
-        folder = None if generator is not None else output.work / "generator"
-        if folder is not None:
+        folders = [output.work / name for name in names]
+        for folder in folders:
             folder.mkdir(exist_ok=True)
-        evaluation, maker, pool = measure(folder)
-        fidelity = compare_with_real(parts[0], parts[2], pool, maker.codec.encode, seed=seed)
+        evaluation, makers, pool = measure(folders)
+        fidelity = compare_with_real(parts[0], parts[2], pool, makers[0].codec.encode, seed=seed)
         evaluation = replace(evaluation, fidelity=fidelity)
-        write_report(evaluation, pick_pictures(parts[0], pool, seed=seed), output.work, history=maker.history)
-        if folder is not None:
+        pictures = pick_pictures(parts[0], pool, seed=seed)
+        write_report(evaluation, pictures, output.work, history=makers[0].history)
+        for maker, folder in zip(makers, folders, strict=False):
             maker.write(folder)
         output.commit()
-    forget(Path(out) / "generator")
+    for name in names:
+        forget(Path(out) / name)
     return evaluation
 
 
@@ -497,6 +507,8 @@ def plan_evaluation(
     *,
     family: str = "cvae",
     generator: Generator | None = None,
+    full: bool = False,
+    generators: int = 1,
     ratio: float = 0.25,
     seeds: int = 5,
     classifier_steps: int = 600,
@@ -511,9 +523,16 @@ def plan_evaluation(
     numbers: dict[str, Any] = {"ratio": ratio, "seeds": seeds, "steps": classifier_steps}
     budget: dict[str, Any] = {"steps": steps, "minutes": minutes, "device": device}
     parts, _ = _evaluation_rows(dataset, seed, split, columns)
-    fitted = _require_evaluable(parts, generator, numbers, family, budget)
+    fitted = _require_evaluable(parts, generator, numbers | {"generators": generators}, family, budget)
     rows = {name: part.counts for name, part in zip(THREE, parts, strict=True)}
-    return {"rows": rows, "classifiers": numbers, "generator": fitted}
+    arms = [arm.name for arm in (LADDER if full else ARMS)]
+    return {
+        "rows": rows,
+        "arms": ", ".join(arms),
+        "classifiers": numbers,
+        "generators": generators,
+        "generator": fitted,
+    }
 
 
 Parts = tuple[LabeledData, LabeledData, LabeledData]
@@ -536,6 +555,11 @@ def _require_evaluable(
 ) -> dict[str, Any]:
     """Refuses what cannot be evaluated, before anything is trained; returns what makes the synthetic rows."""
     require_sense(**numbers)
+    if generator is not None and numbers["generators"] > 1:
+        raise InvalidRequest(
+            f"evaluate was given a generator and asked for {numbers['generators']}: leave the generator out, and as "
+            "many are trained."
+        )
     for part in parts:
         part.check_images()
     if generator is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +16,10 @@ from planted import distinct_digits, encode, per_class, pool_of
 from synthaug.arms import ARMS, LADDER
 from synthaug.augmentation import classical
 from synthaug.data.labeled import LabeledData, open_data
+from synthaug.draws import Draw
 from synthaug.errors import InvalidRequest, Leakage, SpecMismatch
 from synthaug.evaluation import Evaluation, compare_with_real, evaluate_arms
+from synthaug.metrics.statistics import paired_interval
 from synthaug.samples import Samples
 
 NOTHING = np.empty(0, np.uint64)
@@ -33,17 +36,13 @@ def parts() -> dict[str, LabeledData]:
     return {name: per_class(distinct_digits(), *cut) for name, cut in cuts.items()}
 
 
-def run(parts: dict[str, LabeledData], pool: Samples, **asked: Any) -> Evaluation:
-    settings: dict[str, Any] = {
-        "trained_on": NOTHING,
-        "steps": 60,
-        "seeds": 3,
-        "ratio": 0.5,
-        "progress": False,
-    }
-    return evaluate_arms(
-        parts["train"], parts["validation"], parts["test"], pool, encode, **{**settings, **asked}
-    )
+def run(parts: dict[str, LabeledData], *pools: Samples, **asked: Any) -> Evaluation:
+    """An evaluation with one draw for each pool; ``trained_on`` and the like belong to the draws."""
+    of_draw: dict[str, Any] = {"trained_on": NOTHING}
+    of_draw |= {k: asked.pop(k) for k in ("trained_on", "augmentations", "seconds") if k in asked}
+    draws = [Draw(parts["train"], pool, encode, **of_draw) for pool in pools]
+    settings: dict[str, Any] = {"steps": 60, "seeds": 3, "ratio": 0.5, "progress": False}
+    return evaluate_arms(draws, parts["validation"], parts["test"], **{**settings, **asked})
 
 
 # ----------------------------------------------------------------------------------------- planted generators
@@ -232,6 +231,93 @@ def test_a_comparison_without_two_sides_is_refused(coded: dict[str, LabeledData]
         run(coded, pool_of(coded["spare"]), arms=[ARM["real"], ARM["both"]])
 
 
+def _by_seed(right: dict[str, list[float]], seeds: list[int]) -> Any:
+    """Training right on so many rows of every set: by arm and position of the seed."""
+
+    def train(loader: Any, steps: int, seed: int) -> Any:
+        codes = {round(float(v)) for X, _ in loader for v in (X[:, 0, 0, 1] + 1) * 127.5}
+        at = seeds.index(seed)
+        share = right["real" if codes == {0} else "real + synthetic"][at]
+
+        def predict(X: torch.Tensor) -> torch.Tensor:
+            label = ((X[:, 0, 0, 0] + 1) * 127.5).round().long()
+            return torch.where(torch.arange(len(X)) < round(share * len(X)), label, 1 - label)
+
+        return predict
+
+    return train
+
+
+@pytest.fixture(scope="module")
+def six(coded: dict[str, LabeledData]) -> list[int]:
+    return list(run(coded, pool_of(coded["spare"]), training=_wrong, seeds=6).seeds)
+
+
+def test_what_seeds_of_one_generator_share_does_not_pass_for_evidence(
+    coded: dict[str, LabeledData], six: list[int]
+) -> None:
+    # One generator is lucky in all of its seeds, the other is not: that is two pairs, not six.
+    right = {"real": [0.5] * 6, "real + synthetic": [0.8, 0.5] * 3}
+    pool = pool_of(coded["spare"])
+    one = run(coded, pool, training=_by_seed(right, six), seeds=6)
+    two = run(coded, pool, pool, training=_by_seed(right, six), seeds=6)
+    assert two.headline.difference.mean == pytest.approx(one.headline.difference.mean) == pytest.approx(0.15)
+    assert (one.headline.difference.n, two.headline.difference.n) == (6, 2)
+    assert two.headline.difference.low < 0
+    assert two.headline.p_value is None
+    assert two.paired([1, 3] * 3, [0, 0] * 3) == paired_interval([1, 3], [0, 0])
+
+
+def test_with_six_pairs_the_sign_flip_test_has_a_say(coded: dict[str, LabeledData], six: list[int]) -> None:
+    pool = pool_of(coded["spare"])
+    gains = {"real": [0.5] * 6, "real + synthetic": [0.6, 0.65, 0.6, 0.7, 0.6, 0.55]}
+    found = run(coded, pool, training=_by_seed(gains, six), seeds=6)
+    assert found.headline.p_value == pytest.approx(2 / 64)
+    assert found.verdict == "helps"
+    few = run(
+        coded, pool, training=_planted({(a, c): 0.5 for a in ("real", "real + synthetic") for c in (1, 2)})
+    )
+    assert few.headline.p_value is None
+
+
+def test_draws_may_have_training_rows_of_their_own(coded: dict[str, LabeledData]) -> None:
+    seen = []
+
+    def train(loader: Any, steps: int, seed: int) -> Any:
+        seen.append(len(loader.dataset))
+        return _wrong(loader, steps, seed)
+
+    train_rows, pool = coded["train"], pool_of(coded["spare"])
+    draws = [
+        Draw(rows, pool, encode, rows.fingerprints())
+        for rows in (train_rows.take(np.arange(20)), train_rows.take(np.arange(30)))
+    ]
+    asked: dict[str, Any] = {"arms": [ARM["real"], ARM["real + synthetic"]], "progress": False}
+    found = evaluate_arms(draws, coded["validation"], coded["test"], training=train, seeds=4, **asked)
+    assert seen[0::2] == [20, 30, 20, 30]
+    assert found.draws == 2
+
+
+def test_the_time_of_the_generator_is_turned_into_steps_up_to_a_limit(
+    coded: dict[str, LabeledData],
+) -> None:
+    arms = [ARM["real"], replace(ARM["generator's time"], augmentation=None), ARM["real + synthetic"]]
+    asked: dict[str, Any] = {"arms": arms, "training": _slow, "seeds": 2}
+    pool = pool_of(coded["spare"])
+    untimed, little, much = (run(coded, pool, seconds=s, **asked) for s in (0.0, 0.1, 60.0))
+    assert _names(untimed) == ["real", "real + synthetic"]
+    assert 2.5 < little.arm("generator's time").steps / 60 < 3.2
+    assert "times the steps." in little.arm("generator's time").about
+    assert much.arm("generator's time").steps == 5 * 60
+    assert "where that time would pay for" in much.arm("generator's time").about
+    assert _names(much) == [arm.name for arm in arms]
+
+
+def _slow(loader: Any, steps: int, seed: int) -> Any:
+    time.sleep(0.05)
+    return _wrong(loader, steps, seed)
+
+
 def test_training_that_cannot_be_sent_to_a_process_runs_in_this_one(coded: dict[str, LabeledData]) -> None:
     lock, seen = threading.Lock(), []
 
@@ -274,6 +360,25 @@ def test_a_generator_that_saw_rows_the_baselines_lack_is_refused(parts: dict[str
         run(parts, pool_of(parts["spare"]), trained_on=both)
 
 
+def test_every_generator_is_asked_what_it_saw(parts: dict[str, LabeledData]) -> None:
+    clean, leaky = (
+        Draw(parts["train"], pool_of(parts["spare"]), encode, seen)
+        for seen in (NOTHING, parts["validation"].fingerprints()[:2])
+    )
+    with pytest.raises(Leakage, match="trained on 2 of the 200 validation rows"):
+        evaluate_arms([clean, leaky], parts["validation"], parts["test"], seeds=2)
+
+
+@pytest.mark.parametrize("name", ["validation", "test"])
+def test_samples_that_are_copies_of_judging_rows_are_refused(
+    parts: dict[str, LabeledData], name: str
+) -> None:
+    samples = parts["spare"].read().copy()
+    samples[:4] = parts[name].read()[:4]
+    with pytest.raises(Leakage, match=f"4 of the 550 samples are copies of {name} rows"):
+        run(parts, pool_of(parts["spare"], samples))
+
+
 @pytest.mark.parametrize("name", ["validation", "test"])
 def test_training_rows_among_the_judging_ones_are_refused(parts: dict[str, LabeledData], name: str) -> None:
     with pytest.raises(Leakage, match=f"training and {name} rows overlap"):
@@ -285,6 +390,7 @@ def test_training_rows_among_the_judging_ones_are_refused(parts: dict[str, Label
     [
         ({"steps": 0}, "steps=0; it needs at least 1"),
         ({"seeds": 1}, "seeds=1; it needs at least 2: the spread of one seed is unknown"),
+        ({"seeds": 0}, "seeds=0; it needs at least 2"),
         ({"batch_size": 1}, "batch_size=1; it needs at least 2"),
         ({"jobs": 0}, "jobs=0"),
         ({"ratio": 0.0}, r"ratio=0.0; it is the share of synthetic rows in a batch, above 0"),
@@ -296,6 +402,17 @@ def test_numbers_out_of_range_are_refused(
 ) -> None:
     with pytest.raises(InvalidRequest, match=told):
         run(parts, pool_of(parts["spare"]), **asked)
+
+
+def test_every_generator_needs_as_many_seeds(parts: dict[str, LabeledData]) -> None:
+    pool = pool_of(parts["spare"])
+    with pytest.raises(InvalidRequest, match=r"5 classifier seeds with 2 generators.*ask for seeds=6"):
+        run(parts, pool, pool, seeds=5)
+
+
+def test_an_evaluation_without_a_draw_is_refused(parts: dict[str, LabeledData]) -> None:
+    with pytest.raises(InvalidRequest, match="generators=0; it needs at least 1"):
+        run(parts)
 
 
 def test_a_class_missing_from_the_pool_is_refused(parts: dict[str, LabeledData]) -> None:

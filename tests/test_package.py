@@ -36,7 +36,7 @@ STAGES = [
     {"curation", "audit"},
     {"mixing"},
     {"expansion"},
-    {"augmentation", "arms", "evaluation", "selection", "report"},
+    {"augmentation", "arms", "draws", "evaluation", "selection", "report"},
     {"verbs"},
     {"recipes"},
     {"cli"},

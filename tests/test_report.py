@@ -21,7 +21,7 @@ from synthaug.evaluation import ArmResult, Comparison, Evaluation
 from synthaug.metrics.classification import Scores
 from synthaug.metrics.fidelity import Fidelity
 from synthaug.metrics.statistics import paired_interval, verdict
-from synthaug.report import advice, pick_pictures, write_report
+from synthaug.report import _caveat, _summary, advice, pick_pictures, write_report
 from synthaug.samples import Samples
 
 NAMES = ("T-shirt/top", "<script>alert(1)</script>", 'a|b "c" & d')
@@ -35,14 +35,18 @@ HISTORY = [
 
 
 def evaluation(
-    gain: float, candidate: str = "real + synthetic", fidelity: Fidelity | None = None
+    gain: float,
+    candidate: str = "real + synthetic",
+    fidelity: Fidelity | None = None,
+    draws: int = 1,
+    p_value: float | None = None,
 ) -> Evaluation:
     """An evaluation whose candidate differs from the baseline by ``gain``, up to a little noise per seed."""
     noise = np.random.default_rng(0).normal(0, 0.002, (len(ARMS), 4))
 
     def scores(arm: int, centre: float) -> tuple[Scores, ...]:
         values = [float(v) for v in centre + noise[arm]]
-        return tuple(Scores(v, v, (v, None, v - 0.1)) for v in values)
+        return tuple(Scores(v, v, (v, None, v - 0.1), 0.0625, 0.125) for v in values)
 
     arms = tuple(
         ArmResult(arm.name, arm.synthetic, arm.about, arm.augmentation, 600, s, s, (1.0,) * 4)
@@ -58,10 +62,11 @@ def evaluation(
         metric="accuracy",
         classes=NAMES,
         seeds=(1, 2, 3, 4),
+        draws=draws,
         arms=arms,
         baseline="real",
         candidate=candidate,
-        comparisons=tuple(Comparison(name, d, verdict(d)) for name, d in differences),
+        comparisons=tuple(Comparison(name, d, p_value, verdict(d, p_value)) for name, d in differences),
         rows={part: dict.fromkeys(NAMES, 400) for part in ("training", "validation", "test", "synthetic")},
         config={"steps": 600, "ratio": 0.25, "command": "synthaug evaluate photos/ --seed 0"},
         generator={"family": "cvae"},
@@ -193,6 +198,25 @@ def test_losers_caveats_and_the_way_back_are_told(file: str, folder: Path) -> No
         "harms",
     ):
         assert said in text, said
+
+
+def test_worst_class_calibration_and_the_room_that_test_rows_leave_are_told(folder: Path) -> None:
+    for file in ("report.md", "report.html"):
+        text = (folder / file).read_text()
+        for said in ("Worst class", "0.062", "0.125", "test of signs"):
+            assert said.lower() in text.lower(), said
+        # Wilson's interval of 400 test rows
+        assert re.search(r"8\d\.\d \(7\d–8\d\)", text)
+
+
+def test_the_page_says_what_the_verdict_rests_on() -> None:
+    text = [_summary(e) + _caveat(e) for e in (evaluation(0.03), evaluation(0.03, p_value=0.2))]
+    assert "rests on Student's t alone" in text[0]
+    assert "lies wholly above zero." in text[0]
+    assert "but the test of signs does not confirm it (p = 0.200)" in text[1]
+    several = _caveat(evaluation(0.03, draws=4))
+    assert "4 generators, trained apart" in several
+    assert "leave out" not in several
 
 
 def test_pictures_show_each_synthetic_row_above_its_nearest_training_row(
