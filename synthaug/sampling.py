@@ -52,6 +52,7 @@ class Generator:
         steps: training steps spent.
         seconds: wall time spent on them.
         contains_training_rows: whether its files hold training rows.
+        achieved: what its training achieved, in figures and, as ``text``, in words.
     """
 
     def __init__(self, trained: Trained, device: str = "cpu") -> None:
@@ -115,6 +116,10 @@ class Generator:
     @property
     def contains_training_rows(self) -> bool:  # noqa: D102
         return self._trained.family.keeps_rows
+
+    @property
+    def achieved(self) -> dict[str, Any]:  # noqa: D102
+        return self._trained.achieved
 
     @property
     def trained_on(self) -> np.ndarray:  # noqa: D102
