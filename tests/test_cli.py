@@ -100,6 +100,21 @@ def test_inspect_tells_a_generator_from_a_data_set(place: Path) -> None:
     assert document("inspect", place / "data.npz")["classes"] == {"lying": 60, "standing": 60}
 
 
+def test_inspect_draws_what_is_inside_a_generator(place: Path) -> None:
+    arguments = ("inspect", place / "gen", "--out", place / "inside", "--data", place / "data.npz")
+    pictures = document(*arguments)["pictures"]
+    assert set(pictures) == {"interpolation.png", "traversal.png", "nearest.png"}  # type: ignore[call-overload]
+    assert all((place / "inside" / name).stat().st_size > 100 for name in pictures)  # type: ignore[attr-defined]
+    assert document(*arguments)["pictures"] == pictures
+    assert run("inspect", place / "gen", "--data", place / "data.npz").exit_code == 2
+
+
+def test_fit_says_what_it_achieved(place: Path) -> None:
+    found = document("fit", place / "data.npz", "--steps", 2, "--out", place / "gen")
+    assert "Not judged: 2 steps" in found["achieved"]["text"]  # type: ignore[index]
+    assert document("inspect", place / "gen")["achieved"] == found["achieved"]
+
+
 def test_evaluate_says_what_to_do_and_fails_on_no_only_when_asked(place: Path) -> None:
     arguments = ("evaluate", place / "data.npz", "--steps", 2, "--seeds", 2, "--classifier-steps", 2)
     out = place / "report"
