@@ -164,7 +164,7 @@ class Once(IterableDataset):
                 DataLoader(Stream(), 4), replace(pool(), held_out=fingerprints(pictures(9), "HW")), ratio=0.5
             ),
             Leakage,
-            "9 of the 60 rows looked at in the loader's stream",
+            "9 of the 60 rows looked at in a batch of the loader's stream",
         ),
         (
             lambda: seen(mix_dataloader(DataLoader(Stream(), 4), pool(values=(0, 1)), ratio=0.5)),
@@ -188,6 +188,17 @@ class Once(IterableDataset):
 def test_a_stream_that_cannot_be_mixed_is_refused(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+@pytest.mark.parametrize("batch_size", [1, 16])
+def test_a_held_out_row_far_down_a_stream_is_refused_when_it_comes(batch_size):
+    stream = Stream(90)
+    hidden = replace(pool(), held_out=fingerprints(stream.images[80:81], "HW"))
+    batches = iter(mix_dataloader(DataLoader(stream, batch_size), hidden, ratio=0.5))
+    for _ in range(80 // batch_size):
+        next(batches)
+    with pytest.raises(Leakage, match="held out from the generator"):
+        next(batches)
 
 
 def test_a_map_style_loader_is_not_taken_for_a_stream():

@@ -110,9 +110,9 @@ def mix_dataloader(
         SpecMismatch: real and synthetic images differ in kind, shape, dtype or value range. Up to 64 of each
             are compared; the ranges of uint8 images are not.
         Leakage: rows of the data set are held out from the generator. All rows that the sampler may draw are
-            compared up to 20,000, else 512 spread over them, of a stream the first 64; without the data set's
-            ``transform`` where that is an attribute. Rows that are standardised or resized in another way are
-            not recognised.
+            compared up to 20,000, else 512 spread over them; without the data set's ``transform`` where that is
+            an attribute. Every row of a stream is compared, the first 64 here and each as it passes. Rows that
+            are standardised or resized in another way are not recognised.
 
     Example:
         >>> from synthaug.data.spec import ImageSpec
@@ -221,17 +221,18 @@ def _mix_stream(
     collate = _marking(loader, marks, probes)
     if plan.idle and not marks:
         return _copy(loader)
-    pool, window = None, None
+    pool, window, guard = None, None, None
     if not plan.idle:
-        fingerprints = partial(_fingerprints, probes, form, samples)
-        refuse_held_out(np.arange(len(probes)), fingerprints, samples, "the loader's stream")
+        if len(samples.held_out):
+            guard = partial(_refuse_items, form=form, samples=samples[:0])
+            guard(probes)
         labels = [values[k] for k in samples.class_indices.tolist()]
         pool = fitting_pool(
             samples, labels, form, probes, dataset=stream, raw=stream, transform=transform, fill=fill
         )
         window = None if refresh is None else Window(pool, samples, refresh)
     known = {(type(value), value): k for k, value in enumerate(values)}
-    mixed = MixedStream(stream, pool, plan, known, form, loader.batch_size, marked=bool(marks))
+    mixed = MixedStream(stream, pool, plan, known, form, loader.batch_size, marked=bool(marks), guard=guard)
     try:
         length: int | None = len(loader)
     except TypeError:
@@ -475,6 +476,11 @@ def _without_transform(dataset: Any, form: ItemForm) -> Any:
 
 def _unchanged(*image: Any, **named: Any) -> Any:
     return image[0] if image else named
+
+
+def _refuse_items(items: Sequence[Any], *, form: ItemForm, samples: Samples) -> None:
+    fingerprints = partial(_fingerprints, items, form, samples)
+    refuse_held_out(np.arange(len(items)), fingerprints, samples, "a batch of the loader's stream")
 
 
 def _fingerprints(raw: Any, form: ItemForm, samples: Samples, rows: np.ndarray) -> np.ndarray:

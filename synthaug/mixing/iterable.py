@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -36,6 +36,7 @@ class MixedStream(IterableDataset[Any]):
         form: where the label is in an item.
         batch_size: items that a batch takes from the stream.
         marked: whether items come as `MarkedItem`.
+        guard: is given the items of each batch as they pass, and raises what must stop them.
     """
 
     _stream: Any
@@ -45,6 +46,7 @@ class MixedStream(IterableDataset[Any]):
     _form: ItemForm
     _batch_size: int
     _marked: bool
+    _guard: Callable[[Sequence[Any]], None] | None
     _clock: torch.Tensor
 
     def __init__(
@@ -57,6 +59,7 @@ class MixedStream(IterableDataset[Any]):
         batch_size: int,
         *,
         marked: bool,
+        guard: Callable[[Sequence[Any]], None] | None = None,
     ) -> None:
         vars(self).update(
             _stream=stream,
@@ -66,6 +69,7 @@ class MixedStream(IterableDataset[Any]):
             _form=form,
             _batch_size=batch_size,
             _marked=marked,
+            _guard=guard,
             # Epoch, rank and first step: shared, so that workers that live on learn of the next epoch.
             _clock=torch.zeros(3, dtype=torch.int64).share_memory_(),  # type: ignore[no-untyped-call]
         )
@@ -110,6 +114,8 @@ class MixedStream(IterableDataset[Any]):
         run = MixingRun(plan, epoch=epoch, step=step + worker, stride=workers)
         # A batch is read as a whole, as the loader would: between batches nothing is waiting here.
         while batch := list(islice(items, self._batch_size)):
+            if self._guard is not None:
+                self._guard(batch)
             mixed = run.mix([self._class_of(item) for item in batch])
             for item, row in zip(batch, mixed, strict=True):
                 synthetic = row >= len(plan.real)
