@@ -6,6 +6,8 @@ import json
 import threading
 import time
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 import torch
 from planted import distinct_digits, encode, per_class, pool_of
 
+from synthaug import verbs
 from synthaug.arms import ARMS, LADDER
 from synthaug.augmentation import classical
 from synthaug.data.labeled import LabeledData, open_data
@@ -431,3 +434,27 @@ def test_samples_of_another_form_or_other_classes_are_refused(
         run(parts, replace(pool, spec=replace(pool.spec, dtype="float32")))
     with pytest.raises(SpecMismatch, match="The test rows have the classes"):
         run({**parts, "test": coded["test"]}, pool)
+
+
+# -------------------------------------------------------------------------------------------- several generators
+
+
+def test_as_many_generators_as_asked_for_are_trained_apart_and_kept(
+    shapes: tuple[np.ndarray, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verbs, "compare_with_real", partial(compare_with_real, steps=1))
+    asked: dict[str, Any] = {"generators": 2, "seeds": 2, "steps": 2, "classifier_steps": 2, "jobs": 1}
+    found = verbs.evaluate(shapes, out=tmp_path / "report", progress=False, **asked)
+    assert found.draws == found.config["generators"] == 2
+    makers = [verbs.load(tmp_path / "report" / name) for name in ("generator", "generator-2")]
+    assert makers[0].fingerprint != makers[1].fingerprint
+    np.testing.assert_array_equal(makers[0].trained_on, makers[1].trained_on)
+    assert verbs.evaluate(shapes, out=tmp_path / "report", progress=False, **asked) == found
+    assert (
+        verbs.plan_evaluation(shapes, full=True, **{k: asked[k] for k in ("generators", "seeds")})[
+            "generators"
+        ]
+        == 2
+    )
+    with pytest.raises(InvalidRequest, match="given a generator and asked for 2: leave the generator out"):
+        verbs.plan_evaluation(shapes, generator=makers[0], generators=2, seeds=2)
