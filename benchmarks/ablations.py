@@ -52,6 +52,7 @@ CELLS: list[tuple[str, dict[str, Any], list[dict[str, Any]]]] = [
             {"sampling": "interpolation", "temperature": 0.0},
         ],
     ),
+    ("cgan", {"loss": "logistic", "augmentation": "adaptive"}, [{}]),
 ]
 
 
