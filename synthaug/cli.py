@@ -344,14 +344,25 @@ def push(path: Path, name: str, license: str | None, private: bool, include_rows
     _report(given, {"pushed": str(path), "to": address}, f"{path} is now at {address}")
 
 
-@main.command(epilog=_example("synthaug inspect gen/"))
+@main.command(epilog=_example("synthaug inspect gen/ --out pictures/ --data photos/"))
 @click.argument("path")
+@_out("Folder for pictures of what is inside a generator.", required=False)
+@click.option("--data", help="Real rows to show a generator's samples beside, with --out.")
 @_columns
 @_common
-def inspect(path: str, **given: Any) -> None:
-    """Say what is in a data set, a saved generator or an output."""
+def inspect(path: str, out: Path | None, data: str | None, **given: Any) -> None:
+    """Say what is in a data set, a saved generator or an output; draw what is inside a generator."""
     from synthaug import verbs
 
+    if data is not None and out is None:
+        raise click.UsageError("--data is for the pictures: give --out too.")
+    if out is not None:
+        if _is_dry(given, {"inspect": path, "out": str(out)}):
+            return
+        how = {"seed": given["seed"], "device": given["device"], "overwrite": given["overwrite"]}
+        about = verbs.draw(path, out, data=data, **how, **_columns_of(given))
+        _report(given, {"out": str(out), "pictures": about}, _indented({str(out): about}))
+        return
     found = verbs.inspect(path, **_columns_of(given))
     _report(given, found, _indented(found))
 

@@ -23,7 +23,7 @@ def interpolation(
 ) -> np.ndarray:
     """The same walk from one draw of noise to another, in every class.
 
-    Along the arc sqrt(1 - t) a + sqrt(t) b, so that each point is as likely a draw as the two ends.
+    Along the arc cos(t) a + sin(t) b, so that each point is as likely a draw as the two ends.
 
     Args:
         generator: what to look into.
@@ -36,8 +36,8 @@ def interpolation(
     """
     rng = torch_rng(seed, "inspection", "interpolation")
     start, end = torch.randn(2, *generator.noise_shape, generator=rng)
-    share = torch.linspace(0, 1, steps).view(-1, *[1] * start.ndim)
-    walk = (1 - share).sqrt() * start + share.sqrt() * end
+    angle = torch.linspace(0, torch.pi / 2, steps).view(-1, *[1] * start.ndim)
+    walk = angle.cos() * start + angle.sin() * end
     return np.concatenate([generator.from_noise(name, walk) for name in generator.classes[:classes]])
 
 

@@ -288,12 +288,22 @@ class Generator:
         if sum(map(len, pending)):
             yield _concatenate(pending)
 
+    @property
+    def noise_shape(self) -> tuple[int, ...]:
+        """The shape of the standard normal noise that one row is made from."""
+        return self._family.noise_shape
+
+    @torch.inference_mode()
+    def from_noise(self, name: str, noise: torch.Tensor) -> np.ndarray:
+        """``(N, *spec.shape)`` rows of a class, one from each row of ``noise`` ``(N, *noise_shape)`` float32."""
+        labels = torch.full((len(noise),), self.classes.index(name))
+        return self.codec.decode(self._family.sample(labels.to(self._device), noise.to(self._device)))
+
     @torch.inference_mode()
     def _block(self, label: int, block: int, seed: int) -> np.ndarray:
         rng = torch_rng(seed, "sample", self.classes[label], block)
         noise = torch.randn(_BLOCK, *self._family.noise_shape, generator=rng)
-        labels = torch.full((_BLOCK,), label)
-        return self.codec.decode(self._family.sample(labels.to(self._device), noise.to(self._device)))
+        return self.from_noise(self.classes[label], noise)
 
 
 def _concatenate(parts: list[Samples]) -> Samples:

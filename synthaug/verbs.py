@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import inspect as inspection
+import inspect as source_code
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from joblib import cpu_count
 
-from synthaug import expansion
+from synthaug import expansion, inspection
 from synthaug.arms import ARMS, LADDER
 from synthaug.artifact import MANIFEST, read_manifest, write_artifact
 from synthaug.augmentation import image_augmentations
@@ -61,8 +61,8 @@ from synthaug.trackers import Tracker, follow
 from synthaug.training import Trained, plan_training, resolve_device, train_generator
 
 __all__ = [
-    "describe", "evaluate", "expand", "fit", "inspect", "load", "mix", "plan_evaluation", "plan_expansion", "plan_fit",
-    "show", "summary", "write_samples",
+    "describe", "draw", "evaluate", "expand", "fit", "inspect", "load", "mix", "plan_evaluation", "plan_expansion",
+    "plan_fit", "show", "summary", "write_samples",
 ]  # fmt: skip
 
 
@@ -574,7 +574,7 @@ def _identity(function: Any) -> list[str] | None:
         return None
     name = [str(getattr(function, part, "")) for part in ("__module__", "__qualname__")]
     try:
-        source = inspection.getsource(function)
+        source = source_code.getsource(function)
     except (OSError, TypeError):  # it cannot be told from any other
         source = f"{os.getpid()} {id(function)}"
     return [*name, hashlib.sha256(source.encode()).hexdigest()]
@@ -647,6 +647,45 @@ def describe(generator: Generator) -> dict[str, Any]:
         "contains_training_rows": generator.contains_training_rows,
         "achieved": generator.achieved,
     }
+
+
+def draw(
+    generator: Generator | str | Path,
+    out: str | Path,
+    *,
+    data: Any = None,
+    seed: int = 0,
+    device: str = "auto",
+    overwrite: bool = False,
+    split: str | None = None,
+    **columns: Any,
+) -> dict[str, str]:
+    """Pictures of what is inside a generator, in a new folder, and what each shows; see `synthaug.inspection`.
+
+    Args:
+        generator: a generator, or the folder or name of a saved one.
+        out: the folder for the pictures.
+        data: real rows to show samples beside, as in `fit`; of its splits the training one.
+        seed: decides what is drawn.
+        device: for a saved generator.
+        overwrite: replace what another request left at ``out``.
+        split: another split of the data.
+        columns: of the data, as in `fit`.
+    """
+    maker = generator if isinstance(generator, Generator) else load(generator, device=device)
+    real = None if data is None else training_rows(open_data(data, **columns), split)
+    request = {
+        "draw": maker.fingerprint,
+        "data": None if real is None else real.fingerprint(),
+        "seed": seed,
+    }
+    with open_output(out, request, overwrite=overwrite) as output:
+        if output.finished:
+            return dict(json.loads((output.path / "pictures.json").read_text(encoding="utf-8")))
+        about = inspection.draw(maker, output.work, data=real, seed=seed)
+        (output.work / "pictures.json").write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
+        output.commit()
+    return about
 
 
 def inspect(path: Any, **columns: Any) -> dict[str, Any]:

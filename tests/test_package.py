@@ -33,6 +33,7 @@ STAGES = [
     {"artifact"},
     {"hub"},
     {"sampling"},
+    {"inspection"},
     {"curation", "audit"},
     {"mixing"},
     {"expansion"},
