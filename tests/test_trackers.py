@@ -87,7 +87,7 @@ def test_what_cannot_be_followed_is_refused_before_training(
         raise AssertionError("training began")
 
     monkeypatch.setattr("synthaug.loop.train", never)
-    with pytest.raises(InvalidRequest, match='no tracker "tensorbord".*Did you mean "tensorboard"'):
+    with pytest.raises(InvalidRequest, match=r'no tracker "tensorbord".*Did you mean "tensorboard"'):
         fit(shapes, steps=1, out=tmp_path / "a", tracker="tensorbord", progress=False)
     with pytest.raises(InvalidRequest, match="give out="):
         fit(shapes, steps=1, tracker="wandb", progress=False)
