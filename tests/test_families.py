@@ -19,6 +19,7 @@ from synthaug.families.losses import (
     discriminator_loss,
     generator_loss,
     lipschitz_penalty,
+    sameness_penalty,
     slope_penalty,
 )
 
@@ -234,3 +235,18 @@ def test_a_killed_run_of_every_option_goes_on_as_if_nothing_had_happened(tmp_pat
     assert float(whole["augmented"]) != 0.5
     assert (whole["anchors"] != 0).all()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_samples_of_a_class_that_are_all_alike_are_penalised_and_varied_ones_are_not() -> None:
+    labels = torch.arange(12) % 3
+    real = torch.rand(12, 1, 8, 8) * 2 - 1
+    alike = real[:3][labels].requires_grad_()
+    assert sameness_penalty(alike, real, labels).item() == pytest.approx(1, abs=1e-3)
+    assert sameness_penalty(2 * real, real, labels) == 0
+    assert sameness_penalty(real.mean() + 0.5 * real, real, labels).item() == pytest.approx(0.5, abs=1e-3)
+    # rows without a companion say nothing, and must not turn gradients into NaN
+    lone = sameness_penalty(alike[:3], real[:3], labels[:3])
+    lone.backward()
+    assert lone == 0
+    assert alike.grad is not None
+    assert alike.grad.isfinite().all()
