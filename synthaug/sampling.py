@@ -139,6 +139,17 @@ class Generator:
             f"{self._trained.steps} steps, {self.fingerprint[:12]})"
         )
 
+    @property
+    def device(self) -> torch.device:
+        """Where it makes rows."""
+        return torch.empty(0, device=self._device).device
+
+    def to(self, device: str | torch.device) -> Generator:
+        """The same generator on another device; this one stays where it is."""
+        moved = Generator.__new__(Generator)
+        moved.__setstate__(self.__getstate__() | {"device": str(device)})
+        return moved
+
     def adjusted(self, options: Mapping[str, Any]) -> Generator:
         """The same weights under other settings of sampling, e.g. ``{"temperature": 0.7}``; nothing is trained.
 
@@ -298,6 +309,20 @@ class Generator:
         """``(N, *spec.shape)`` rows of a class, one from each row of ``noise`` ``(N, *noise_shape)`` float32."""
         labels = torch.full((len(noise),), self.classes.index(name))
         return self.codec.decode(self._family.sample(labels.to(self._device), noise.to(self._device)))
+
+    @torch.no_grad()
+    def make(self, positions: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Rows as tensors on the generator's device, for training steps there.
+
+        Args:
+            positions: ``(n,)`` int64, the classes by their positions.
+            noise: ``(n, *noise_shape)`` float32, standard normal.
+
+        Returns:
+            ``(n, *spec.shape)`` of the dtype of ``spec``.
+        """
+        made = self._family.sample(positions.to(self._device), noise.to(self._device))
+        return self.codec.decode_on_device(made)
 
     @torch.inference_mode()
     def _block(self, label: int, block: int, seed: int) -> np.ndarray:

@@ -11,7 +11,10 @@ import torch
 from test_mixing_dataloader import is_synthetic, number, pictures, pool, to_tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from synthaug.errors import InvalidRequest, SpecMismatch, UnsupportedKind
+import synthaug
+from synthaug.data.fingerprint import fingerprints
+from synthaug.data.spec import ImageSpec
+from synthaug.errors import InvalidRequest, Leakage, SpecMismatch, UnsupportedKind
 from synthaug.mixing.batches import BatchMixer
 from synthaug.mixing.schedule import linear, off_after
 from synthaug.seeding import numpy_rng
@@ -191,3 +194,116 @@ def test_string_classes_may_come_as_lists_of_labels():
     assert all(
         (number(i) - 10_000) % 3 == k for i, k in zip(mixed["image"], y, strict=True) if is_synthetic(i)
     )
+
+
+# ---------------------------------------------------------------------------------- rows that a generator makes
+
+
+class Levels:
+    """Behind the face of a generator: pictures of one level, by class and noise."""
+
+    classes, values, noise_shape = ("cat", "dog", "owl"), (0, 1, 2), (1,)
+    spec = ImageSpec(8, 8, 1, "HW", "uint8", 0.0, 255.0)
+
+    def __init__(self, device="cpu", held_out=()):
+        self.device, self.held_out = torch.device(device), np.array(held_out, np.uint64)
+
+    def to(self, device):
+        return Levels(device, self.held_out)
+
+    def make(self, positions, noise):
+        assert positions.device == noise.device == self.device
+        levels = 64 * (1 + positions) + (noise[:, 0].sigmoid() * 63).long()
+        return levels[:, None, None].expand(-1, 8, 8).to(torch.uint8)
+
+
+def black(n):
+    return torch.zeros(n, 8, 8, dtype=torch.uint8), torch.arange(n) % 3
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_a_generator_makes_rows_of_the_class_of_each_where_the_batch_is(device):
+    mixer = BatchMixer(Levels(device), ratio=0.5, flag=True)
+    seen = set()
+    for _ in range(6):
+        x, y, synthetic = mixer(black(24))
+        assert synthetic.sum() == 12
+        assert torch.equal(x.amax((1, 2)) > 0, synthetic)
+        assert torch.equal(x[synthetic][:, 0, 0] // 64 - 1, y[synthetic])
+        seen |= {tuple(x[synthetic][:, 0, 0].tolist())}
+    assert len(seen) == 6
+
+
+def test_what_a_generator_makes_in_a_step_follows_from_seed_and_step_alone():
+    def rows(seed, step, before=0):
+        mixer = BatchMixer(Levels(), ratio=0.5, seed=seed)
+        for _ in range(before):
+            mixer(black(6))
+        torch.rand(1)
+        return mixer(black(24), step=step)[0]
+
+    state = torch.get_rng_state()
+    expected = rows(3, 5)
+    torch.set_rng_state(state)
+    assert torch.equal(expected, rows(3, 5, before=2))
+    assert not torch.equal(expected, rows(3, 6))
+    assert not torch.equal(expected, rows(4, 5))
+
+
+def test_the_transform_is_applied_to_each_row_that_a_generator_makes():
+    def tensor(image):
+        assert image.shape == (8, 8)
+        return image.unsqueeze(0).float() / 255
+
+    x, y = black(24)
+    batch = x.unsqueeze(1).float(), y
+    batch[0][:, :, 0, 0] = 1.0
+    mixed, _ = BatchMixer(Levels(), ratio={"cat": 0.5, 2: 0.25}, transform=tensor)(batch)
+    changed = (mixed != batch[0]).any((1, 2, 3))
+    assert np.bincount(y[changed], minlength=3).tolist() == [4, 0, 2]
+    with pytest.raises(SpecMismatch, match=r"Real: array of float32, 1x8x8.*array of uint8, 8x8.*transform="):
+        BatchMixer(Levels(), ratio=0.5)(batch)
+
+
+@pytest.mark.parametrize("source", [Levels, lambda **known: replace(pool(), **known)])
+def test_a_first_batch_of_held_out_rows_is_refused_in_any_form(source):
+    def planes(image):
+        return torch.as_tensor(image).unsqueeze(0).float() / 255
+
+    x, y = torch.from_numpy(pictures(9)), torch.arange(9) % 3
+    known = source(held_out=fingerprints(pictures(9)[[4]], "HW"))
+    for images, transform in ((x, None), (x.unsqueeze(1).float() / 255, planes)):
+        mixer = BatchMixer(known, ratio=0.5, transform=transform)
+        with pytest.raises(Leakage, match=r"1 of the first 9 rows .*first is row 4\): mix training"):
+            mixer((images, y))
+        mixer((images[:4], y[:4]))
+
+
+def test_a_trained_generator_is_a_source_and_its_rows_train(shapes):
+    images, names = shapes
+    generator = synthaug.fit((images, names), steps=3, progress=False)
+    x, y = torch.from_numpy(images[:16]), list(names[:16])
+    mixer = BatchMixer(generator, ratio=0.5, flag=True)
+    mixed, labels, synthetic = mixer([x, y])
+    assert (mixed.dtype, mixed.shape, labels) == (x.dtype, x.shape, y)
+    assert torch.equal((mixed != x).any(2).any(1), synthetic)
+    head = torch.nn.Linear(120, 2)
+    head(mixed.flatten(1).float()).sum().backward()
+    moved = generator.to("cpu")
+    assert moved is not generator
+    assert moved.fingerprint == generator.fingerprint
+    assert moved.device == generator.device == torch.device("cpu")
+    noise, positions = torch.randn(5, *generator.noise_shape), torch.zeros(5, dtype=torch.int64)
+    made = generator.make(positions, noise)
+    assert torch.equal(made, moved.make(positions, noise))
+    near = np.abs(made.numpy().astype(int) - generator.from_noise(generator.classes[0], noise))
+    assert near.max() <= 1
+
+
+def test_a_source_that_is_none_is_refused():
+    with pytest.raises(UnsupportedKind, match="a source of type str was given; taken are samples, a gen"):
+        BatchMixer("pool.npz", ratio=0.5)
+    with pytest.raises(InvalidRequest, match="let the function make them as they shall be"):
+        BatchMixer(lambda labels, rng: labels, ratio=0.5, transform=to_tensor)
+    with pytest.raises(InvalidRequest, match=r"know no class 'cta'\."):
+        BatchMixer(Levels(), ratio={"cta": 0.5})

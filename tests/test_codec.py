@@ -47,6 +47,18 @@ def test_decoding_an_encoded_row_gives_it_back(spec: ImageSpec, seed: int) -> No
 
 
 @pytest.mark.parametrize("spec", FORMS, ids=str)
+def test_decoding_on_a_device_gives_the_same_rows_but_for_rounding(spec: ImageSpec) -> None:
+    images = images_of(spec)
+    codec = ImageCodec.fit(images, spec)
+    tensors = 1.2 * codec.encode(images)
+    expected, found = codec.decode(tensors), codec.decode_on_device(tensors).numpy()
+    assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+    assert codec.spec.high is not None
+    step = 1 if spec.dtype.startswith("u") else 1e-6 * codec.spec.high
+    assert np.abs(found.astype(float) - expected.astype(float)).max() <= step
+
+
+@pytest.mark.parametrize("spec", FORMS, ids=str)
 def test_a_codec_survives_its_own_json(spec: ImageSpec) -> None:
     codec = ImageCodec.fit(images_of(spec), spec)
     assert ImageCodec.from_dict(codec.to_dict()) == codec

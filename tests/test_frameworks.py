@@ -81,6 +81,18 @@ class Probe(nn.Module):
         return [sum(made for made, _ in batch) for batch in self.batches]
 
 
+class Marked:
+    """Behind the face of a generator: pictures marked 255, with numbers."""
+
+    classes, values, noise_shape = CLASSES, (0, 1), (1,)
+    spec = ImageSpec(SIDE, SIDE, 1, "HW", "uint8", 0.0, 255.0)
+    held_out = np.empty(0, np.uint64)
+    device = torch.device("cpu")
+
+    def make(self, positions: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(numbered(len(positions), 255))
+
+
 def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
     return {
         "x": torch.stack([scaled(r["image"]) for r in rows]),
@@ -112,6 +124,7 @@ def pieces() -> dict[str, Any]:
         "labels": labels,
         "dataset": Pictures(images, labels),
         "samples": Samples(made, position, CLASSES, (0, 1), spec, about),
+        "generator": Marked(),
         "model": model,
         "probe": model,
         "optimizer": torch.optim.SGD(model.parameters(), lr=0.1),
@@ -161,13 +174,17 @@ def hugging_face() -> Any:
 
 def test_every_block_of_python_on_the_page_is_run_here() -> None:
     sections = re.findall(r"^## (.*)$", PAGE, flags=re.M)
-    assert sections == ["PyTorch", "accelerate", "Lightning Fabric", "Lightning Trainer", "Hugging Face datasets",
-                        "Hugging Face Trainer", "albumentations"]  # fmt: skip
+    assert sections == ["PyTorch", "In the training step", "accelerate", "Lightning Fabric", "Lightning Trainer",
+                        "Hugging Face datasets", "Hugging Face Trainer", "albumentations"]  # fmt: skip
     assert 1 + sum(len(blocks(section)) for section in sections) == PAGE.count("```python")
 
 
 def test_plain_pytorch() -> None:
     assert_a_quarter_in_every_batch(run(*blocks("PyTorch"))["probe"])
+
+
+def test_in_the_training_step() -> None:
+    assert_a_quarter_in_every_batch(run(*blocks("In the training step"))["probe"])
 
 
 def test_accelerate_in_one_process() -> None:

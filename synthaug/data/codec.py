@@ -84,6 +84,13 @@ class ImageCodec:
             array = np.rint(array)
         return np.ascontiguousarray(array.astype(dtype))
 
+    def decode_on_device(self, tensors: torch.Tensor) -> torch.Tensor:
+        """As `decode`, but a tensor where ``tensors`` are, counted in float32: a grey level may round otherwise."""
+        low, high = self._range
+        values = tensors.detach().float().clamp(-1.0, 1.0).add(1.0).mul((high - low) / 2).add(low)
+        dtype = getattr(torch, self.spec.dtype)
+        return self._from_channels_first(values if dtype.is_floating_point else values.round()).to(dtype)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data; `from_dict` reads it back."""
         return {"kind": "image", "spec": self.spec.to_dict()}

@@ -11,8 +11,8 @@ import torch
 
 from synthaug.data.items import ItemForm, Key
 from synthaug.data.targets import Label, as_array, plain_label
-from synthaug.errors import InvalidRequest, SpecMismatch, UnsupportedKind, did_you_mean
-from synthaug.mixing.checks import PROBES, Look, mismatch, spread
+from synthaug.errors import InvalidRequest, SpecMismatch, UnsupportedKind
+from synthaug.mixing.device import DevicePool, LiveRows, LiveSource, Transform
 from synthaug.mixing.marks import Marks
 from synthaug.mixing.policy import MixingPlan
 from synthaug.mixing.schedule import Ratio, Schedule
@@ -35,16 +35,18 @@ class BatchMixer:
     read back to the CPU once a batch.
 
     Args:
-        source: samples, moved to the device once; or a function that makes rows there.
-        ratio: as in `mix_dataloader`; a schedule counts steps. Classes go by label where rows are made.
+        source: samples, moved to the device once; a generator, which makes new rows there for every batch
+            (it is moved, too, and noise is drawn so that every device gets the same); or a function that does.
+        ratio: as in `mix_dataloader`; a schedule counts steps. Classes go by label where a function makes rows.
         seed: the only source of randomness.
         weight, flag: ask for `Marks` in the batch.
-        transform: applied once to each image of the samples, in their own form, to make it like one of a
-            batch.
+        transform: applied to each synthetic image to make it like one of a batch: once to those of samples,
+            in their own form; to those of a generator as tensors on the device, whenever they are made.
         image, label: positions or keys in the batch, where they cannot be guessed.
 
     Raises:
-        InvalidRequest: a ratio outside [0, 1), a schedule over epochs, a class the samples do not know.
+        InvalidRequest: a ratio outside [0, 1), a schedule over epochs, a class the source does not know.
+        UnsupportedKind: another kind of source.
 
     Example:
         >>> mixer = BatchMixer(lambda labels, rng: torch.ones(len(labels), 1, 8, 8), ratio=0.5)
@@ -55,13 +57,13 @@ class BatchMixer:
 
     def __init__(
         self,
-        source: Samples | Make,
+        source: Samples | LiveSource | Make,
         *,
         ratio: Ratio,
         seed: int = 0,
         weight: float | None = None,
         flag: bool = False,
-        transform: Callable[[Any], Any] | None = None,
+        transform: Transform | None = None,
         image: Key | None = None,
         label: Key | None = None,
     ) -> None:
@@ -71,17 +73,16 @@ class BatchMixer:
         self._names: tuple[Key | None, Key | None] = image, label
         self._form: ItemForm | None = None
         self._step = 0
-        self._make = None if isinstance(source, Samples) else source
-        self._pool = _DevicePool(source, transform) if isinstance(source, Samples) else None
+        self._rows, self._make = _rows_or_function(source, transform)
         for share in ratio.values() if isinstance(ratio, Mapping) else [ratio]:
             MixingPlan([0], [0], ratio=share)  # a share, or refused
             if isinstance(share, Schedule) and share.unit == "epochs" and share.start != share.end:
                 raise InvalidRequest(
                     "a schedule over epochs was given, and a batch does not know its epoch: give it in steps"
                 )
-        if self._pool is not None and isinstance(ratio, Mapping):
+        if self._rows is not None and isinstance(ratio, Mapping):
             for key in ratio:
-                self._pool.position(key)
+                self._rows.classes.position(key)
 
     def __call__(self, batch: Any, step: int | None = None) -> Any:
         """A batch like this one with synthetic rows in it; the given one is not changed.
@@ -95,14 +96,17 @@ class BatchMixer:
             UnsupportedKind: soft or multi-hot labels, or another kind of batch.
             InvalidRequest: a label that the samples hold no row of.
             SpecMismatch: real and synthetic rows differ in shape, dtype or (at the first batch) range.
+            Leakage: held-out rows are among the first 64 of the first batch. Rows that are augmented or
+                standardised are not recognised.
         """
         if step is None:
             step, self._step = self._step, self._step + 1
         rows = _length(batch)
         if rows and self._form is None:
             self._form = _form_of(batch, *self._names)
-            if self._pool is not None:
-                self._pool.check(self._form.image_of(batch))
+            if self._rows is not None:
+                with torch.no_grad():
+                    self._rows.check(self._form.image_of(batch))
         synthetic = np.zeros(rows, bool)
         if rows:
             assert self._form is not None
@@ -141,7 +145,7 @@ class BatchMixer:
     def _share(self, label: Label, step: int) -> float:
         share: Any = self._ratio
         if isinstance(share, Mapping):
-            names = {label} if self._pool is None else self._pool.names(label)
+            names = {label} if self._rows is None else self._rows.classes.called(label)
             share = next((share[name] for name in share if name in names), 0.0)
         return share.at(0, step) if isinstance(share, Schedule) else float(share)
 
@@ -149,15 +153,15 @@ class BatchMixer:
         self, images: torch.Tensor, labels: Any, plain: Sequence[Label], places: np.ndarray, step: int
     ) -> torch.Tensor:
         at = torch.from_numpy(places).to(images.device)
-        if self._pool is not None:
-            rng = numpy_rng(self._seed, "batch mixer", step, "rows")
-            made = self._pool.rows([plain[place] for place in places], rng, images)
-        else:
-            assert self._make is not None
-            wanted = labels[at] if torch.is_tensor(labels) else [labels[place] for place in places]
-            rng_there = torch.Generator(images.device)
-            rng_there.manual_seed(derive(self._seed, "batch mixer", step, "live"))
-            with torch.no_grad():
+        with torch.no_grad():
+            if self._rows is not None:
+                rng = numpy_rng(self._seed, "batch mixer", step, "rows")
+                made = self._rows.rows([plain[place] for place in places], rng, images)
+            else:
+                assert self._make is not None
+                wanted = labels[at] if torch.is_tensor(labels) else [labels[place] for place in places]
+                rng_there = torch.Generator(images.device)
+                rng_there.manual_seed(derive(self._seed, "batch mixer", step, "live"))
                 made = self._make(wanted, rng_there)
         if made.shape != (len(places), *images.shape[1:]) or made.dtype != images.dtype:
             raise SpecMismatch(
@@ -167,65 +171,23 @@ class BatchMixer:
         return images.index_copy(0, at, made.to(images.device))
 
 
-class _DevicePool:
-    """The images of samples, class by class, on the device where they are needed."""
-
-    def __init__(self, samples: Samples, transform: Callable[[Any], Any] | None) -> None:
-        order = np.argsort(samples.class_indices, kind="stable")
-        images = [samples.samples[row].copy() for row in order]
-        if transform is not None:
-            images = [np.asarray(as_array(transform(_contained(image, samples)))) for image in images]
-        self._images = torch.from_numpy(np.stack(images)) if images else torch.empty(0)
-        self._counts = list(samples.counts.values())
-        self._starts = np.cumsum([0, *self._counts]).tolist()
-        self._classes = samples.classes
-        self._values = [plain_label(value) for value in samples.values]
-        self._ends = () if transform is not None else (samples.spec.low, samples.spec.high)
-
-    def position(self, key: Any) -> int:
-        """The class of a name or label."""
-        for k, (name, value) in enumerate(zip(self._classes, self._values, strict=True)):
-            if key == name or (key == value and isinstance(key, bool) == isinstance(value, bool)):
-                return k
-        raise InvalidRequest(f"the samples know no class {key!r}.{did_you_mean(str(key), self._classes)}")
-
-    def names(self, label: Label) -> set[Label]:
-        """What the class of a label may be called."""
-        k = self.position(label)
-        return {self._classes[k], self._values[k]}
-
-    def check(self, real: torch.Tensor) -> None:
-        """Refuses rows that do not look like those of a batch."""
-        few = [row.numpy() for row in self._images[spread(np.arange(len(self._images)), PROBES)]]
-        if not few:
-            return
-        ends = [np.full_like(few[0], end) for end in self._ends if end is not None]
-        look, like = Look.of(few, ends), Look.of([row.numpy() for row in real[:PROBES].detach().cpu()])
-        if not look.fits(like):
-            remedy = "Pass transform=, a function from an image of the samples to one like those of a batch"
-            raise mismatch(like, str(look), remedy)
-
-    def rows(self, labels: Sequence[Label], rng: np.random.Generator, like: torch.Tensor) -> torch.Tensor:
-        """One row a label; none twice before all of its class came once."""
-        classes = np.array([self.position(label) for label in labels])
-        chosen = np.empty(len(labels), np.int64)
-        for k in np.unique(classes).tolist():
-            if not self._counts[k]:
-                raise InvalidRequest(
-                    f'the samples hold no row of "{self._classes[k]}", which the batch has: sample at least '
-                    "one row of each class"
-                )
-            places = np.flatnonzero(classes == k)
-            decks = -(-len(places) // self._counts[k])
-            deck = np.concatenate([rng.permutation(self._counts[k]) for _ in range(decks)])
-            chosen[places] = self._starts[k] + deck[: len(places)]
-        if self._images.device != like.device:
-            self._images = self._images.to(like.device)
-        return self._images[torch.from_numpy(chosen).to(like.device)]
-
-
-def _contained(image: np.ndarray, samples: Samples) -> Any:
-    return torch.from_numpy(image) if samples.spec.container == "tensor" else image
+def _rows_or_function(
+    source: Any, transform: Transform | None
+) -> tuple[DevicePool | LiveRows | None, Make | None]:
+    if isinstance(source, Samples):
+        return DevicePool(source, transform), None
+    if hasattr(source, "noise_shape") and hasattr(source, "make"):
+        return LiveRows(source, transform), None
+    if not callable(source):
+        raise UnsupportedKind(
+            f"a source of type {type(source).__name__} was given; taken are samples, a generator, and a function "
+            "that makes rows for labels"
+        )
+    if transform is not None:
+        raise InvalidRequest(
+            "transform= was given with a function that makes rows: let the function make them as they shall be"
+        )
+    return None, source
 
 
 def _fields(batch: Any) -> Mapping[Any, Any]:
