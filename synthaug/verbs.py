@@ -217,8 +217,8 @@ def mix(
             source, and its share holds on average.
         source: samples; a data set on disk that `expand` or `synthaug sample` wrote, for its synthetic rows; or a
             generator to draw ``pool`` rows of each class from.
-        ratio: the synthetic share, in [0, 1); for a loader also a schedule (`linear`, `cosine`, `off_after`) or a
-            mapping from class to either.
+        ratio: the synthetic share, in [0, 1); or a mapping from class to shares (not for streaming data sets); for
+            a loader any of them may be a schedule (`linear`, `cosine`, `off_after`).
         mode: ``replace`` or ``append``.
         exact: the share holds in every batch; else each row is drawn on its own, and it holds on average.
         seed: decides which rows give way to which.
@@ -277,7 +277,7 @@ def mix(
             "refresh": refresh is not None,
         }
         given |= {"transform": transform is not None, "labels": labels is not None}
-        _refuse_given("a DataLoader", **given, ratio=not isinstance(ratio, int | float))
+        _refuse_given("a DataLoader", **given)
         columns = {"label": label, "image": image}
         return mix_dataset(loader, samples, ratio=ratio, mode=mode, seed=seed, fill=fill, **columns)  # type: ignore[arg-type]
     return mix_dataloader(

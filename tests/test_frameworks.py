@@ -175,7 +175,7 @@ def hugging_face() -> Any:
 def test_every_block_of_python_on_the_page_is_run_here() -> None:
     sections = re.findall(r"^## (.*)$", PAGE, flags=re.M)
     assert sections == ["PyTorch", "In the training step", "accelerate", "Lightning Fabric", "Lightning Trainer",
-                        "Hugging Face datasets", "Hugging Face Trainer", "albumentations"]  # fmt: skip
+                        "Hugging Face datasets", "Hugging Face Trainer", "scikit-learn", "albumentations"]  # fmt: skip
     assert 1 + sum(len(blocks(section)) for section in sections) == PAGE.count("```python")
 
 
@@ -296,6 +296,14 @@ def test_hugging_face_trainer_by_the_data_set_and_by_the_loader(
     halves = probe.batches[: ROWS // BATCH], probe.batches[ROWS // BATCH :]
     replaced = [{n for batch in half for made, n in batch if not made} for half in halves]
     assert replaced[0] != replaced[1], "each epoch replaces other rows"
+
+
+def test_scikit_learn() -> None:
+    names = run(*blocks("scikit-learn"))
+    synthetic = names["X"][:, 0, 0] == 255
+    assert synthetic.tolist() == [False] * ROWS + [True] * (len(names["X"]) - ROWS)
+    assert np.bincount(names["y"][synthetic]).tolist() in ([10, 11], [11, 10], [11, 11])
+    assert names["forest"].predict(names["images"].reshape(ROWS, -1)).tolist() == names["labels"].tolist()
 
 
 def test_albumentations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

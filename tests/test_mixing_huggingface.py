@@ -11,10 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
+import synthaug
 from synthaug.data.fingerprint import fingerprints
 from synthaug.data.spec import ImageSpec
 from synthaug.errors import InvalidData, InvalidRequest, Leakage, SpecMismatch, UnsupportedKind
 from synthaug.mixing.huggingface import is_huggingface, mix_dataset
+from synthaug.mixing.schedule import constant, linear, off_after
 from synthaug.samples import PROVENANCE_COLUMNS, Samples
 
 CLASSES = ("T-shirt/top", "été", "bag")
@@ -98,6 +100,25 @@ def test_each_class_gets_the_floor_or_ceiling_of_its_due_and_all_within_one_row(
     due = counts * (ratio if mode == "replace" else ratio / (1 - ratio))
     assert all(n in (math.floor(d), math.ceil(d)) for n, d in zip(shares(mixed), due, strict=True))
     assert abs(sum(shares(mixed)) - due.sum()) <= 1
+
+
+@pytest.mark.parametrize("mode", ["replace", "append"])
+def test_each_class_may_have_a_share_of_its_own_by_name_or_label(mode):
+    mixed = mix_dataset(real(), pool(), ratio={CLASSES[0]: 0.5, 2: 0.2}, mode=mode)
+    assert shares(mixed) == ([10, 0, 4] if mode == "replace" else [20, 0, 5])
+    same = synthaug.mix(real(), pool(), ratio={CLASSES[0]: 0.5, 2: constant(0.2)}, mode=mode)
+    assert rows(same) == rows(mixed)
+    assert rows(mix_dataset(real(), pool(), ratio={})) == rows(real())
+    one_class = pool()[pool().class_indices == 2]
+    assert shares(mix_dataset(real(), one_class, ratio={2: 0.2})) == [0, 0, 4]
+    with pytest.raises(InvalidRequest, match=r"ratio= names the class 'bga'\."):
+        mix_dataset(real(), pool(), ratio={"bga": 0.5})
+
+
+@pytest.mark.parametrize("ratio", [linear(0.5, 0, epochs=3), {2: off_after(0.25, steps=9)}])
+def test_a_share_that_changes_is_refused_with_the_remedy(ratio):
+    with pytest.raises(InvalidRequest, match=r"is mixed once .*: mix the DataLoader over it"):
+        synthaug.mix(real(), pool(), ratio=ratio)
 
 
 def test_provenance_tells_real_from_synthetic_and_leads_back_to_the_generators_row():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from synthaug.data.targets import Label, as_array
-from synthaug.errors import Leakage, SpecMismatch
+from synthaug.errors import InvalidRequest, Leakage, SpecMismatch, did_you_mean
+from synthaug.mixing.schedule import Ratio, Schedule, Share
 from synthaug.samples import Samples
 
 PROBES = 64
@@ -50,6 +51,43 @@ def class_positions(
             names.append(str(label))
         positions[row] = place
     return positions, names
+
+
+def shares_by_class(
+    ratio: Ratio, names: Sequence[str], values: Sequence[Label | None]
+) -> Share | dict[int, Share]:
+    """Shares of classes by their numbers, where they are given by name or by label.
+
+    Raises:
+        InvalidRequest: a class that is none.
+
+    >>> shares_by_class({"dog": 0.5}, ["cat", "dog"], [7, 8])
+    {1: 0.5}
+    """
+    if not isinstance(ratio, Mapping):
+        return ratio
+    shares: dict[int, Share] = {}
+    for key, share in ratio.items():
+        label = key.item() if isinstance(key, np.generic) else key
+        known = [k for k, value in enumerate(values) if type(value) is type(label) and value == label]
+        known = [k for k, name in enumerate(names) if name == label] or known
+        if not known:
+            raise InvalidRequest(f"ratio= names the class {key!r}.{did_you_mean(str(key), names)}")
+        shares[known[0]] = share
+    return shares
+
+
+def refuse_schedule(ratio: Ratio, why: str) -> None:
+    """Refuse shares that change while training goes on.
+
+    Raises:
+        InvalidRequest: one does; ``why`` says what stands against it and what to do.
+    """
+    for share in ratio.values() if isinstance(ratio, Mapping) else [ratio]:
+        if isinstance(share, Schedule) and share.start != share.end:
+            raise InvalidRequest(
+                f"a share that goes from {share.start:g} to {share.end:g} was asked for, but {why}"
+            )
 
 
 def refuse_held_out(

@@ -29,14 +29,14 @@ from torch.utils.data import (
 from synthaug.data.items import ItemForm, Key
 from synthaug.data.labeled import open_data
 from synthaug.data.targets import Label, as_array, plain_label
-from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind, did_you_mean
-from synthaug.mixing.checks import PROBES, class_positions, refuse_held_out, spread
+from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
+from synthaug.mixing.checks import PROBES, class_positions, refuse_held_out, shares_by_class, spread
 from synthaug.mixing.iterable import MixedStream, StreamBatches
 from synthaug.mixing.marks import MarkedItem, MarkingCollate, Marks
 from synthaug.mixing.policy import MixingPlan, Mode
 from synthaug.mixing.pool import Pool, Refresh, Transform, Window, fitting_pool
 from synthaug.mixing.sampler import MixedBatches
-from synthaug.mixing.schedule import Ratio, Share
+from synthaug.mixing.schedule import Ratio
 from synthaug.samples import Samples
 
 _BLOCK = 1024
@@ -151,7 +151,7 @@ def mix_dataloader(
         real, values = _labels_and_values(dataset, form, probes, labels, samples)
         positions, names = class_positions(real, values, samples.classes)
         pooled = samples.class_indices
-        shares = _by_position(ratio, names, values)
+        shares = shares_by_class(ratio, names, values)
         plan = MixingPlan(positions, pooled, ratio=shares, mode=mode, seed=seed, classes=names, exact=exact)
         collate = _marking(loader, marks, list(probes.values()))
         if plan.idle and not marks:
@@ -214,7 +214,7 @@ def _mix_stream(
     form = ItemForm.of(probes[0], None, *fields)
     values = [plain_label(value) for value in samples.values]
     classes = np.arange(len(values))
-    shares = _by_position(ratio, samples.classes, values)
+    shares = shares_by_class(ratio, samples.classes, values)
     plan = MixingPlan(
         classes, samples.class_indices, ratio=shares, seed=seed, classes=samples.classes, exact=exact
     )
@@ -295,23 +295,6 @@ def _marking(loader: DataLoader[Any], marks: Marks, items: list[Any]) -> dict[st
     collate = MarkingCollate(loader.collate_fn, marks)
     collate([MarkedItem(item, False) for item in items[:2]])
     return {"collate_fn": collate}
-
-
-def _by_position(
-    ratio: Ratio, names: Sequence[str], values: Sequence[Label | None]
-) -> Share | dict[int, Share]:
-    """Shares of classes by their numbers, where they are given by name or by label."""
-    if not isinstance(ratio, Mapping):
-        return ratio
-    shares: dict[int, Share] = {}
-    for key, share in ratio.items():
-        label = key.item() if isinstance(key, np.generic) else key
-        known = [k for k, value in enumerate(values) if type(value) is type(label) and value == label]
-        known = [k for k, name in enumerate(names) if name == label] or known
-        if not known:
-            raise InvalidRequest(f"ratio= names the class {key!r}.{did_you_mean(str(key), names)}")
-        shares[known[0]] = share
-    return shares
 
 
 # ------------------------------------------------------------------------------------------------ at the door

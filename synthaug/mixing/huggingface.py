@@ -14,8 +14,18 @@ from synthaug.data.items import ItemForm, Key
 from synthaug.data.labeled import LabeledData, open_data
 from synthaug.data.targets import Label, plain_label
 from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind, did_you_mean
-from synthaug.mixing.checks import PROBES, Look, class_positions, mismatch, refuse_held_out, spread
+from synthaug.mixing.checks import (
+    PROBES,
+    Look,
+    class_positions,
+    mismatch,
+    refuse_held_out,
+    refuse_schedule,
+    shares_by_class,
+    spread,
+)
 from synthaug.mixing.policy import MixingPlan, Mode
+from synthaug.mixing.schedule import Ratio
 from synthaug.samples import Samples
 
 if TYPE_CHECKING:
@@ -37,7 +47,7 @@ def mix_dataset(
     dataset: datasets.Dataset,
     samples: Samples,
     *,
-    ratio: float,
+    ratio: Ratio,
     mode: Mode = "replace",
     seed: int = 0,
     label: str | None = None,
@@ -59,7 +69,8 @@ def mix_dataset(
     Args:
         dataset: map-style, of one split.
         samples: the pool, at least one row of each class, in the form of the stored images.
-        ratio: synthetic / (real + synthetic), in [0, 1).
+        ratio: synthetic / (real + synthetic), in [0, 1); or one for each class by name or label, where classes
+            left out have 0.
         mode: "replace" or "append".
         seed: the only source of randomness.
         label: the label's column, where it cannot be guessed.
@@ -68,8 +79,8 @@ def mix_dataset(
 
     Raises:
         UnsupportedKind: a streaming data set, or one of several splits.
-        InvalidRequest: a ratio outside [0, 1), a class that the samples lack, a column that does not exist or
-            that stands where the provenance goes.
+        InvalidRequest: a ratio outside [0, 1), a schedule, a class that the samples lack, a column that does not
+            exist or that stands where the provenance goes.
         InvalidData: a column that does not hold the labels.
         SpecMismatch: real and synthetic images differ in shape, dtype or value range. Up to 64 of each are
             compared; the ranges of uint8 images are not.
@@ -91,6 +102,11 @@ def mix_dataset(
         (2, [0, 1, 0, 1])
     """
     _refuse_unfit(dataset)
+    refuse_schedule(
+        ratio,
+        "a data set is mixed once and is the same in every epoch: mix the DataLoader over it, "
+        "synthaug.mix(loader, ...), which knows epochs and steps",
+    )
     data = open_data(dataset, label=label, image=image)
     form = _columns(dataset, data, label, image)
     for name in fill or ():
@@ -101,13 +117,14 @@ def mix_dataset(
     values = [plain_label(value) for value in samples.values]
     positions, names = class_positions(labels, values, samples.classes)
     pool = samples.class_indices
-    plan = MixingPlan(positions, pool, ratio=ratio, mode=mode, seed=seed, classes=names)
-    if ratio:
+    shares = shares_by_class(ratio, names, values)
+    plan = MixingPlan(positions, pool, ratio=shares, mode=mode, seed=seed, classes=names)
+    if not plan.idle:
         _refuse_other_form(data, samples)
         refuse_held_out(
             np.arange(len(data)), lambda rows: data.take(rows).fingerprints(), samples, "the data set"
         )
-    order = _order(positions, plan)
+    order = plan.once()
     used = np.unique(order[order >= len(data)])
     order[order >= len(data)] = len(data) + np.searchsorted(used, order[order >= len(data)])
     return _selected(dataset, _synthetic(dataset, form, samples[used - len(data)], values, fill), order, form)
@@ -158,16 +175,6 @@ def _refuse_other_form(data: LabeledData, samples: Samples) -> None:
     if not synthetic.fits(real):
         remedy = "Train the generator on this data set, or bring its images to the form of the samples"
         raise mismatch(real, str(synthetic), remedy)
-
-
-def _order(positions: np.ndarray, plan: MixingPlan) -> np.ndarray:
-    """Rows of [real | synthetic], planned class by class: a batch of one class gets exactly its due."""
-    classes = [np.flatnonzero(positions == k) for k in np.unique(positions)]
-    order, added = np.arange(len(positions)), []
-    for rows, mixed in zip(classes, plan.batches([rows.tolist() for rows in classes], epoch=0), strict=True):
-        order[rows] = mixed[: len(rows)]
-        added += mixed[len(rows) :]
-    return np.array([*order.tolist(), *added], dtype=np.int64)
 
 
 def _synthetic(

@@ -148,6 +148,21 @@ class MixingPlan:
         for batch in real:
             yield run.mix(batch)
 
+    def once(self) -> npt.NDArray[np.int64]:
+        """All real rows mixed once, for a data set that is kept: indices in [0, R+S).
+
+        Planned class by class, so that each class gets the floor or ceiling of its due. In "append" the
+        synthetic rows stand behind all real ones.
+        """
+        classes = [np.flatnonzero(self.real == k) for k in np.unique(self.real)]
+        order, added = np.arange(len(self.real)), []
+        for rows, mixed in zip(
+            classes, self.batches([rows.tolist() for rows in classes], epoch=0), strict=True
+        ):
+            order[rows] = mixed[: len(rows)]
+            added += mixed[len(rows) :]
+        return np.array([*order.tolist(), *added], dtype=np.int64)
+
     def _rate(self, share: float) -> Fraction:
         part = Fraction(share).limit_denominator(_FINEST)
         return part if self.mode == "replace" else part / (1 - part)
