@@ -14,10 +14,8 @@ Replicates are kept one by one, so a run goes on where it was stopped. MNIST and
 
 from __future__ import annotations
 
-import copy
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +68,9 @@ def replicate(
 
 
 def _pool(trained: Trained, knobs: tuple[float, float], steps: int, seed: int) -> Samples:
-    family = copy.copy(trained.family)
-    family.config = replace(family.config, strength=knobs[0], tone=knobs[1])
+    strength, tone = knobs
     rows = pool_size(RATIO, steps, len(trained.classes))
-    return Generator(replace(trained, family=family)).sample(rows, seed=seed)
+    return Generator(trained).adjusted({"strength": strength, "tone": tone}).sample(rows, seed=seed)
 
 
 def best_on_validation(replicates: list[dict[str, Any]], arms: tuple[str, ...]) -> str:

@@ -25,7 +25,7 @@ from synthaug.families.losses import (
 
 # What changes the course of a loss or a sample, beside the defaults.
 OPTIONS: list[Case] = [
-    ("cgan", {"loss": "logistic", "r1": 1.0, "lecam": 0.1, "augmentation": "adaptive"}),
+    ("cgan", {"loss": "hinge", "r1": 1.0, "lecam": 0.1, "augmentation": "adaptive"}),
     ("cgan", {"loss": "wasserstein", "truncation": 0.5}),
     ("cgan", {"conditioning": "classifier", "colour": True}),
     ("cvae", {"sampling": "posterior"}),
@@ -241,12 +241,29 @@ def test_samples_of_a_class_that_are_all_alike_are_penalised_and_varied_ones_are
     labels = torch.arange(12) % 3
     real = torch.rand(12, 1, 8, 8) * 2 - 1
     alike = real[:3][labels].requires_grad_()
-    assert sameness_penalty(alike, real, labels).item() == pytest.approx(1, abs=1e-3)
-    assert sameness_penalty(2 * real, real, labels) == 0
-    assert sameness_penalty(real.mean() + 0.5 * real, real, labels).item() == pytest.approx(0.5, abs=1e-3)
+    assert sameness_penalty(alike, real, labels).item() == pytest.approx(0.7, abs=1e-3)
+    assert sameness_penalty(0.8 * real, real, labels) == 0
+    assert sameness_penalty(real.mean() + 0.5 * real, real, labels).item() == pytest.approx(0.2, abs=1e-3)
     # rows without a companion say nothing, and must not turn gradients into NaN
     lone = sameness_penalty(alike[:3], real[:3], labels[:3])
     lone.backward()
     assert lone == 0
     assert alike.grad is not None
     assert alike.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_training_in_bfloat16_leaves_losses_gradients_and_samples_in_float32(name: str) -> None:
+    family = make((name, {})).train()
+    (phase, *_), images = family.phases(), (1, 12, 10)
+    with patch("synthaug.families.backbones._has_fast_bfloat16", return_value=True):
+        loss, _ = phase.loss(batch(images, phase.batch), 0.5, torch.Generator().manual_seed(0))
+        loss.backward()
+        made = family.eval().sample(torch.tensor([0]), torch.zeros(1, *family.noise_shape))
+    exact, _ = (
+        family.train().phases()[0].loss(batch(images, phase.batch), 0.5, torch.Generator().manual_seed(0))
+    )
+    assert loss.dtype == made.dtype == torch.float32
+    assert loss != exact
+    assert loss.item() == pytest.approx(exact.item(), rel=0.1, abs=0.05)
+    assert all(p.grad is None or p.grad.dtype == torch.float32 for p in family.parameters())

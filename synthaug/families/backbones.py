@@ -109,12 +109,13 @@ class Decoder(nn.Module):
 
     def forward(self, condition: Tensor) -> Tensor:
         """(B, D) -> (B, C, H, W)."""
-        x = self.project(condition).view(-1, *self.base)
-        x = x.contiguous(memory_format=torch.channels_last)
-        for block in self.blocks:
-            x = block(x, condition)
-        out: Tensor = self.out(F.leaky_relu(self.norm(x), 0.2)).tanh()
-        return out
+        with _precision(condition, self.training):
+            x = self.project(condition).view(-1, *self.base)
+            x = x.contiguous(memory_format=torch.channels_last)
+            for block in self.blocks:
+                x = block(x, condition)
+            out: Tensor = self.out(F.leaky_relu(self.norm(x), 0.2))
+        return out.float().tanh()
 
 
 class DownBlock(nn.Module):
@@ -147,10 +148,21 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, channels, h, w)."""
-        x = self.stem(images.contiguous(memory_format=torch.channels_last))
-        for block in self.blocks:
-            x = block(x)
-        return F.leaky_relu(self.last(F.leaky_relu(x, 0.2)), 0.2)
+        with _precision(images, self.training):
+            x = self.stem(images.contiguous(memory_format=torch.channels_last))
+            for block in self.blocks:
+                x = block(x)
+            out: Tensor = F.leaky_relu(self.last(F.leaky_relu(x, 0.2)), 0.2)
+        return out.float()
+
+
+def _precision(x: Tensor, training: bool) -> torch.autocast:
+    """bfloat16 where it is fast and harmless: convolutions on CUDA while training. Losses and samples are float32."""
+    return torch.autocast(x.device.type, torch.bfloat16, enabled=training and _has_fast_bfloat16(x.device))
+
+
+def _has_fast_bfloat16(device: torch.device) -> bool:
+    return device.type == "cuda" and torch.cuda.is_bf16_supported()
 
 
 def _groups(channels: int) -> int:

@@ -47,7 +47,8 @@ class CGANConfig:
             penalty in place of spectral normalisation).
         conditioning: how the discriminator uses the label: ``projection``, or ``classifier``, which asks it to
             name the class.
-        augmentation: of the discriminator's inputs: ``full`` strength, or ``adaptive`` to how far it overfits.
+        augmentation: of the discriminator's inputs: ``full`` strength, or ``adaptive`` to how far it overfits; None
+            adapts where the loss allows it.
         colour: whether that also changes brightness and contrast.
         r1: weight of the penalty on the discriminator's slope at real rows, seen every 16 steps on average.
         lecam: weight of the penalty on scores far from what the other side's have been.
@@ -60,9 +61,9 @@ class CGANConfig:
 
     latent: Count = 128
     width: Count | None = None
-    loss: AdversarialLoss = "hinge"
+    loss: AdversarialLoss = "logistic"
     conditioning: Literal["projection", "classifier"] = "projection"
-    augmentation: Literal["full", "adaptive"] = "full"
+    augmentation: Literal["full", "adaptive"] | None = None
     colour: bool = False
     r1: NotNegative = 0.0
     lecam: NotNegative = 0.0
@@ -131,6 +132,11 @@ class CGAN(Family):
     def noise_shape(self) -> tuple[int, ...]:  # noqa: D102
         return (self.config.latent,)
 
+    @property
+    def _adapts(self) -> bool:
+        """Whether augmentation follows overfitting, which takes scores that have a zero."""
+        return self.config.augmentation != "full" and self.config.loss != "wasserstein"
+
     def phases(self) -> list[Phase]:  # noqa: D102
         c = self.config
         judge = parameters_of(self.features, self.realness, self.projection)
@@ -152,9 +158,8 @@ class CGAN(Family):
         return self._generate(labels, noise.to(labels.device))
 
     def _augment(self, images: Tensor, rng: torch.Generator) -> Tensor:
-        adaptive = self.config.augmentation == "adaptive"
         return augment(
-            images, rng, colour=self.config.colour, probability=self.augmented if adaptive else None
+            images, rng, colour=self.config.colour, probability=self.augmented if self._adapts else None
         )
 
     def _judge(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -186,7 +191,7 @@ class CGAN(Family):
         if c.lecam:
             loss = loss + c.lecam * anchor_penalty(real, fake, self.anchors.clone())
             self.anchors.lerp_(torch.stack([real.mean(), fake.mean()]).detach(), _ANCHOR_RATE)
-        if c.augmentation == "adaptive":
+        if self._adapts:
             figures["augmented"] = self.augmented.clone()
             too_sure = torch.sign(real.detach().sign().mean() - _OVERFIT)
             self.augmented.add_(too_sure * len(labels) / _ROWS_TO_FULL_AUGMENTATION).clamp_(0, 1)

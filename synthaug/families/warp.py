@@ -66,6 +66,7 @@ class Warp(Family):
     name = "warp"
     config_type = WarpConfig
     config: WarpConfig
+    adjustable = ("strength", "tone")
     keeps_rows = True
     exemplars: Tensor
     kept: Tensor
