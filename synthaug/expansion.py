@@ -491,7 +491,9 @@ def _write(
         if real is not None:
             blocks = chain(_real_rows(real, place.shard_size), blocks)
         with tqdm(total=card.rows, unit=" rows", disable=not place.progress) as bar:
-            file = formats.write_rows(output.work, place.format, _counted(blocks, bar), card, request)
+            file = formats.write_rows(
+                output.work, place.format, _counted(blocks, bar), card, request, generator.held_out
+            )
         shutil.rmtree(shards)
         output.commit(file)
     return place.out

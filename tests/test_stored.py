@@ -8,11 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from test_expansion import FORMATS, SPEC, FakeGenerator
+from torch.utils.data import DataLoader
 
+import synthaug
+from synthaug.data.fingerprint import fingerprints
 from synthaug.data.formats import read_record
 from synthaug.data.labeled import open_data
 from synthaug.data.stored import read_samples
-from synthaug.errors import InvalidData
+from synthaug.errors import InvalidData, Leakage
 from synthaug.expansion import expand_dataset, write_samples
 
 SUFFIX = {"folder": "", "parquet": ".parquet", "npz": ".npz", "hf": ""}
@@ -56,6 +59,20 @@ def test_only_synthetic_rows_of_an_expanded_set_come_back_and_other_splits_are_h
     assert found.provenance["synthetic"].all()
     assert (found.samples == generator.sample(dict.fromkeys(generator.classes, 3)).samples).all()
     assert sorted(found.held_out) == sorted(open_data((X[9:], y[9:])).fingerprints())
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_samples_still_know_the_held_out_rows_when_they_come_back_and_mixing_refuses_them(tmp_path, format):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (9, 8, 9), np.uint8)
+    held_out = fingerprints(images[[5, 2]], "HW")
+    generator = FakeGenerator(held_out=held_out, values=(0, 1, 2))
+    out = write_samples(generator, 3, tmp_path / f"out{SUFFIX[format]}", format=format)
+    assert sorted(read_samples(out).held_out) == sorted(held_out)
+    rows = list(zip(images, [0, 1, 2] * 3, strict=True))
+    with pytest.raises(Leakage, match=r"2 of the 9 rows .*first is row 2\)"):
+        synthaug.mix(DataLoader(rows, batch_size=3), out)
+    synthaug.mix(DataLoader(rows[6:], batch_size=3), out)
 
 
 def test_what_holds_no_synthetic_rows_of_ours_is_refused(tmp_path):

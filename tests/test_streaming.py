@@ -422,3 +422,24 @@ def test_rows_that_are_held_out_are_refused():
     source = Noise(held_out=fingerprints(third[None], "HW"))
     with pytest.raises(Leakage, match=r"1 of the first 64 rows .*first is row 2\): mix training rows only"):
         mixed(source=source)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_held_out_row_far_down_the_stream_is_refused_when_it_comes(workers):
+    far = np.asarray(list(real())[80]["image"])
+    stream = mixed(source=Noise(held_out=fingerprints(far[None], "HW")))
+    with pytest.raises(Leakage, match="of the label 0, is held out from the"):
+        loaded(stream, workers)
+    assert len(list(mix_stream(real(), Noise(held_out=fingerprints(far[None], "HW")), ratio=0))) == 90
+
+
+def test_a_held_out_row_of_an_array_column_is_known_by_the_range_of_the_generator():
+    kinds = datasets.Features({"scan": datasets.Array2D((8, 9), "float32"), "label": datasets.Value("int64")})
+    source = Noise(spec=ImageSpec(8, 9, 1, "HW", "float32", -1.0, 1.0))
+    scans = numpy_rng(0, "scans").uniform(-1, 1, (100, 8, 9)).astype(np.float32)
+    scans[90] = abs(scans[90])  # alone it would pass for a row of the range 0 to 1
+    rows = {"scan": scans, "label": [0, 1] * 50}
+    stream = datasets.Dataset.from_dict(rows, features=kinds).to_iterable_dataset()
+    known = replace(source, held_out=fingerprints(scans[[90]], "HW", scans))
+    with pytest.raises(Leakage, match="of the label 0, is held out"):
+        list(mix_stream(stream, known, ratio=0.3))

@@ -198,7 +198,12 @@ def real_provenance(n: int) -> dict[str, np.ndarray]:
 
 
 def write_rows(
-    work: Path, format: Format, blocks: Iterable[Rows], card: Card, request: Mapping[str, Any]
+    work: Path,
+    format: Format,
+    blocks: Iterable[Rows],
+    card: Card,
+    request: Mapping[str, Any],
+    held_out: np.ndarray | None = None,
 ) -> str | None:
     """Writes all rows into the folder ``work``, in bounded memory.
 
@@ -208,17 +213,20 @@ def write_rows(
         blocks: the rows, ``card.rows`` in all.
         card: the data card.
         request: plain JSON data to record.
+        held_out: ``(M,)`` uint64 fingerprints of rows that the synthetic ones must not meet, to record as well.
 
     Returns:
         The name of the one file inside ``work`` that is the output, or None where the folder is.
     """
     write = {"folder": _write_folder, "parquet": _write_parquet, "npz": _write_npz, "hf": _write_hf}[format]
-    record = {"request": dict(request), "card": card.to_dict()}
+    record: dict[str, Any] = {"request": dict(request), "card": card.to_dict()}
+    if held_out is not None and len(held_out):
+        record["held_out"] = held_out.astype(">u8").tobytes().hex()
     return write(work, _named(blocks, card.classes), card, record)
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """The record ``{"request", "card"}`` in an output of `write_rows`, or None where there is none."""
+    """The record ``{"request", "card", ...}`` in an output of `write_rows`, or None where there is none."""
     if path.is_dir():
         return (
             json.loads((path / RECORD).read_text(encoding="utf-8"))
@@ -239,6 +247,11 @@ def read_record(path: Path) -> dict[str, Any] | None:
             if "synthaug.npy" in archive.namelist():
                 text = str(np.lib.format.read_array(io.BytesIO(archive.read("synthaug.npy"))))
     return json.loads(text) if text is not None else None
+
+
+def recorded_held_out(record: Mapping[str, Any]) -> np.ndarray:
+    """``(M,)`` uint64 fingerprints that `write_rows` recorded."""
+    return np.frombuffer(bytes.fromhex(record.get("held_out", "")), ">u8").astype(np.uint64)
 
 
 def recorded_request(path: Path) -> Mapping[str, Any] | None:

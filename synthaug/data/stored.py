@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from synthaug.data.fingerprint import fingerprints
-from synthaug.data.formats import read_record
+from synthaug.data.formats import read_record, recorded_held_out
 from synthaug.data.spec import ImageSpec
 from synthaug.errors import InvalidData
 from synthaug.samples import PROVENANCE_COLUMNS, Samples
@@ -25,8 +25,9 @@ _TEXT = ("generator", "class", "split")
 def read_samples(path: str | os.PathLike[str]) -> Samples:
     """The synthetic rows of a data set that `expand` or `sample` wrote, in the form they were made in.
 
-    Real rows stay on disk. Where the output has splits, the rows of those without synthetic rows count as
-    held out: mixing refuses loaders that contain them. (An output of `sample` knows no held-out rows.)
+    Real rows stay on disk. Rows that were held out from the generator are known by the fingerprints beside the
+    output; where it has splits, the rows of those without synthetic rows count as held out, too. Mixing refuses
+    loaders that contain them.
 
     Args:
         path: a folder, parquet file, npz file or saved Hugging Face data set.
@@ -65,7 +66,7 @@ def read_samples(path: str | os.PathLike[str]) -> Samples:
         values=tuple(card["values"]),
         spec=spec,
         provenance=provenance,
-        held_out=_held_out(table, made, read, spec),
+        held_out=np.union1d(recorded_held_out(record), _held_out(table, made, read, spec)),
     )
 
 

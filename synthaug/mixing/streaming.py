@@ -159,7 +159,8 @@ def mix_stream(
         UnsupportedKind: ``real`` is not a streaming data set, or samples in the place of a generator.
         InvalidData: no rows, or features that are not known.
         SpecMismatch: real and synthetic images differ in shape, dtype or value range.
-        Leakage: held-out rows of the generator are among the first 64 of ``real``, which are read for this.
+        Leakage: held-out rows of the generator are among the first 64 of ``real``, which are read for this; or
+            later, when such a row is about to pass.
     """
     import datasets
     from datasets.distributed import split_dataset_by_node
@@ -190,7 +191,9 @@ def mix_stream(
         if name not in form.others:
             raise InvalidRequest(f'fill= names "{name}".{did_you_mean(name, map(str, form.others))}')
     kinds = _with_provenance(real.features, form.label)
-    marked = real.with_format(None).map(_AsReal(sorted(set(kinds) - set(real.features))), features=kinds)
+    held_out = _HeldOut(generator, form) if ratio and len(generator.held_out) else None
+    columns = sorted(set(kinds) - set(real.features))
+    marked = real.with_format(None).map(_AsReal(columns, held_out), features=kinds)
     nodes, format = real._distributed, real._formatting
     shards = real.num_shards * (nodes.world_size if nodes else 1)
     synthetic, epoch = _stream(generator, counts, seed, shards, kinds, form, fill or {})
@@ -344,13 +347,36 @@ class _Make:
 
 
 class _AsReal:
-    """The provenance of a real row."""
+    """The provenance of a real row, if it may pass."""
 
-    def __init__(self, columns: Sequence[str]) -> None:
+    def __init__(self, columns: Sequence[str], held_out: _HeldOut | None) -> None:
         self._about = {column: real_provenance(1)[column][0].item() for column in columns}
+        self._held_out = held_out
 
     def __call__(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        if self._held_out is not None and row in self._held_out:
+            raise Leakage(
+                f"a row of the stream, of the label {self._held_out.form.label_of(row)!r}, is held out from the "
+                "generator for testing: mix training rows only"
+            )
         return self._about
+
+
+class _HeldOut:
+    """The rows that were kept from a generator."""
+
+    def __init__(self, generator: RowSource, form: ItemForm) -> None:
+        self.form = form
+        self._prints, self._spec = generator.held_out, generator.spec
+
+    def __contains__(self, row: Any) -> bool:
+        spec = self._spec
+        image = as_array(self.form.image_of(row))
+        # Columns of arrays come as lists.
+        pixels = np.asarray(image, spec.dtype if isinstance(image, list) else None)
+        ends = None if spec.low is None or spec.high is None else np.array([spec.low, spec.high])
+        like = ends if ends is None or pixels.dtype.kind != "f" else ends.astype(pixels.dtype)
+        return bool(np.isin(fingerprints(pixels[None], spec.layout, like), self._prints)[0])
 
 
 def _stored(image: np.ndarray, kind: Any, spec: ImageSpec) -> Any:
@@ -440,9 +466,8 @@ def _look(
         remedy = "Train the generator on this data set, or bring its images to the form of the samples"
         raise mismatch(look, str(synthetic), remedy)
     if len(generator.held_out):
-        found = [
-            np.isin(fingerprints(picture[None], spec.layout), generator.held_out)[0] for picture in images
-        ]
+        held_out = _HeldOut(generator, form)
+        found = [row in held_out for row in rows]
         if any(found):
             raise Leakage(
                 f"{sum(found)} of the first {len(rows)} rows of the stream are held out from the generator for "
