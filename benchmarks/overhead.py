@@ -4,9 +4,9 @@ Compared are the plain loader, a data set that mixes by hand as DA-Fusion writes
 `synthetic_probability` in `__getitem__`), and a mixed loader, over tensors in memory, image files with an
 albumentations pipeline and a Hugging Face data set; and synthetic rows from a pool beside rows made live.
 
-Over tensors in memory without workers the ratio to the plain loader has a floor above 1: a plain batch of 64 takes about
-170 us, and planning one (which rows give way, to which, the same for any number of workers and after a resume) takes 20 to
-30 us in the same process. Reading and collating cost the same in both. Whatever reads a file hides the planning.
+Over tensors in memory without workers the ratio to the plain loader has a floor above 1: a plain batch of 64 takes
+about 170 us, and planning one (which rows give way to which, the same for any number of workers and after a resume)
+takes 20 to 30 us in the same process. Reading and collating cost the same in both.
 """
 
 from __future__ import annotations

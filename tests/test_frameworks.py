@@ -17,6 +17,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from synthaug.data.spec import ImageSpec
+from synthaug.errors import UnsupportedKind
 from synthaug.samples import Samples
 
 ROOT = Path(__file__).parents[1]
@@ -256,6 +257,33 @@ def test_fabric_in_two_processes_takes_the_users_distributed_sampler(tmp_path: P
     )
     assert changed == sampled == kept == 1
     assert_two_ranks_share_one_epoch(ranks(code, tmp_path))
+
+
+@pytest.mark.slow
+def test_lightning_trainer_in_two_processes_takes_the_users_distributed_sampler(tmp_path: Path) -> None:
+    pytest.importorskip("lightning", reason="needs the extra lightning")
+    (code,) = blocks("Lightning Trainer")
+    line = re.compile(r"^loader = (DataLoader.*)shuffle=True\)\nloader = (synthaug.mix\()loader", flags=re.M)
+    sampler = "sampler=torch.utils.data.DistributedSampler(dataset))"
+    code, sampled = line.subn(rf"Classifier.train_dataloader = lambda self: \2\1{sampler}", code)
+    two = f'devices=2, strategy="ddp", use_distributed_sampler=False, default_root_dir={str(tmp_path)!r}'
+    code, changed = re.subn(r"devices=1", two, code)
+    code, fitted = re.subn(r"fit\(Classifier\(\), loader", "fit(Classifier()", code)
+    assert sampled == changed == fitted == 1
+    assert_two_ranks_share_one_epoch(ranks(code, tmp_path))
+
+
+def test_a_loader_that_was_prepared_first_is_refused_by_the_name_of_who_did() -> None:
+    pytest.importorskip("accelerate", reason="needs the extra accelerate")
+    pytest.importorskip("lightning", reason="needs the extra lightning")
+    setup = "loader = DataLoader(dataset, batch_size=8)\n"
+    fabric = (
+        'from lightning.fabric import Fabric\nloader = Fabric(accelerator="cpu").setup_dataloaders(loader)\n'
+    )
+    accelerate = "from accelerate import Accelerator\nloader = Accelerator(cpu=True).prepare(loader)\n"
+    for name, code in (("lightning", fabric), ("accelerate", accelerate)):
+        with pytest.raises(UnsupportedKind, match=rf"prepared by {name}\w* already.*mix the plain loader"):
+            run(setup + code + "synthaug.mix(loader, samples, ratio=0.25)")
 
 
 def test_fabric() -> None:

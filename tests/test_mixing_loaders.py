@@ -57,6 +57,24 @@ def test_schedule_share_and_weights_reach_workers_that_live_on_however_they_are_
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
+@pytest.mark.parametrize(("size", "drop_last", "batches"), [(1, False, 60), (8, False, 8), (8, True, 7)])
+def test_batches_of_one_a_short_last_batch_and_a_dropped_one_have_the_share(
+    workers, size, drop_last, batches
+):
+    plain = DataLoader(tensors(), size, shuffle=True, num_workers=workers, drop_last=drop_last)
+    mixed = mix_dataloader(plain, pool(), ratio=0.25)
+    found = numbers(mixed)
+    assert len(found) == len(mixed) == len(plain) == batches
+    rows = [x for batch in found for x in batch]
+    assert len(rows) == (56 if drop_last else 60)
+    real = [x for x in rows if x < 10_000]
+    assert len(set(real)) == len(real) == len(rows) * 3 // 4
+    for n in range(1, batches + 1):
+        before = [x for batch in found[:n] for x in batch]
+        assert abs(sum(x >= 10_000 for x in before) - len(before) / 4) <= 1
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
 def test_a_schedule_over_steps_is_the_same_for_any_number_of_workers(workers):
     def run(workers):
         data = TensorDataset(torch.from_numpy(pictures(60)), torch.zeros(60, dtype=torch.int64))

@@ -301,16 +301,16 @@ def _marking(loader: DataLoader[Any], marks: Marks, items: list[Any]) -> dict[st
 
 
 def _refuse_unfit(loader: Any) -> None:
-    if not isinstance(loader, DataLoader):
-        raise UnsupportedKind(
-            f"an object of type {type(loader).__name__} was given to mix; taken are a torch DataLoader and a "
-            "Hugging Face Dataset"
-        )
     by = _PREPARE & {kind.__module__.partition(".")[0] for kind in type(loader).__mro__}
     if by:
         raise UnsupportedKind(
             f"the loader is prepared by {by.pop()} already, which would drop the synthetic rows: mix the "
             "plain loader, then prepare the mixed one"
+        )
+    if not isinstance(loader, DataLoader):
+        raise UnsupportedKind(
+            f"an object of type {type(loader).__name__} was given to mix; taken are a torch DataLoader and a "
+            "Hugging Face Dataset"
         )
     if loader.batch_sampler is None:
         raise UnsupportedKind(
