@@ -326,6 +326,18 @@ def test_hugging_face_trainer_by_the_data_set_and_by_the_loader(
     assert replaced[0] != replaced[1], "each epoch replaces other rows"
 
 
+@pytest.mark.slow
+def test_hugging_face_trainer_in_two_processes_shares_one_mixed_epoch(tmp_path: Path) -> None:
+    pytest.importorskip("transformers", reason="needs the extra transformers")
+    pytest.importorskip("accelerate", reason="needs the extra transformers")
+    once, each_epoch = blocks("Hugging Face Trainer")
+    cpu = f'TrainingArguments({str(tmp_path / "out")!r}, use_cpu=True, report_to="none", save_strategy="no", '
+    once, built = re.subn(r'TrainingArguments\(\s*"out", ', cpu, once)
+    once, left_out = re.subn(r"^trainer.train\(\)$", "", once, flags=re.M)
+    assert built == left_out == 1
+    assert_two_ranks_share_one_epoch(ranks(f"rows = hugging_face()\n{once}\n{each_epoch}", tmp_path))
+
+
 def test_scikit_learn() -> None:
     names = run(*blocks("scikit-learn"))
     synthetic = names["X"][:, 0, 0] == 255
