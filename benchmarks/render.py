@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
@@ -76,6 +77,103 @@ def overhead() -> str:
     return "\n".join(lines)
 
 
+def warp() -> str:
+    found = [json.loads(path.read_text()) for path in sorted((RESULTS / "warp").glob("*.json"))]
+    found.sort(key=lambda c: (c["cell"]["per_class"], c["cell"]["data"]))
+    budget = found[0]["budget"]
+    controls = ("longer", "mixup", "policy")
+    lines = [
+        "Learned against hand-made variation: accuracy of the built-in classifier with affine augmentation, and what "
+        "each of these adds to it in points, with the standard error over replicates (own draw of rows, generator and "
+        f"classifier seed, paired; {budget['steps']} steps, half of each batch warped; strengths of elastic and warp "
+        f"chosen on validation rows; [results](warp), {budget['seeds']} replicates wanted). The policy stands in place "
+        "of affine augmentation, the others on top of it.",
+        "",
+        "| data | rows a class | n | affine | 1.5x longer | mixup | policy | elastic | warp | strength of warp |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---|",
+    ]
+    for result in found:
+        replicates, chosen = result["replicates"], result["chosen"]
+        base = [r["real + classical"]["test"] for r in replicates]
+        gains = [
+            [100 * (r[arm]["test"] - b) for r, b in zip(replicates, base, strict=True) if arm in r]
+            for arm in (*controls, chosen["elastic"], chosen["warp"])
+        ]
+        row = [
+            result["cell"]["data"].removeprefix("bundled:").replace("_", "-"),
+            str(result["cell"]["per_class"]),
+            str(len(replicates)),
+            f"{100 * fmean(base):.1f} %",
+            *map(_gain, gains),
+            chosen["warp"].removeprefix("warp, "),
+        ]
+        lines.append("| " + " | ".join(row) + " |")
+    return "\n".join(lines)
+
+
+def cas() -> str:
+    cells = json.loads((RESULTS / "cas.json").read_text())["cells"]
+    lines = [
+        "Classification accuracy score: balanced accuracy on test rows of a classifier trained on samples only, over "
+        "that of one trained on real rows, mean over generator seeds. Copies score 1 by this measure, so the distance "
+        "to the nearest training row, over that of test rows, stands beside it ([`cas.json`](cas.json)):",
+        "",
+        "| data | rows a class | family | seeds | CAS ratio | range | label agreement | diversity | distance |",
+        "|---|---:|---|---:|---:|---|---:|---:|---:|",
+    ]
+    for data, family in dict.fromkeys((c["data"], c["family"]) for c in cells):
+        own = [c for c in cells if (c["data"], c["family"]) == (data, family)]
+        arms = [
+            "samples",
+            *(("elastic, weak", "elastic, medium", "elastic, strong") if family == "copies" else ()),
+        ]
+        bent = max(arms[1:], key=lambda arm: fmean(c[arm]["validation"] for c in own), default=None)
+        for arm in ["samples", *([bent] if bent else [])]:
+            ratios = [c[arm]["test"] / c["real"]["test"] for c in own]
+            plain = [f"{fmean(c[k] for c in own):.2f}" for k in ("agreement", "diversity", "novelty")]
+            row = [
+                data.replace("_", "-"),
+                str(own[0]["per_class"] or "all"),
+                family if arm == "samples" else f"{family}, {arm}",
+                str(len(own)),
+                f"{fmean(ratios):.3f}",
+                f"{min(ratios):.3f} to {max(ratios):.3f}",
+                *(plain if arm == "samples" else ["", "", ""]),
+            ]
+            lines.append("| " + " | ".join(row) + " |")
+    return "\n".join(lines)
+
+
+def ablations() -> str:
+    cells = json.loads((RESULTS / "ablations.json").read_text())["cells"]
+    lines = [
+        "Options of the families at equal steps, bundled Fashion-MNIST, 200 rows a class "
+        "([`ablations.json`](ablations.json)):",
+        "",
+        "| family | steps | trained with | sampled with | seeds | label agreement | diversity | distance | CAS ratio |",
+        "|---|---:|---|---|---:|---:|---:|---:|---:|",
+    ]
+
+    def kind(cell: dict[str, Any]) -> tuple[str, int, str, str]:
+        return cell["family"], cell["steps"], _options(cell["trained_with"]), _options(cell["sampled_with"])
+
+    for key in sorted({kind(c) for c in cells}):
+        own = [c for c in cells if kind(c) == key]
+        names = ("agreement", "diversity", "novelty", "cas_ratio")
+        figures = [f"{fmean(c[name] for c in own):.2f}" for name in names]
+        lines.append("| " + " | ".join([key[0], str(key[1]), *key[2:], str(len(own)), *figures]) + " |")
+    return "\n".join(lines)
+
+
+def _options(options: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in options.items()) or "defaults"
+
+
+def _gain(points: list[float]) -> str:
+    error = f" ± {stdev(points) / len(points) ** 0.5:.1f}" if len(points) > 1 else ""
+    return f"{fmean(points):+.1f}{error}".replace("-", "−")
+
+
 def _mean(arm: dict[str, Any], metric: str) -> float:
     return 100 * sum(score[metric] for score in arm["test"]) / len(arm["test"])
 
@@ -89,6 +187,14 @@ def main() -> None:
     text = f"<!-- results -->\n{generators()}\n\n{downstream()}\n\n{overhead()}\n<!-- end of results -->"
     pattern = r"<!-- results -->.*<!-- end of results -->"
     readme.write_text(re.sub(pattern, lambda _: text, readme.read_text(), flags=re.S))
+    title = (
+        "# Results\n\nRendered from the JSON files beside this page, which name command, commit and machine."
+    )
+    tables = [table() for table, file in FURTHER.items() if (RESULTS / file).exists()]
+    (RESULTS / "README.md").write_text("\n\n".join([title, *tables]) + "\n")
+
+
+FURTHER = {warp: "warp", cas: "cas.json", ablations: "ablations.json"}
 
 
 if __name__ == "__main__":

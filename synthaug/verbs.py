@@ -447,7 +447,7 @@ def evaluate(
     def trained(number: int, folder: Path | None) -> Generator:
         own = seed if number == 0 else derive(seed, "evaluation", "generator", number) % 2**31
         how: dict[str, Any] = {"seed": own, "held_out": held_out, "folder": folder, "progress": progress}
-        return Generator(train_generator(parts[0], family, **budget, **how), device)
+        return Generator(train_generator(parts[0], family, validation=parts[1], **budget, **how), device)
 
     def measure(folders: Sequence[Path | None]) -> tuple[Evaluation, list[Generator], Samples]:
         makers = [trained(i, of) for i, of in enumerate(folders)] if generator is None else [generator]

@@ -42,7 +42,7 @@ class WarpConfig:
     grid: Annotated[int, Field(ge=2)] = 6
     reach: Positive = 0.5
     tone_grid: Annotated[int, Field(ge=2)] = 4
-    strength: NotNegative = 0.7
+    strength: NotNegative = 0.25
     tone: NotNegative = 1.0
     exemplars: Count = 200
     lr: Positive = 2e-3
