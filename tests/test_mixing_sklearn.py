@@ -12,7 +12,14 @@ from test_batch_mixer import Levels
 from test_mixing_dataloader import is_synthetic, number, pictures, pool
 
 from synthaug.data.fingerprint import fingerprints
-from synthaug.errors import InvalidData, InvalidRequest, Leakage, SpecMismatch, UnsupportedKind
+from synthaug.errors import (
+    InvalidData,
+    InvalidRequest,
+    Leakage,
+    SpecMismatch,
+    SynthaugWarning,
+    UnsupportedKind,
+)
 from synthaug.mixing.schedule import linear
 from synthaug.mixing.sklearn import SyntheticRows
 
@@ -158,3 +165,14 @@ def test_rows_that_are_held_out_are_refused(form):
     known = replace(pool(), held_out=fingerprints(X[[33]], "HW"))
     with pytest.raises(Leakage, match="first is row 33"):
         SyntheticRows(known).fit_resample(form(X), y)
+
+
+def test_a_generator_that_has_seen_the_rows_of_other_folds_is_warned_of():
+    X, y = rows()
+    source = Drawn()
+    source.trained_on = fingerprints(X, "HW")
+    SyntheticRows(source).fit_resample(X, y)
+    with pytest.warns(SynthaugWarning, match=r"trained on 15 rows that are not in X.*function of X and y"):
+        SyntheticRows(source).fit_resample(X[:45], y[:45])
+    SyntheticRows(lambda X, y: source).fit_resample(X[:45], y[:45])
+    SyntheticRows(source).fit_resample(255 - X, y)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias
 
@@ -10,7 +11,7 @@ from sklearn.base import BaseEstimator
 
 from synthaug.data.fingerprint import fingerprints
 from synthaug.data.targets import plain_label
-from synthaug.errors import InvalidData, UnsupportedKind
+from synthaug.errors import InvalidData, SynthaugWarning, UnsupportedKind
 from synthaug.mixing.checks import (
     PROBES,
     Look,
@@ -46,7 +47,7 @@ class SyntheticRows(BaseEstimator):  # type: ignore[misc]
     steps that scale: rows are mixed in the form in which the generator was trained.
 
     In cross-validation, give a function that trains the generator: it is called with the rows of each fold. A
-    generator that was trained on all rows before has seen those that the fold is scored on.
+    generator that was trained on all rows before has seen those that the fold is scored on, and is warned of.
 
     Args:
         source: samples; a generator, of which as many rows are drawn as are due; or ``make(X, y)``, which gives
@@ -90,6 +91,9 @@ class SyntheticRows(BaseEstimator):  # type: ignore[misc]
             InvalidRequest: a ratio outside [0, 1), a schedule, or a class that the source lacks.
             SpecMismatch: real and synthetic rows differ in shape, dtype or range.
             Leakage: rows that are held out from the generator.
+
+        Warns:
+            SynthaugWarning: the generator was trained on rows like these and on others.
         """
         X, y = np.asarray(X), np.asarray(y)
         if len(X) != len(y) or not len(X):
@@ -106,7 +110,7 @@ class SyntheticRows(BaseEstimator):  # type: ignore[misc]
         self.synthetic_ = order >= len(X)
         if plan.idle:
             return X, y
-        made = _rows_like(X, samples)
+        made = _rows_like(X, samples, getattr(self.source, "trained_on", np.empty(0, np.uint64)))
         labels = np.array(
             [values[k] for k in samples.class_indices], y.dtype if y.dtype.kind != "U" else None
         )
@@ -135,8 +139,8 @@ class SyntheticRows(BaseEstimator):  # type: ignore[misc]
         return found
 
 
-def _rows_like(X: np.ndarray, samples: Samples) -> np.ndarray:
-    """The synthetic rows in the shape and dtype of ``X``; refused where they do not look like its rows."""
+def _rows_like(X: np.ndarray, samples: Samples, trained_on: np.ndarray) -> np.ndarray:
+    """The synthetic rows in the shape and dtype of ``X``; refused where they do not fit its rows."""
     spec = samples.spec
     flat = X.shape[1:] == (int(np.prod(spec.shape)),)
     real = X.reshape(len(X), *spec.shape) if flat else X
@@ -149,7 +153,15 @@ def _rows_like(X: np.ndarray, samples: Samples) -> np.ndarray:
         remedy = "Put the sampler before what scales or reshapes X, or train the generator on rows like these"
         raise mismatch(looks[0], str(looks[1]), remedy)
     pictures = real if real.dtype.kind == "f" else real.astype(spec.dtype)
-    refuse_held_out(
-        np.arange(len(X)), lambda rows: fingerprints(pictures[rows], spec.layout, pictures), samples, "X"
-    )
+    prints = fingerprints(pictures, spec.layout)
+    refuse_held_out(np.arange(len(X)), prints.__getitem__, samples, "X")
+    known = np.isin(trained_on, prints)
+    if known.any() and not known.all():
+        warnings.warn(
+            f"the generator was trained on {len(known) - known.sum()} rows that are not in X: a score on these, as "
+            "in cross-validation, is not one on new rows. Give SyntheticRows a function of X and y that trains "
+            "a generator",
+            SynthaugWarning,
+            stacklevel=3,
+        )
     return made.reshape(len(made), *X.shape[1:])
