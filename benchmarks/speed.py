@@ -245,32 +245,30 @@ def summary(values: list[float]) -> dict[str, float]:
 @click.option("--threads", default=1, show_default=True)
 @click.option("--family", "families", multiple=True, default=tuple(FAMILIES))
 @click.option("--compile", "compiled", multiple=True, help="A family to time torch.compile with.")
-@click.option("--out", default=RESULTS / "speed.json", type=click.Path(path_type=Path))
+@click.option("--out", default=RESULTS / "speed", type=click.Path(path_type=Path))
 def main(
     steps: int, rounds: int, threads: int, families: tuple[str, ...], compiled: tuple[str, ...], out: Path
 ) -> None:
     torch.set_num_threads(threads)
     clock = time.process_time if threads == 1 else time.perf_counter
     data = part(open_data("bundled:fashion-mnist"), "train")
-    trained, made = [], []
     for family in families:
-        made.append(sampled(data, family, rounds, clock))
-        click.echo(made[-1])
-        trained.append(training(data, family, steps, clock, family in compiled))
-        click.echo(trained[-1])
-    write_results(
-        out,
-        {
-            "about": "medians of interleaved rounds; processor time on one thread, wall time on more",
-            "load_average": os.getloadavg(),
-            "threads": threads,
-            "rows": len(data),
-            "batch_size": BATCH,
-            "steps_per_round": steps // 20,
-            "training": trained,
-            "sampling": made,
-        },
-    )
+        sampling_of = sampled(data, family, rounds, clock)
+        training_of = training(data, family, steps, clock, family in compiled)
+        click.echo((sampling_of, training_of))
+        write_results(
+            out / f"{family}.json",
+            {
+                "about": "medians of interleaved rounds; processor time on one thread, wall time on more",
+                "load_average": os.getloadavg(),
+                "threads": threads,
+                "rows": len(data),
+                "batch_size": BATCH,
+                "steps_per_round": steps // 20,
+                "training": training_of,
+                "sampling": sampling_of,
+            },
+        )
 
 
 if __name__ == "__main__":
