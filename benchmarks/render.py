@@ -84,7 +84,9 @@ def warp() -> str:
     budget = found[0]["budget"]
     controls = ("longer", "mixup", "policy")
     lines = [
-        "Learned against hand-made variation: accuracy of the built-in classifier with affine augmentation, and what "
+        "## Learned against hand-made variation",
+        "",
+        "Accuracy of the built-in classifier with affine augmentation, and what "
         "each of these adds to it in points, with the standard error over replicates (own draw of rows, generator and "
         f"classifier seed, paired; {budget['steps']} steps, half of each batch warped; strengths of elastic and warp "
         f"chosen on validation rows; [results](warp), {budget['seeds']} replicates wanted). The policy stands in place "
@@ -115,6 +117,8 @@ def warp() -> str:
 def cas() -> str:
     cells = json.loads((RESULTS / "cas.json").read_text())["cells"]
     lines = [
+        "## Training on samples only",
+        "",
         "Classification accuracy score: balanced accuracy on test rows of a classifier trained on samples only, over "
         "that of one trained on real rows, mean over generator seeds. Copies score 1 by this measure, so the distance "
         "to the nearest training row, over that of test rows, stands beside it ([`cas.json`](cas.json)):",
@@ -148,8 +152,9 @@ def cas() -> str:
 def ablations() -> str:
     cells = json.loads((RESULTS / "ablations.json").read_text())["cells"]
     lines = [
-        "Options of the families at equal steps, bundled Fashion-MNIST, 200 rows a class "
-        "([`ablations.json`](ablations.json)):",
+        "## Options of the families",
+        "",
+        "At equal steps, bundled Fashion-MNIST, 200 rows a class ([`ablations.json`](ablations.json)):",
         "",
         "| family | steps | trained with | sampled with | seeds | label agreement | diversity | distance | CAS ratio |",
         "|---|---:|---|---|---:|---:|---:|---:|---:|",
