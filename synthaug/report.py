@@ -82,8 +82,8 @@ def advice(evaluation: Evaluation) -> str:
         )
     if evaluation.verdict == "harms":
         return (
-            f"Do not use synthetic rows here: as {share} of each batch they lower {_metric(evaluation)} by "
-            f"{-gain:.1f} points."
+            f"Do not use synthetic rows here: without them, “{evaluation.baseline}” scores {-gain:.1f} points more "
+            f"than with {share} of each batch."
         )
     return f"Do not use synthetic rows here: as {share} of each batch, nothing shows that they help."
 
