@@ -11,6 +11,11 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
+
+# The same examples in every run: a run says something about the change it tests, not about its luck.
+settings.register_profile("same examples", derandomize=True)
+settings.load_profile("same examples")
 
 torch.set_num_threads(1)
 
