@@ -296,7 +296,7 @@ def compare_with_real(
 ) -> Fidelity:
     """How the pool's rows compare with real ones, seen by the built-in classifier trained on ``train``.
 
-    At most 2000 rows of each set, drawn at random, are looked at.
+    At most 2000 of the samples and of the held-out rows, drawn at random, are looked at.
 
     Args:
         train: the rows the generator was trained on.
@@ -319,7 +319,7 @@ def compare_with_real(
         return measure_fidelity(
             classifier,
             synthetic=some(pool.samples, pool.class_indices),
-            training=some(parts.rows, parts.labels),
+            training=(block.numpy() for block, _ in _Batches(parts.rows, parts.labels, encode)),
             held_out=some(held_out.read(), held_out.labels),
         )
 

@@ -103,6 +103,14 @@ def test_scores_are_the_same_whatever_the_number_of_processes(
         assert one.test == two.test
 
 
+def test_copies_are_found_among_all_training_rows_however_few_samples_are_looked_at(
+    parts: dict[str, LabeledData], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("synthaug.evaluation._FIDELITY_ROWS", 20)
+    found = compare_with_real(parts["train"], parts["test"], pool_of(parts["train"]), encode, steps=1)
+    assert found.novelty == 0
+
+
 def test_fidelity_tells_real_rows_from_noise(parts: dict[str, LabeledData]) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (len(parts["spare"]), 8, 8), dtype=np.uint8)
     real, fake = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -47,7 +48,7 @@ def measure_fidelity(
     classifier: FeatureClassifier,
     *,
     synthetic: tuple[np.ndarray, np.ndarray],
-    training: tuple[np.ndarray, np.ndarray],
+    training: Iterable[np.ndarray],
     held_out: tuple[np.ndarray, np.ndarray],
 ) -> Fidelity:
     """Agreement, diversity and novelty of synthetic rows.
@@ -57,8 +58,9 @@ def measure_fidelity(
     Args:
         classifier: trained on the training rows.
         synthetic: encoded rows and the integer labels they were asked to have.
-        training: encoded rows and labels the generator and the classifier were trained on.
-        held_out: encoded rows and labels neither has seen.
+        training: all encoded rows the generator was trained on, in blocks: what copies a row that is left out of
+            them would pass for new.
+        held_out: encoded rows and labels neither it nor the classifier has seen.
     """
     (rows, labels), (real_rows, real_labels) = synthetic, held_out
     probabilities = classifier(real_rows)
@@ -68,7 +70,7 @@ def measure_fidelity(
         agreement=label_agreement(classifier(rows).argmax(axis=1), labels, accuracy),
         diversity=float(np.mean(list(found.values()))) if found else None,
         class_diversity=tuple(found.get(label) for label in range(probabilities.shape[1])),
-        novelty=relative_novelty(rows, training[0], real_rows),
+        novelty=relative_novelty(rows, training, real_rows),
         classifier_accuracy=accuracy,
     )
 
@@ -112,7 +114,9 @@ def relative_diversity(
     return result
 
 
-def relative_novelty(samples: np.ndarray, training: np.ndarray, held_out: np.ndarray) -> float | None:
+def relative_novelty(
+    samples: np.ndarray, training: Iterable[np.ndarray], held_out: np.ndarray
+) -> float | None:
     """The median distance of samples to their nearest training row, over that of held-out real rows.
 
     Near 1.0: as far from the training rows as other real rows are. Near 0.0: copies. Euclidean, on pixels.
@@ -120,11 +124,14 @@ def relative_novelty(samples: np.ndarray, training: np.ndarray, held_out: np.nda
 
     Args:
         samples: ``(N, ...)`` synthetic rows.
-        training: ``(M, ...)`` the rows the generator was trained on, in the same range and layout.
+        training: blocks ``(M, ...)`` of the rows the generator was trained on, in the same range and layout.
         held_out: ``(K, ...)`` real rows it never saw.
     """
-    ours = float(np.median(nearest_rows(samples, training)[1]))
-    theirs = float(np.median(nearest_rows(held_out, training)[1]))
+    both = np.concatenate([samples, held_out])
+    nearest = np.full(len(both), np.inf, np.float32)
+    for block in training:
+        nearest = np.minimum(nearest, nearest_rows(both, block)[1])
+    ours, theirs = float(np.median(nearest[: len(samples)])), float(np.median(nearest[len(samples) :]))
     return ours / theirs if theirs > 0 else None
 
 
