@@ -107,7 +107,7 @@ def test_copies_are_found_among_all_training_rows_however_few_samples_are_looked
     parts: dict[str, LabeledData], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("synthaug.evaluation._FIDELITY_ROWS", 20)
-    found = compare_with_real(parts["train"], parts["test"], pool_of(parts["train"]), encode, steps=1)
+    found = compare_with_real(parts["train"], parts["test"], pool_of(parts["train"]), encode, steps=40)
     assert found.novelty == 0
 
 
