@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, WeightedRandomSampler
 from synthaug.data.labeled import LabeledData
 from synthaug.downstream import Loss, cross_entropy
 from synthaug.mixing.dataloader import mix_dataloader
+from synthaug.mixing.schedule import Schedule
 from synthaug.samples import Samples
 from synthaug.seeding import derive, numpy_rng, torch_rng
 
@@ -27,6 +28,9 @@ Encode: TypeAlias = Callable[[np.ndarray], torch.Tensor]
 
 Augment: TypeAlias = Callable[[torch.Tensor, int], torch.Tensor]
 """``augment(batch, seed)``: an encoded batch, changed at random, as a function of the batch and the seed."""
+
+MakeLoader: TypeAlias = "Callable[[Ingredients, int], DataLoader[Any]]"
+"""The ingredients and a seed to a loader of encoded batches."""
 
 _Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor]
 _Blend: TypeAlias = Callable[[torch.Tensor, torch.Tensor, np.random.Generator], _Batch]
@@ -49,7 +53,7 @@ class Ingredients:
         pool: synthetic rows whose labels are class positions too.
         encode: applied to every batch.
         augment: augmentation of an encoded batch; None for none.
-        ratio: share of synthetic rows in the arms that have them.
+        ratio: share of synthetic rows in the arms that have them, fixed or a schedule over steps.
         batch_size: rows per batch, the same in every arm.
     """
 
@@ -58,12 +62,12 @@ class Ingredients:
     pool: Samples
     encode: Encode
     augment: Augment | None
-    ratio: float
+    ratio: float | Schedule
     batch_size: int
 
     @classmethod
     def of(
-        cls, train: LabeledData, pool: Samples, encode: Encode, *, ratio: float, batch_size: int
+        cls, train: LabeledData, pool: Samples, encode: Encode, *, ratio: float | Schedule, batch_size: int
     ) -> Ingredients:
         """The training rows, read once, beside a pool of the same classes."""
         # Classifiers are given positions; that the pool is no leak has been checked against its generator.
@@ -101,7 +105,7 @@ class Arm:
     """
 
     name: str
-    loader: Callable[[Ingredients, int], DataLoader[Any]]
+    loader: MakeLoader
     about: str
     synthetic: bool = False
     augmentation: str | None = None
@@ -128,14 +132,17 @@ def balanced(parts: Ingredients, seed: int) -> DataLoader[Any]:
     return _loader(parts, seed, sampler=sampler)
 
 
-def mixed(parts: Ingredients, seed: int) -> DataLoader[Any]:
-    """The real rows, the given share of them replaced by synthetic rows of their own class."""
-    return _with_pool(parts, shuffled(parts, seed), parts.pool, seed)
+def mixed(parts: Ingredients, seed: int, *, into: MakeLoader = shuffled) -> DataLoader[Any]:
+    """The rows of another loader, the given share of each class replaced by synthetic rows of that class.
+
+    The share is the same in every class: in rare ones alone, it would give them away.
+    """
+    return _with_pool(parts, into(parts, seed), parts.pool, seed)
 
 
-def balanced_mixed(parts: Ingredients, seed: int) -> DataLoader[Any]:
-    """As `balanced`, then the same share of synthetic rows in every class, as rare rows alone would give it away."""
-    return _with_pool(parts, balanced(parts, seed), parts.pool, seed)
+def with_synthetic(arm: Arm, name: str, about: str) -> Arm:
+    """The arm with synthetic rows in its batches, the rest as it is."""
+    return replace(arm, name=name, about=about, loader=partial(mixed, into=arm.loader), synthetic=True)
 
 
 def duplicated(parts: Ingredients, seed: int) -> DataLoader[Any]:
@@ -220,33 +227,34 @@ _BALANCED = replace(
     about="As “oversampling”, shifted, turned, scaled or erased.",
     augmentation="classical",
 )
-_SYNTHETIC = Arm(
-    "real + synthetic", mixed, "A share of your rows replaced by synthetic ones.", synthetic=True
+_POLICY = Arm("policy", shuffled, "Your rows, each changed by two operations of ten.", augmentation="policy")
+_BALANCED_POLICY = replace(
+    _BALANCED,
+    name="oversampling + policy",
+    about="As “oversampling”, each row changed by two operations of ten.",
+    augmentation="policy",
 )
-_BOTH = Arm(
-    "both",
-    mixed,
-    "Real and synthetic rows, all shifted, turned, scaled or erased.",
-    synthetic=True,
-    augmentation="classical",
+_SYNTHETIC = with_synthetic(_REAL, "real + synthetic", "A share of your rows replaced by synthetic ones.")
+_BOTH = with_synthetic(_CLASSICAL, "both", "Real and synthetic rows, all shifted, turned, scaled or erased.")
+_BOTH_POLICY = with_synthetic(
+    _POLICY, "both, policy", "Real and synthetic rows, all changed by two operations of ten."
 )
-_BALANCED_BOTH = replace(
-    _BOTH,
-    name="both, oversampled",
-    loader=balanced_mixed,
-    about="As “both”, drawn so that classes are equally frequent.",
-    unequal=True,
+_BALANCED_BOTH = with_synthetic(
+    _BALANCED, "both, oversampled", "As “both”, drawn so that classes are equally frequent."
 )
 
 ARMS: tuple[Arm, ...] = (
     _REAL,
     _CLASSICAL,
     _elastic("medium"),
+    _POLICY,
     _LONGER,
     _OVERSAMPLING,
     _BALANCED,
+    _BALANCED_POLICY,
     _SYNTHETIC,
     _BOTH,
+    _BOTH_POLICY,
     _BALANCED_BOTH,
 )
 """What an evaluation compares unless asked for more; the simplest first, as the first of equals is picked."""
@@ -257,7 +265,7 @@ LADDER: tuple[Arm, ...] = (
     _elastic("weak"),
     _elastic("medium"),
     _elastic("strong"),
-    Arm("policy", shuffled, "Your rows, each changed by two operations of ten.", augmentation="policy"),
+    _POLICY,
     replace(
         _CLASSICAL,
         name="mixup",
@@ -293,6 +301,7 @@ LADDER: tuple[Arm, ...] = (
     ),
     _OVERSAMPLING,
     _BALANCED,
+    _BALANCED_POLICY,
     replace(
         _CLASSICAL,
         name="class weights",
@@ -323,6 +332,7 @@ LADDER: tuple[Arm, ...] = (
         about="As “both”, then bent smoothly at random, medium.",
         augmentation="elastic medium",
     ),
+    _BOTH_POLICY,
     _BALANCED_BOTH,
 )
 """Every arm: what a claim has to stand against."""

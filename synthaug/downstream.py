@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -139,25 +140,63 @@ def train_and_score(
     Raises:
         InvalidRequest: ``train`` did not return a function from a batch to labels or scores.
     """
+    found = train_and_predict(loader, tests, train=train, steps=steps, seed=seed, n_classes=n_classes)
+    return {name: of.scores(n_classes) for name, of in found.items()}
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a classifier says of rows, beside what they are.
+
+    Attributes:
+        labels: ``(N,)`` int64 true labels.
+        predicted: ``(N,)`` int64 predicted labels.
+        probabilities: ``(N, n_classes)``; None where the classifier gave none.
+    """
+
+    labels: np.ndarray
+    predicted: np.ndarray
+    probabilities: np.ndarray | None
+
+    @property
+    def correct(self) -> np.ndarray:
+        """``(N,)`` bool: which labels were recognised."""
+        return np.asarray(self.labels == self.predicted)
+
+    def scores(self, n_classes: int) -> Scores:
+        """How well they match."""
+        return score(self.labels, self.predicted, n_classes, self.probabilities)
+
+
+def train_and_predict(
+    loader: Batches,
+    tests: Mapping[str, Batches],
+    *,
+    train: Train,
+    steps: int,
+    seed: int,
+    n_classes: int,
+) -> dict[str, Predictions]:
+    """As `train_and_score`, with what is said of every row."""
     predict = train(loader, steps, seed)
     if not callable(predict):
         raise InvalidRequest(
             f"The training function returned {type(predict).__name__}; it must return a function that takes "
             "a batch and gives labels (B,) or scores (B, classes)."
         )
-    return {name: _scored(predict, batches, n_classes) for name, batches in tests.items()}
+    return {name: _predictions(predict, batches, n_classes) for name, batches in tests.items()}
 
 
-def _scored(predict: Predict, batches: Batches, n_classes: int) -> Scores:
+def _predictions(predict: Predict, batches: Batches, n_classes: int) -> Predictions:
     labels, outputs = [], []
     for X, y in batches:
         labels.append(np.asarray(y))
         outputs.append(_as_array(predict(X), len(y), n_classes))
     true, output = np.concatenate(labels), np.concatenate(outputs)
     if output.ndim == 1:
-        return score(true, output, n_classes)
+        return Predictions(true, output, None)
     sums = (output >= 0).all() and np.allclose(output.sum(axis=1), 1, atol=_SUM_SLACK)
-    return score(true, output.argmax(axis=1), n_classes, output if sums else None)
+    return Predictions(true, output.argmax(axis=1), output if sums else None)
 
 
 def _fit(batches: Iterator[Any], steps: int, n_classes: int, loss: Loss, device: torch.device) -> _Network:

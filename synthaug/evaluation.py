@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import math
 import os
-import pickle
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
@@ -19,11 +17,10 @@ from itertools import cycle
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-import torch
 
 from synthaug.arms import ARMS, Arm, Augment, Encode, Ingredients, shuffled
 from synthaug.data.labeled import LabeledData
-from synthaug.downstream import Train, takes_loss, train_and_score, train_classifier
+from synthaug.downstream import Train, takes_loss, train_classifier
 from synthaug.draws import Draw, listed, require_alike, require_no_copies, require_unseen
 from synthaug.errors import InvalidRequest
 from synthaug.metrics.classification import Scores
@@ -38,12 +35,12 @@ from synthaug.metrics.statistics import (
 )
 from synthaug.samples import Samples
 from synthaug.seeding import derive, numpy_rng
+from synthaug.trainings import EncodedBatches, in_processes, one_thread, shown, train_arm, travels
 
 Metric: TypeAlias = Literal["accuracy", "balanced_accuracy"]
 
 # Classes count as balanced while the largest has at most this many times the rows of the smallest.
 _BALANCED = 1.5
-_SCORING_BATCH = 256
 _LARGEST_POOL = 1000
 _FIDELITY_ROWS = 2000
 # Beyond it longer training gains nothing that would be worth the wait.
@@ -233,7 +230,7 @@ def evaluate_arms(
             for s, own, draw in zip(drawn, cycle(parts), cycle(draws), strict=False)
             for arm in arms
         ]
-        outcomes = list(_shown(_outcomes(runs, jobs, training), len(runs), progress))
+        outcomes = list(shown(in_processes(runs, jobs if travels(training) else 1), len(runs), progress))
         return [
             _collected(arm, outcomes[i :: len(arms)], _steps_of(arm, steps)) for i, arm in enumerate(arms)
         ]
@@ -309,7 +306,7 @@ def compare_with_real(
     """
     require_alike([Draw(train, pool, encode, np.empty(0, np.uint64))], {"held-out": held_out})
     parts = Ingredients.of(train, pool, encode, ratio=0.5, batch_size=batch_size)
-    with _one_thread():
+    with one_thread():
         classifier = train_classifier(shuffled(parts, seed), steps, seed, n_classes=len(train.classes))
 
         def some(rows: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -319,7 +316,7 @@ def compare_with_real(
         return measure_fidelity(
             classifier,
             synthetic=some(pool.samples, pool.class_indices),
-            training=(block.numpy() for block, _ in _Batches(parts.rows, parts.labels, encode)),
+            training=(block.numpy() for block, _ in EncodedBatches(parts.rows, parts.labels, encode)),
             held_out=some(held_out.read(), held_out.labels),
         )
 
@@ -341,66 +338,9 @@ def _run(
 ) -> _Outcome:
     """One training of one arm, scored on every test set: a task that shares nothing with others."""
     start = time.perf_counter()
-    n_classes = parts.n_classes
-    train: Train = partial(train_classifier, n_classes=n_classes) if training is None else training
-    if arm.loss is not None:
-        train = partial(train, loss=arm.loss(parts))
-    loader = arm.batches(parts, augmentations, seed)
-    batches = {name: _Batches(rows, labels, parts.encode) for name, (rows, labels) in tests.items()}
-    with _one_thread() if training is None else nullcontext():
-        scores = train_and_score(
-            loader, batches, train=train, steps=_steps_of(arm, steps), seed=seed, n_classes=n_classes
-        )
+    found = train_arm(arm, seed, parts, augmentations, tests, training, _steps_of(arm, steps))
+    scores = {name: of.scores(parts.n_classes) for name, of in found.items()}
     return _Outcome(scores, time.perf_counter() - start)
-
-
-@dataclass(frozen=True)
-class _Batches:
-    """Encoded batches ``(X, y)`` in the order of the rows."""
-
-    rows: np.ndarray
-    labels: np.ndarray
-    encode: Encode
-
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        for start in range(0, len(self.rows), _SCORING_BATCH):
-            part = slice(start, start + _SCORING_BATCH)
-            yield self.encode(np.array(self.rows[part])), torch.from_numpy(np.array(self.labels[part]))
-
-
-def _outcomes(
-    runs: Sequence[Callable[[], _Outcome]], jobs: int, training: Train | None
-) -> Iterator[_Outcome]:
-    """Results in the order of the runs, from worker processes where that is asked for and possible."""
-    if jobs == 1 or not _travels(training):
-        yield from (run() for run in runs)
-        return
-    # Not multiprocessing: its fork hangs on threads of the parent, its spawn runs the user's script again.
-    from joblib import Parallel, delayed, parallel_config
-
-    with parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1):
-        # batch_size=1: tasks take seconds, and progress should show each.
-        yield from Parallel(return_as="generator", batch_size=1)(delayed(run)() for run in runs)
-
-
-def _travels(training: Train | None) -> bool:
-    """Whether another process can be sent the training function."""
-    try:
-        pickle.dumps(training)
-    except (pickle.PicklingError, TypeError, AttributeError):
-        return False
-    return True
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """One torch thread, so that sums do not depend on the machine; processes are what is parallel here."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _applicable(arms: Sequence[Arm], draws: Sequence[Draw], training: Train | None) -> list[Arm]:
@@ -511,12 +451,6 @@ def require_sense(
 
 def _title(function: Any) -> str:
     return str(getattr(function, "__qualname__", type(function).__name__))
-
-
-def _shown(outcomes: Iterator[_Outcome], total: int, progress: bool) -> Iterator[_Outcome]:
-    from tqdm.auto import tqdm
-
-    return iter(tqdm(outcomes, total=total, desc="classifiers", unit="run", disable=not progress))
 
 
 def environment() -> dict[str, str]:

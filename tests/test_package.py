@@ -37,7 +37,7 @@ STAGES = [
     {"curation", "audit"},
     {"mixing"},
     {"expansion"},
-    {"augmentation", "arms", "draws", "evaluation", "selection", "report"},
+    {"augmentation", "arms", "trainings", "draws", "evaluation", "selection", "trials", "plan", "report"},
     {"verbs"},
     {"recipes"},
     {"cli"},

@@ -1,0 +1,291 @@
+"""The choice among options by cross-validation, in which no row both chooses and judges.
+
+Nothing here knows what an option is or how it is trained: options have names, and a callable scores held-out rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from synthaug.errors import InvalidRequest
+from synthaug.metrics.statistics import Interval
+
+CONFIDENCE = 0.95
+"""A choice without any gain is accepted with at most the remaining probability."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """Something to train with.
+
+    Attributes:
+        name: unique among the options.
+        synthetic: whether it has synthetic rows; one without is a baseline.
+    """
+
+    name: str
+    synthetic: bool = False
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: an option, the fold that is held out, and a seed."""
+
+    option: str
+    fold: int
+    seed: int
+
+
+Score: TypeAlias = Callable[[Sequence[Run]], Iterable[np.ndarray]]
+"""``score(runs)``: for each run the scores ``(rows of the fold,)`` of the rows held out, such as 1 where the label was
+recognised and 0 where it was not, in the order of the fold's row numbers."""
+
+Menu: TypeAlias = Callable[[Option], Sequence[Option]]
+"""What is tried next, from what was best so far."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far an option got: its mean score over the held-out rows of ``trainings`` trainings."""
+
+    name: str
+    synthetic: bool
+    trainings: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The outcome of `choose_option`.
+
+    Attributes:
+        baseline: the best option without synthetic rows.
+        candidate: the best option with synthetic rows; None where none was better than the baseline.
+        accepted: whether the candidate is to be used; otherwise the baseline is.
+        gain: of the procedure that chose, on rows and seeds that it had not chosen by, with a two-sided interval.
+        error: standard error of the gain.
+        standings: every option that was tried, the best first.
+        trainings: how many there were.
+        halves: what either half of the rows chose, as (baseline, candidate).
+    """
+
+    baseline: str
+    candidate: str | None
+    accepted: bool
+    gain: Interval
+    error: float
+    standings: tuple[Standing, ...]
+    trainings: int
+    halves: tuple[tuple[str, str | None], tuple[str, str | None]]
+
+    @property
+    def option(self) -> str:
+        """The name of the option to use."""
+        return self.candidate if self.accepted and self.candidate is not None else self.baseline
+
+
+def choose_option(
+    baselines: Sequence[Option],
+    menu: Menu,
+    variants: Menu,
+    score: Score,
+    folds: Sequence[np.ndarray],
+    sides: np.ndarray,
+    weights: np.ndarray,
+    *,
+    trials: int = 2,
+    judgings: int = 4,
+) -> Choice:
+    """The best option, and whether its gain over the best baseline is more than chance.
+
+    The search: baselines are trained on every fold with one seed, the better half of them with the others; then the
+    options that the menu gives for the best baseline, with one seed, the best third of them with the others; then
+    the variants of the best. It is made three times over the same trainings: by all held-out rows, and by those of
+    either side. What one side's rows choose is judged by the other side's, with fresh seeds; the mean over all rows is
+    the gain of choosing this way. Where a side chooses no synthetic rows, its gain is 0. The candidate is accepted if
+    that gain is above 0 by more than its standard error times the one-sided quantile of Student's t.
+
+    Args:
+        baselines: options without synthetic rows, the simplest first: the first of equals is taken.
+        menu: the best baseline to the options to try on top of it; longer training of it may be among them.
+        variants: the best option to variations of it; none for no further rung.
+        score: trains and scores, many runs at a time.
+        folds: row numbers held out in each fold, at least two folds; every row in at most one.
+        sides: ``(N,)`` of 0 and 1, the side of each row; rows that belong together on one side.
+        weights: ``(N,)`` how much each row counts: equal for accuracy, one over its class's rows for balanced
+            accuracy. Rows held out in no fold are ignored.
+        trials: seeds that options are chosen by.
+        judgings: fresh seeds that the choice is judged by, at least 2.
+
+    Raises:
+        InvalidRequest: too few folds, seeds or rows on a side.
+    """
+    ledger = _Ledger(score, folds, sides, weights)
+    if len(folds) < 2 or trials < 1 or judgings < 2 or not baselines:
+        raise InvalidRequest(
+            f"A choice takes at least 2 folds, 1 trial, 2 judgings and 1 baseline; it was given {len(folds)}, "
+            f"{trials}, {judgings} and {len(baselines)}."
+        )
+    views = [ledger.view(None), ledger.view(0), ledger.view(1)]
+    searches = [_search(view, baselines, menu, variants, trials) for view in views]
+    (base, best), *halves = _in_step(searches, ledger)
+
+    seeds = range(trials, trials + judgings)
+    pairs = [(one, two) for one, two in halves if two is not None]
+    ledger.train(
+        [Run(o.name, f, s) for pair in pairs for o in pair for f in range(len(folds)) for s in seeds]
+    )
+    differences = np.zeros((judgings, len(weights)))
+    for side, (one, two) in enumerate(halves):
+        if two is not None:
+            judged = (sides == 1 - side) & ledger.held_out
+            differences[:, judged] = (ledger.rows(two, seeds) - ledger.rows(one, seeds))[:, judged]
+    gain, error = _gain(differences, folds, ledger.weights)
+    n = int(ledger.held_out.sum())
+    one_sided, two_sided = (_quantile(p, n - 1) for p in (CONFIDENCE, (1 + CONFIDENCE) / 2))
+    return Choice(
+        baseline=base.name,
+        candidate=None if best is None else best.name,
+        accepted=best is not None and gain > one_sided * error and gain > 0,
+        gain=Interval(gain, gain - two_sided * error, gain + two_sided * error, n),
+        error=error,
+        standings=ledger.standings(views[0], trials),
+        trainings=len(ledger.known),
+        halves=tuple((one.name, None if two is None else two.name) for one, two in halves),  # type: ignore[arg-type]
+    )
+
+
+_Found: TypeAlias = tuple[Option, Option | None]
+_Search: TypeAlias = Generator[list[Run], None, _Found]
+
+
+@dataclass(frozen=True)
+class _View:
+    """Means over some of the held-out rows."""
+
+    ledger: _Ledger
+    rows: np.ndarray
+
+    def mean(self, option: Option, seeds: Sequence[int]) -> float:
+        """The mean score over seeds; rows count as their weights say."""
+        weights = np.where(self.rows, self.ledger.weights, 0)
+        return float(self.ledger.rows(option, seeds).mean(axis=0) @ weights / weights.sum())
+
+    def ranked(self, options: Iterable[Option], seeds: Sequence[int]) -> list[Option]:
+        """The best first, of equals the one that came first."""
+        return sorted(options, key=lambda option: -round(self.mean(option, seeds), 9))
+
+
+class _Ledger:
+    """Every training made so far."""
+
+    def __init__(
+        self, score: Score, folds: Sequence[np.ndarray], sides: np.ndarray, weights: np.ndarray
+    ) -> None:
+        self._score, self.folds, self._sides = score, folds, sides
+        self.known: dict[Run, np.ndarray] = {}
+        self.options: dict[str, Option] = {}
+        self.held_out = np.zeros(len(weights), bool)
+        self.held_out[np.concatenate(folds)] = True
+        self.weights = np.where(self.held_out, weights, 0) / weights[self.held_out].sum()
+        for side in (0, 1):
+            if not (self.held_out & (sides == side)).any():
+                raise InvalidRequest("A choice takes held-out rows on two sides; give more rows.")
+
+    def view(self, side: int | None) -> _View:
+        return _View(self, self.held_out & (True if side is None else self._sides == side))
+
+    def train(self, runs: Iterable[Run]) -> None:
+        due = [run for run in dict.fromkeys(runs) if run not in self.known]
+        for run, scores in zip(due, self._score(due), strict=True):
+            self.known[run] = np.asarray(scores, np.float64)
+
+    def rows(self, option: Option, seeds: Sequence[int]) -> np.ndarray:
+        """``(seeds, N)`` scores of the option."""
+        table = np.zeros((len(seeds), len(self.weights)))
+        for i, seed in enumerate(seeds):
+            for number, fold in enumerate(self.folds):
+                table[i, fold] = self.known[Run(option.name, number, seed)]
+        return table
+
+    def standings(self, view: _View, trials: int) -> tuple[Standing, ...]:
+        found = []
+        for name, option in self.options.items():
+            seeds = [s for s in range(trials) if Run(name, 0, s) in self.known]
+            found.append(
+                Standing(name, option.synthetic, len(seeds) * len(self.folds), view.mean(option, seeds))
+            )
+        return tuple(sorted(found, key=lambda of: (-of.trainings, -of.score)))
+
+
+def _search(view: _View, baselines: Sequence[Option], menu: Menu, variants: Menu, trials: int) -> _Search:
+    """One search by the rows of a view, as a coroutine that gives the runs it needs next."""
+    ledger = view.ledger
+    every, first = range(trials), range(1)
+
+    def runs(options: Iterable[Option], seeds: Iterable[int]) -> list[Run]:
+        found = list(options)
+        ledger.options.update({option.name: option for option in found})
+        return [Run(o.name, f, s) for o in found for f in range(len(ledger.folds)) for s in seeds]
+
+    yield runs(baselines, first)
+    plain = view.ranked(baselines, first)[: -(-len(baselines) // 2)]
+    yield runs(plain, every)
+    base = view.ranked(plain, every)[0]
+
+    options = menu(base)
+    yield runs(options, first)
+    treated = view.ranked((o for o in options if o.synthetic), first)
+    treated = treated[: -(-len(treated) // 3)]
+    plain += [o for o in options if not o.synthetic]
+    yield runs([*plain, *treated], every)
+    base = view.ranked(plain, every)[0]
+    if not treated:
+        return base, None
+    best = view.ranked(treated, every)[0]
+
+    further = list(variants(best))
+    yield runs(further, every)
+    best = view.ranked([best, *further], every)[0]
+    return base, best if view.mean(best, every) > view.mean(base, every) + 1e-9 else None
+
+
+def _in_step(searches: Sequence[_Search], ledger: _Ledger) -> list[_Found]:
+    """The results of searches that advance rung by rung together, so that trainings of a rung run side by side."""
+    found: dict[int, _Found] = {}
+    while len(found) < len(searches):
+        due: list[Run] = []
+        for i, search in enumerate(searches):
+            if i not in found:
+                try:
+                    due += next(search)
+                except StopIteration as end:
+                    found[i] = end.value
+        ledger.train(due)
+    return [found[i] for i in range(len(searches))]
+
+
+def _gain(differences: np.ndarray, folds: Sequence[np.ndarray], weights: np.ndarray) -> tuple[float, float]:
+    """The weighted mean of paired differences ``(seeds, N)`` and its standard error.
+
+    Two things vary: which rows there are, and, for given rows, how a training goes, which moves all rows of a fold
+    together. Both variances are added; what rows vary by holds part of the second already, so this errs on the large
+    side.
+    """
+    of_row = differences.mean(axis=0)
+    gain = float(of_row @ weights)
+    n = int((weights > 0).sum())
+    by_rows = float(np.sum((weights * (of_row - gain)) ** 2)) * n / max(1, n - 1)
+    moved = np.stack([differences[:, fold] @ weights[fold] for fold in folds])
+    by_trainings = float(moved.var(axis=1, ddof=1).sum()) / differences.shape[0]
+    return gain, float(np.sqrt(by_rows + by_trainings))
+
+
+def _quantile(probability: float, freedom: int) -> float:
+    from scipy.stats import t
+
+    return float(t.ppf(probability, max(1, freedom)))

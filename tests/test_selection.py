@@ -1,0 +1,166 @@
+"""The choice, by simulation: planted gains are found, nothing is not, and no row both chooses and judges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+
+from synthaug.errors import InvalidRequest
+from synthaug.selection import Choice, Option, Run, choose_option
+
+BASELINES = [Option("plain"), Option("classical"), Option("elastic")]
+
+
+class World:
+    """Rows of unequal difficulty, and classifiers that recognise each with a probability their option moves."""
+
+    def __init__(self, gains: dict[str, float], n: int = 200, seed: int = 0, folds: int = 3) -> None:
+        rng = np.random.default_rng(seed)
+        self.gains, self.seed = gains, seed
+        self.ease = rng.beta(2, 0.7, n)
+        self.folds = np.array_split(rng.permutation(n), folds)
+        self.sides = rng.permutation(np.arange(n) % 2)
+        self.weights = np.full(n, 1 / n)
+        self.made: list[Run] = []
+
+    def score(self, runs: Sequence[Run]) -> Iterator[np.ndarray]:
+        for run in runs:
+            self.made.append(run)
+            rng = np.random.default_rng([self.seed, run.fold, run.seed, *run.option.encode()])
+            ease = self.ease[self.folds[run.fold]]
+            # A training has luck of its own, which moves all rows.
+            chance = ease + (self.gains.get(run.option, 0.0) + rng.normal(0, 0.01)) * 4 * ease * (1 - ease)
+            yield (rng.random(len(ease)) < chance).astype(float)
+
+    def choose(self, options: Sequence[str], **numbers: int) -> Choice:
+        return choose_option(
+            BASELINES,
+            lambda base: [Option(name, synthetic=True) for name in options],
+            lambda best: [],
+            self.score,
+            self.folds,
+            self.sides,
+            self.weights,
+            **numbers,
+        )
+
+
+NINE = [f"option {i}" for i in range(9)]
+
+
+def test_options_that_change_nothing_are_accepted_no_more_often_than_stated() -> None:
+    accepted = [World({}, seed=seed).choose(NINE).accepted for seed in range(300)]
+    assert np.mean(accepted) <= 0.05
+
+
+def test_a_large_planted_gain_is_found_among_many_options() -> None:
+    found = [World({"option 4": 0.25}, seed=seed).choose(NINE) for seed in range(60)]
+    assert np.mean([choice.accepted for choice in found]) > 0.8
+    assert np.mean([choice.candidate == "option 4" for choice in found]) > 0.9
+
+
+def test_harmful_options_are_never_taken() -> None:
+    harm = dict.fromkeys(NINE, -0.1)
+    assert not any(World(harm, seed=seed).choose(NINE).accepted for seed in range(60))
+
+
+def test_the_interval_of_the_gain_covers_what_choosing_gains() -> None:
+    # One option and one baseline that is surely best: what is gained is known, from many rows.
+    gains = {"classical": 0.3, "good": 0.45}
+    ease = World(gains, n=200_000, seed=9).ease
+    chances = [np.clip(ease + gain * 4 * ease * (1 - ease), 0, 1).mean() for gain in (0.45, 0.3)]
+    true = chances[0] - chances[1]
+    found = [World(gains, n=300, seed=seed).choose(["good"]) for seed in range(150)]
+    sure = [choice.gain for choice in found if all(pair == ("classical", "good") for pair in choice.halves)]
+    assert len(sure) > 60
+    assert np.mean([of.low <= true <= of.high for of in sure]) >= 0.9
+
+
+def test_no_gain_is_made_of_rows_or_seeds_that_chose() -> None:
+    # An option that recognises only rows of one side, in the seeds that choose: its gain must not be believed.
+    world = World({})
+
+    def score(runs: Sequence[Run]) -> Iterator[np.ndarray]:
+        for run, honest in zip(runs, world.score(runs), strict=True):
+            fold = world.folds[run.fold]
+            yield honest if run.option != "lucky" or run.seed >= 2 else np.ones(len(fold))
+
+    choice = choose_option(
+        BASELINES, lambda base: [Option("lucky", synthetic=True)], lambda best: [], score, world.folds,
+        world.sides, world.weights, trials=2, judgings=4,
+    )  # fmt: skip
+    assert choice.candidate == "lucky"
+    assert not choice.accepted
+
+
+def test_no_synthetic_rows_win_ties() -> None:
+    def score(runs: Sequence[Run]) -> Iterator[np.ndarray]:
+        return (np.ones(len(world.folds[run.fold])) for run in runs)
+
+    world = World({})
+    choice = choose_option(
+        BASELINES, lambda base: [Option("same", synthetic=True)], lambda best: [], score, world.folds,
+        world.sides, world.weights,
+    )  # fmt: skip
+    assert (choice.candidate, choice.option, choice.accepted) == (None, "plain", False)
+    assert choice.gain.mean == 0
+
+
+def test_longer_training_of_the_best_baseline_is_a_baseline() -> None:
+    choice = choose_option(
+        BASELINES,
+        lambda base: [Option(f"{base.name}, longer"), Option("new", synthetic=True)],
+        lambda best: [],
+        (world := World({"elastic": 0.3, "elastic, longer": 0.6, "new": 0.45}, n=2000)).score,
+        world.folds,
+        world.sides,
+        world.weights,
+    )
+    assert choice.baseline == "elastic, longer"
+    assert not choice.accepted
+
+
+def test_variants_of_the_best_option_are_tried_last() -> None:
+    world = World({"new": 0.2, "new, filtered": 0.6}, n=1000)
+    choice = choose_option(
+        BASELINES,
+        lambda base: [Option("new", synthetic=True), Option("other", synthetic=True)],
+        lambda best: [Option(f"{best.name}, filtered", synthetic=True)],
+        world.score,
+        world.folds,
+        world.sides,
+        world.weights,
+    )
+    assert choice.option == "new, filtered"
+
+
+def test_no_training_is_made_twice_and_few_options_get_more_than_one_seed() -> None:
+    world = World({}, n=90)
+    choice = world.choose(NINE, trials=2, judgings=2)
+    assert len(world.made) == len(set(world.made)) == choice.trainings
+    assert sum(run.option in NINE and run.seed == 0 for run in world.made) == 27
+    # A third of the nine for each of three views of the rows.
+    assert len({run.option for run in world.made if run.option in NINE and run.seed == 1}) <= 9
+    assert [of.trainings for of in choice.standings] == sorted(
+        (of.trainings for of in choice.standings), reverse=True
+    )
+
+
+def test_rows_that_are_never_held_out_do_not_count() -> None:
+    world = World({"good": 0.3}, n=120)
+    world.folds = [fold[: len(fold) // 2] for fold in world.folds]
+    choice = world.choose(["good"])
+    assert choice.gain.n == sum(map(len, world.folds))
+
+
+@pytest.mark.parametrize("numbers", [{"trials": 0}, {"judgings": 1}])
+def test_too_few_seeds_are_refused(numbers: dict[str, int]) -> None:
+    with pytest.raises(InvalidRequest, match="at least"):
+        World({}).choose(["any"], **numbers)
+
+
+def test_one_fold_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="2 folds"):
+        World({}, folds=1).choose(["any"])
