@@ -110,20 +110,20 @@ class _Judge:
 
     def nearest(self, features: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """``(M,)`` distances to the nearest seen row of the same class, in units of the scale."""
-        nearest = np.empty(len(labels), np.float32)
-        for label in np.unique(labels):
-            own = labels == label
-            nearest[own] = nearest_rows(features[own], self.seen[self.seen_labels == label])[1]
-        return nearest / self.scale
+        return _nearest_of_class(features, labels, self.seen, self.seen_labels) / self.scale
 
 
 @dataclass(frozen=True)
 class _Limits:
-    """What samples are held to: per class ``(K,)``, copies aside."""
+    """What samples are held to: per class ``(K,)``, copies aside.
+
+    ``pixels`` is the median distance in pixels of real rows to the nearest of their class in other folds.
+    """
 
     agreement: np.ndarray
     outliers: np.ndarray
     copies: float
+    pixels: float
 
 
 @dataclass(frozen=True)
@@ -139,9 +139,9 @@ class Judges:
     """A cross-fitted ensemble: each judge has seen all real rows but those of one fold. `Judges.fit` makes it."""
 
     def __init__(
-        self, judges: Sequence[_Judge], rows: np.ndarray, limits: _Limits, known: frozenset[int]
+        self, judges: Sequence[_Judge], rows: np.ndarray, labels: np.ndarray, limits: _Limits
     ) -> None:
-        self._judges, self._rows, self._limits, self._known = judges, rows, limits, known
+        self._judges, self._rows, self._labels, self._limits = judges, rows, labels, limits
 
     @classmethod
     def fit(
@@ -174,7 +174,7 @@ class Judges:
             raise InvalidRequest(f"Judges on {folds} folds were asked for; ask for at least 2.")
         fold_of = _folds(rows, labels, folds, seed)
         judges = []
-        agreement, outliers, nearest = (np.full(len(rows), np.nan) for _ in range(3))
+        agreement, outliers, nearest, pixels = (np.full(len(rows), np.nan) for _ in range(4))
         for fold in np.unique(fold_of[fold_of >= 0]):
             out, rest = fold_of == fold, fold_of != fold
             classifier = train(rows[rest], labels[rest], derive(seed, "curation", "judge", int(fold)) % 2**31)
@@ -185,14 +185,18 @@ class Judges:
             judge = replace(judge, scale=float(np.median(far)) or 1.0)
             outliers[out] = far / judge.scale
             nearest[out] = nearest_rows(rows[out], rows[rest])[1]
+            pixels[out] = _nearest_of_class(rows[out], labels[out], rows[rest], labels[rest])
             judges.append(judge)
         judged = fold_of >= 0
+        scale = float(np.median(pixels[judged])) or 1.0
+        outliers = (outliers + pixels / scale) / 2
         limits = _Limits(
             _quantiles(agreement[judged], labels[judged], n_classes, _DROPPED),
             _quantiles(outliers[judged], labels[judged], n_classes, 1 - _DROPPED),
             _COPY * float(np.median(nearest[judged])),
+            scale,
         )
-        return cls(judges, rows, limits, frozenset(np.unique(labels).tolist()))
+        return cls(judges, rows, labels, limits)
 
     def curate(
         self, rows: np.ndarray, labels: np.ndarray, classes: Sequence[str], filters: Sequence[str] = FILTERS
@@ -203,8 +207,8 @@ class Judges:
         what real rows of its class get from the judge that has not seen them. Borderline samples above it stay.
 
         *outliers* drops a sample that is farther from the real rows of its class than the 95 % quantile of such rows:
-        the distance to the nearest row that a judge has seen, in its features, in units of the median of real rows that
-        it has not, mean over judges.
+        half by the distance to the nearest row that a judge has seen, in its features, in units of the median of real
+        rows that it has not, mean over judges; and half by that in pixels, as noise may look like anything to a judge.
 
         *copies* drops a sample whose distance in pixels to the nearest training row is below a tenth of the median of
         such rows, and every exact copy. Of real rows next to none are so near (repeated pictures aside), while a copy
@@ -232,7 +236,7 @@ class Judges:
     def _measure(
         self, rows: np.ndarray, labels: np.ndarray, classes: Sequence[str], filters: Sequence[str]
     ) -> _Measured:
-        if unknown := sorted(set(np.unique(labels).tolist()) - self._known):
+        if unknown := np.setdiff1d(labels, self._labels).tolist():
             raise InvalidRequest(
                 f'Samples of "{classes[unknown[0]]}" were to be judged, but the judges know no real row of it. Fit '
                 "them on rows of every class, or leave the class out."
@@ -244,7 +248,8 @@ class Judges:
             drops["agreement"] = soft[np.arange(len(rows)), labels] < self._limits.agreement[labels]
         if "outliers" in filters:
             far = [j.nearest(f, labels) for j, f in zip(self._judges, features, strict=True)]
-            drops["outliers"] = np.mean(far, axis=0) > self._limits.outliers[labels]
+            pixels = _nearest_of_class(rows, labels, self._rows, self._labels) / self._limits.pixels
+            drops["outliers"] = (np.mean(far, axis=0) + pixels) / 2 > self._limits.outliers[labels]
         if "copies" in filters:
             drops["copies"] = nearest_rows(rows, self._rows)[1] <= self._limits.copies
         return _Measured(soft, features, drops)
@@ -467,6 +472,17 @@ def _folds(rows: np.ndarray, labels: np.ndarray, folds: int, seed: int) -> np.nd
         if len(np.unique(fold_of[labels == label])) == 1:
             fold_of[labels == label] = -1
     return fold_of
+
+
+def _nearest_of_class(
+    rows: np.ndarray, labels: np.ndarray, real: np.ndarray, real_labels: np.ndarray
+) -> np.ndarray:
+    """``(M,)`` distances to the nearest real row of the same class."""
+    nearest = np.empty(len(labels), np.float32)
+    for label in np.unique(labels):
+        own = labels == label
+        nearest[own] = nearest_rows(rows[own], real[real_labels == label])[1]
+    return nearest
 
 
 def _quantiles(values: np.ndarray, labels: np.ndarray, n_classes: int, share: float) -> np.ndarray:

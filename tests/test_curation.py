@@ -78,6 +78,24 @@ def test_noise_far_from_all_real_rows_is_dropped(judges: Judges) -> None:
     assert share_kept(judges.curate(rows, likeliest, CLASSES, ["outliers"])) < 0.05
 
 
+class HalfBlind(Nearest):
+    """Sees the first half of a row only."""
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        return images[:, :3]
+
+
+def test_noise_that_judges_do_not_see_is_dropped_by_its_pixels() -> None:
+    judges = Judges.fit(*clouds(40, 0), 3, lambda *given: HalfBlind(train_nearest(*given).means[:, :3]))
+    rows, labels = clouds(50, 1)
+    usual = judges.curate(rows, labels, CLASSES, ["outliers"])
+    rows[:, 3:] = np.random.default_rng(2).uniform(-12, 12, (150, 3))
+    noisy = judges.curate(rows, labels, CLASSES, ["outliers"])
+    np.testing.assert_array_equal(noisy.soft_labels, usual.soft_labels)
+    assert share_kept(usual) > 0.85
+    assert share_kept(noisy) < 0.1
+
+
 def test_copies_go_however_likely_they_are(judges: Judges) -> None:
     rows, labels = clouds(100, 0)
     found = judges.curate(rows, labels, CLASSES, ["copies"])
