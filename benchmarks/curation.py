@@ -1,0 +1,138 @@
+"""What do the filters of curation drop? Of rows that should pass, of rows that should not, and of samples.
+
+Judges are fitted on a few real rows a class. Beside samples of every family, after a short training on the same rows,
+stand real rows that nothing has seen; the same with shuffled labels; noise, and real rows with their pixels shuffled;
+and copies of training rows, as they are and with noise of three grey levels. Per kind: the share that passes all
+filters, the share that each drops by itself, the diversity before and after, and how often the judges' mean has the
+label on top before and after.
+
+    python benchmarks/curation.py --folder DATA --seeds 2
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from classifiers import data_folder, draw, open_set
+from recording import write_results
+from torch.utils.data import DataLoader, TensorDataset
+
+from synthaug.curation import FILTERS, Judges
+from synthaug.data.codec import ImageCodec
+from synthaug.data.labeled import LabeledData
+from synthaug.data.split import training_rows
+from synthaug.downstream import Classifier, train_classifier
+from synthaug.families import FAMILIES
+from synthaug.sampling import Generator
+from synthaug.seeding import numpy_rng, torch_rng
+from synthaug.training import train_generator
+
+RESULTS = Path(__file__).parent / "results" / "curation.json"
+OTHERS = 50
+
+Labelled = tuple[np.ndarray, np.ndarray]
+
+
+def train_judge(rows: np.ndarray, labels: np.ndarray, seed: int, *, n_classes: int, steps: int) -> Classifier:
+    data = TensorDataset(torch.from_numpy(rows), torch.from_numpy(labels))
+    rng = torch_rng(seed, "benchmark", "judge")
+    loader = DataLoader(data, min(64, len(rows)), shuffle=True, drop_last=True, generator=rng)
+    return train_classifier(loader, steps, seed, n_classes=n_classes)
+
+
+def controls(real: Labelled, unseen: Labelled, seed: int) -> dict[str, Labelled]:
+    """Encoded rows with labels that should pass, the first, and that should not, all others."""
+    rng = numpy_rng(seed, "benchmark", "controls")
+    rows, labels = unseen
+    pixels = rng.permuted(rows.reshape(len(rows), -1), axis=1).reshape(rows.shape)
+    grey = rng.normal(0, 3 / 127.5, real[0].shape)
+    return {
+        "unseen real rows": unseen,
+        "shuffled labels": (rows, rng.permutation(labels)),
+        "uniform noise": (rng.uniform(-1, 1, rows.shape).astype(np.float32), labels),
+        "shuffled pixels": (pixels, labels),
+        "copies": real,
+        "noisy copies": (np.clip(real[0] + grey, -1, 1).astype(np.float32), real[1]),
+    }
+
+
+def measure(judges: Judges, kinds: Mapping[str, Labelled], classes: tuple[str, ...]) -> list[dict[str, Any]]:
+    found = []
+    for kind, (rows, labels) in kinds.items():
+        whole = judges.curate(rows, labels, classes)
+        recognised = whole.soft_labels.argmax(axis=1) == labels
+        found.append(
+            {
+                "kind": kind,
+                "rows": len(rows),
+                "kept": float(whole.keep.mean()),
+                "dropped_alone": {
+                    name: float(1 - judges.curate(rows, labels, classes, [name]).keep.mean())
+                    for name in FILTERS
+                },
+                "diversity": [whole.effects[0].diversity_before, whole.effects[-1].diversity_after],
+                "recognised": [
+                    float(recognised.mean()),
+                    float(recognised[whole.keep].mean()) if whole.keep.any() else None,
+                ],
+            }
+        )
+    return found
+
+
+def encoded(data: LabeledData, codec: ImageCodec) -> Labelled:
+    return codec.encode(data.read()).numpy(), data.labels
+
+
+@click.command()
+@click.option("--data", "names", multiple=True, default=("fashion_mnist", "mnist"))
+@click.option("--folder", default=data_folder, type=click.Path(path_type=Path), help="Of real data.")
+@click.option("--per-class", default=20, show_default=True, help="Real training rows.")
+@click.option("--seeds", default=2, show_default=True)
+@click.option("--steps", default=300, show_default=True, help="Of each generator, and of each judge.")
+@click.option("--threads", default=1, show_default=True)
+@click.option("--family", "families", multiple=True, default=tuple(FAMILIES))
+@click.option("--out", default=RESULTS, type=click.Path(path_type=Path))
+def main(
+    names: tuple[str, ...],
+    folder: Path | None,
+    per_class: int,
+    seeds: int,
+    steps: int,
+    threads: int,
+    families: tuple[str, ...],
+    out: Path,
+) -> None:
+    torch.set_num_threads(threads)
+    cells: list[dict[str, Any]] = []
+    for name in names:
+        everything = training_rows(open_set(name, folder))
+        for seed in range(seeds):
+            train = draw(everything, per_class, seed)
+            codec = ImageCodec.fit(train.read(), train.spec)
+            real = encoded(train, codec)
+            start = time.perf_counter()
+            judge = partial(train_judge, n_classes=len(train.classes), steps=steps)
+            judges = Judges.fit(*real, len(train.classes), judge, seed=seed)
+            seconds = time.perf_counter() - start
+            kinds = controls(real, encoded(draw(everything, OTHERS, seed, skip=per_class), codec), seed)
+            for family in families:
+                made = Generator(train_generator(train, family, steps=steps, seed=seed)).sample(
+                    OTHERS, seed=seed
+                )
+                kinds[family] = codec.encode(made.samples).numpy(), made.class_indices
+            for found in measure(judges, kinds, train.classes):
+                cells.append({"data": name, "seed": seed, "seconds_of_judges": seconds, **found})
+                click.echo(cells[-1])
+            write_results(out, {"per_class": per_class, "steps": steps, "threads": threads, "cells": cells})
+
+
+if __name__ == "__main__":
+    main()
