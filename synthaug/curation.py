@@ -24,7 +24,8 @@ FILTERS = ("agreement", "outliers", "copies")
 _DROPPED = 0.05
 # Rows from which a class's own quantile counts half: 1 / _DROPPED, as with fewer no row is expected beyond it.
 _SHRUNK = 20
-# Of the median distance between real rows and their nearest in other folds. See `Judges.curate`.
+# Of the median distance between real rows and their nearest in other folds. With 20 rows a class, the nearest of 500
+# unseen rows is at 0.41 of it on Fashion-MNIST and 0.28 on MNIST; copies with noise of 3 grey levels are at 0.05.
 _COPY = 0.1
 # Rows are always judged this many at a time: a network may round differently in batches of another size.
 _BLOCK = 64
