@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from synthaug.mixing.schedule import cosine as cosine
     from synthaug.mixing.schedule import linear as linear
     from synthaug.mixing.schedule import off_after as off_after
+    from synthaug.plan import Plan as Plan
     from synthaug.samples import Samples as Samples
     from synthaug.sampling import Generator as Generator
+    from synthaug.verbs import choose as choose
     from synthaug.verbs import evaluate as evaluate
     from synthaug.verbs import expand as expand
     from synthaug.verbs import fit as fit
@@ -32,6 +34,7 @@ _HOMES = {
     "load": "synthaug.verbs",
     "mix": "synthaug.verbs",
     "expand": "synthaug.verbs",
+    "choose": "synthaug.verbs",
     "evaluate": "synthaug.verbs",
     "BatchMixer": "synthaug.mixing.batches",
     "constant": "synthaug.mixing.schedule",
@@ -40,6 +43,7 @@ _HOMES = {
     "off_after": "synthaug.mixing.schedule",
     "Generator": "synthaug.sampling",
     "Samples": "synthaug.samples",
+    "Plan": "synthaug.plan",
     "Evaluation": "synthaug.evaluation",
     "SynthaugError": "synthaug.errors",
     "SynthaugWarning": "synthaug.errors",

@@ -112,6 +112,15 @@ _common = _options(
 )
 _family = click.option("--family", default="cvae", show_default=True, help="cvae, cgan or warp.")
 
+_families = click.option(
+    "--family",
+    multiple=True,
+    default=("cvae", "warp"),
+    show_default=True,
+    help="cvae, cgan or warp to try; repeatable.",
+)
+_folds = click.option("--folds", type=int, default=3, show_default=True, help="Parts held out in turn.")
+
 
 def _out(help: str, required: bool = True) -> Callable[[F], F]:
     return click.option("--out", type=click.Path(path_type=Path), required=required, help=help)
@@ -224,7 +233,10 @@ def sample(
 @click.option(
     "--generator", type=click.Path(path_type=Path), help="A saved generator; one is trained without it."
 )
-@click.option("--to", required=True, help="Final totals: 2x, balance, or cat=500,dog=200.")
+@click.option(
+    "--plan", type=click.Path(path_type=Path), help="What choose wrote: its generator and its share."
+)
+@click.option("--to", help="Final totals: 2x, balance, or cat=500,dog=200; with --plan its share without it.")
 @_out("Folder, .parquet or .npz to write.")
 @click.option("--format", "format_", help="folder, parquet, npz or hf, where the suffix does not say.")
 @_family
@@ -232,16 +244,30 @@ def sample(
 @_columns
 @_common
 def expand(
-    data: str, generator: Path | None, to: str, out: Path, format_: str | None, family: str, **given: Any
+    data: str,
+    generator: Path | None,
+    plan: Path | None,
+    to: str | None,
+    out: Path,
+    format_: str | None,
+    family: str,
+    **given: Any,
 ) -> None:
     """Write DATA with synthetic rows added, each with its provenance."""
     from synthaug import verbs
+    from synthaug.plan import Plan
 
-    totals = parse_to(to)
+    if (to is None and plan is None) or (generator is not None and plan is not None):
+        raise click.UsageError("Give --to, or --plan; and either --generator or --plan.")
+    chosen = None if plan is None else Plan.load(plan, given["device"])
+    if chosen is not None and not chosen.accepted:
+        _report(given, {"rows_added": {}, "advice": chosen.advice}, f"Nothing is added. {chosen.advice}")
+        return
+    totals = chosen.totals if chosen is not None and to is None else parse_to(str(to))
     adds = verbs.plan_expansion(data, totals, out=out, format=format_, **_columns_of(given))
     if _is_dry(given, {"expand": data, "rows_to_add": adds, "out": str(out)}):
         return
-    maker = generator if generator is None else verbs.load(generator, device=given["device"])
+    maker = chosen or (generator if generator is None else verbs.load(generator, device=given["device"]))
     verbs.expand(
         data,
         maker,
@@ -261,20 +287,51 @@ def expand(
     )
 
 
+@main.command(epilog=_example("synthaug choose photos/ --family cvae --family cgan --out plan/"))
+@_data
+@_out("Folder for the plan and its generator.", required=False)
+@_families
+@_budget
+@_folds
+@click.option(
+    "--classifier-steps", type=int, default=400, show_default=True, help="Optimizer steps of each training."
+)
+@click.option("--full", is_flag=True, help="Try every baseline there is, not the usual few.")
+@_columns
+@_common
+def choose(data: str, out: Path | None, family: tuple[str, ...], **given: Any) -> None:
+    """Say how much of which synthetic rows to train with, by cross-validation; it may be none."""
+    from synthaug import verbs
+
+    how = {k: given[k] for k in ("seed", "device", "full", "folds", "classifier_steps")}
+    how |= {"families": family, **_budget_of(given), **_columns_of(given)}
+    if given["dry_run"]:
+        plan = verbs.plan_choice(data, **how)
+        _report(given, {"choose": data} | plan, _indented(plan))
+        return
+    chosen = verbs.choose(data, out=out, overwrite=given["overwrite"], progress=_progress(given), **how)
+    lines = [
+        chosen.advice,
+        "",
+        *(f"  {of.name:48} {100 * of.score:5.1f} %" for of in chosen.choice.standings),
+    ]
+    cost = f"It took as long as {chosen.cost:.0f} trainings of one classifier."
+    _report(given, chosen.to_dict(), "\n".join([*lines, "", cost, *([f"See {out}"] if out else [])]))
+
+
 @main.command(epilog=_example("synthaug evaluate photos/ --family cgan --out report/"))
 @_data
 @_out("Folder for the report.", required=False)
 @click.option(
     "--generator", type=click.Path(path_type=Path), help="A saved generator; one is trained without it."
 )
-@_family
+@_families
 @_budget
-@click.option(
-    "--ratio", type=float, default=0.25, show_default=True, help="Share of synthetic rows in a batch."
-)
+@click.option("--ratio", type=float, help="Share of synthetic rows in a batch; chosen without it.")
+@_folds
 @click.option("--seeds", type=int, default=5, show_default=True, help="Classifier seeds.")
 @click.option(
-    "--classifier-steps", type=int, default=600, show_default=True, help="Optimizer steps in every arm."
+    "--classifier-steps", type=int, default=400, show_default=True, help="Optimizer steps in every arm."
 )
 @click.option("--full", is_flag=True, help="Compare with every baseline there is, not with the usual few.")
 @click.option(
@@ -288,12 +345,17 @@ def expand(
 @_columns
 @_common
 def evaluate(
-    data: str, out: Path | None, generator: Path | None, family: str, fail_on_no: bool, **given: Any
+    data: str,
+    out: Path | None,
+    generator: Path | None,
+    family: tuple[str, ...],
+    fail_on_no: bool,
+    **given: Any,
 ) -> None:
-    """Train classifiers with and without synthetic rows and say whether they help."""
+    """Choose how much of which synthetic rows to use, then test it once on rows that had no part in it."""
     from synthaug import verbs
 
-    arguments = {k: given[k] for k in ("full", "generators", "ratio", "seeds", "classifier_steps")}
+    arguments = {k: given[k] for k in ("full", "generators", "ratio", "folds", "seeds", "classifier_steps")}
     maker = None if generator is None else verbs.load(generator, device=given["device"])
     if given["dry_run"]:
         how = {"seed": given["seed"], "device": given["device"], **arguments, **_budget_of(given)}

@@ -33,6 +33,7 @@ from synthaug.metrics.statistics import (
     sign_flip_p,
     verdict,
 )
+from synthaug.mixing.schedule import Schedule
 from synthaug.samples import Samples
 from synthaug.seeding import derive, numpy_rng
 from synthaug.trainings import EncodedBatches, in_processes, one_thread, shown, train_arm, travels
@@ -57,7 +58,7 @@ class ArmResult:
         about: what the arm does.
         augmentation: the augmentation of its rows, None for none.
         steps: optimizer steps of each training.
-        validation: scores on the validation rows, used to pick among arms.
+        validation: scores on the validation rows, used to pick among arms; none where they were picked before.
         test: scores on the test rows.
         seconds: duration of each training with its scoring.
     """
@@ -112,6 +113,7 @@ class Evaluation:
         environment: library versions and hardware.
         seconds: seconds spent per stage.
         fidelity: how the synthetic rows compare with real ones, where measured.
+        plan: what cross-validation chose inside the training rows (`synthaug.plan.Plan`), where it picked the arms.
     """
 
     metric: Metric
@@ -128,6 +130,7 @@ class Evaluation:
     environment: dict[str, str]
     seconds: dict[str, float]
     fidelity: Fidelity | None = None
+    plan: dict[str, Any] | None = None
     format_version: int = field(default=1)
 
     @property
@@ -137,8 +140,9 @@ class Evaluation:
 
     @property
     def verdict(self) -> Verdict:
-        """What the headline comparison allows one to say."""
-        return self.headline.verdict
+        """What the headline comparison allows one to say; never that rows help which the choice had refused."""
+        refused = self.plan is not None and not self.plan["accepted"]
+        return "no evidence" if refused and self.headline.verdict == "helps" else self.headline.verdict
 
     def arm(self, name: str) -> ArmResult:
         """The result of one arm."""
@@ -165,14 +169,15 @@ class Evaluation:
 
 def evaluate_arms(
     draws: Sequence[Draw],
-    validation: LabeledData,
+    validation: LabeledData | None,
     test: LabeledData,
     *,
     arms: Sequence[Arm] = ARMS,
+    compare: tuple[str, str] | None = None,
     training: Train | None = None,
     steps: int = 600,
     seeds: int = 5,
-    ratio: float = 0.25,
+    ratio: float | Schedule = 0.25,
     batch_size: int = 64,
     jobs: int = 1,
     seed: int = 0,
@@ -187,16 +192,18 @@ def evaluate_arms(
 
     Args:
         draws: training rows, each with samples of a generator trained on them.
-        validation: rows to pick arms by.
+        validation: rows to pick arms by; None where ``compare`` says which were picked.
         test: rows to compare arms on.
         arms: what to compare, `ARMS` or `LADDER` of `synthaug.arms` or a choice of them. Left out are arms whose
             augmentation is not given, arms for unequal classes where classes are equal, arms for the generator's time
             where it is not known, and arms with a loss of their own where ``training`` takes none.
+        compare: the names of the arms without and with synthetic rows that answer the question, where something else
+            than validation rows has picked them.
         training: the user's ``fn(loader, steps, seed)``; the built-in classifier on one thread when None.
             A custom function that cannot be sent to another process runs in this one.
         steps: optimizer steps of every training, up to an arm's own factor.
         seeds: number of classifier seeds, at least 2 and a multiple of the number of draws.
-        ratio: share of synthetic rows in the arms that have them, above 0 and below 1.
+        ratio: share of synthetic rows in the arms that have them, above 0 and below 1, or a schedule over steps.
         batch_size: rows per batch, at least 2; fewer where there are fewer training rows.
         jobs: worker processes, of one thread each. Scores are the same whatever their number, but for the arm whose
             steps are counted by time.
@@ -209,16 +216,21 @@ def evaluate_arms(
         Leakage: rows in two of the three sets, a generator that saw rows outside its ``train``, or samples that are
             copies of validation or test rows.
     """
-    others = {"validation": validation, "test": test}
+    others = {"test": test} if validation is None else {"validation": validation, "test": test}
+    share = ratio.most if isinstance(ratio, Schedule) else ratio
     require_sense(
-        steps=steps, seeds=seeds, generators=len(draws), ratio=ratio, batch_size=batch_size, jobs=jobs
+        steps=steps, seeds=seeds, generators=len(draws), ratio=share, batch_size=batch_size, jobs=jobs
     )
+    if validation is None and compare is None:
+        raise InvalidRequest(
+            "evaluate needs validation rows to pick arms by, or the names of those to compare."
+        )
     require_alike(draws, others)
     for draw in draws:
         require_unseen(draw.train, others, draw.trained_on)
         require_no_copies(draw.pool, others)
 
-    metric = _metric([*(draw.train for draw in draws), validation, test])
+    metric = _metric([*(draw.train for draw in draws), *others.values()])
     used = _applicable(arms, draws, training)
     parts = [Ingredients.of(d.train, d.pool, d.encode, ratio=ratio, batch_size=batch_size) for d in draws]
     tests = {name: (data.read(), data.labels) for name, data in others.items()}
@@ -242,7 +254,8 @@ def evaluate_arms(
     results = tuple(next(result for result in found if result.name == arm.name) for arm in used)
     elapsed = time.perf_counter() - start
 
-    baseline = _best(results, metric, synthetic=False)
+    picked = compare or tuple(_best(results, metric, synthetic=kind).name for kind in (False, True))
+    baseline, candidate = (next(arm for arm in results if arm.name == name) for name in picked)
     return Evaluation(
         metric=metric,
         classes=draws[0].train.classes,
@@ -250,21 +263,20 @@ def evaluate_arms(
         draws=len(draws),
         arms=results,
         baseline=baseline.name,
-        candidate=_best(results, metric, synthetic=True).name,
+        candidate=candidate.name,
         comparisons=tuple(
             _compared(arm, baseline, metric, len(draws)) for arm in results if arm is not baseline
         ),
         rows={
             "training": draws[0].train.counts,
-            "validation": validation.counts,
-            "test": test.counts,
+            **{name: data.counts for name, data in others.items()},
             "synthetic": draws[0].pool.counts,
         },
         config={
             "data": draws[0].train.origin,
             "training": "built-in classifier" if training is None else _title(training),
             "steps": steps,
-            "ratio": ratio,
+            "ratio": share,
             "batch_size": parts[0].batch_size,
             "seed": seed,
             "generators": len(draws),
@@ -345,7 +357,7 @@ def _run(
 
 def _applicable(arms: Sequence[Arm], draws: Sequence[Draw], training: Train | None) -> list[Arm]:
     own_loss = training is None or takes_loss(training)
-    unequal = any(_unequal(draw.train) for draw in draws)
+    unequal = any(is_unequal(draw.train) for draw in draws)
     timed = all(draw.seconds > 0 for draw in draws)
     chosen = [
         arm
@@ -385,7 +397,7 @@ def _collected(arm: Arm, outcomes: Sequence[_Outcome], steps: int) -> ArmResult:
         about=arm.about,
         augmentation=arm.augmentation,
         steps=steps,
-        validation=tuple(o.scores["validation"] for o in outcomes),
+        validation=tuple(o.scores["validation"] for o in outcomes if "validation" in o.scores),
         test=tuple(o.scores["test"] for o in outcomes),
         seconds=tuple(o.seconds for o in outcomes),
     )
@@ -411,10 +423,11 @@ def _by_draw(values: Sequence[float], draws: int) -> np.ndarray:
 
 
 def _metric(parts: Sequence[LabeledData]) -> Metric:
-    return "balanced_accuracy" if any(_unequal(part) for part in parts) else "accuracy"
+    return "balanced_accuracy" if any(is_unequal(part) for part in parts) else "accuracy"
 
 
-def _unequal(data: LabeledData) -> bool:
+def is_unequal(data: LabeledData) -> bool:
+    """Whether classes are so unequally frequent that balanced accuracy is what counts."""
     counts = [n for n in data.counts.values() if n]
     return max(counts) > _BALANCED * min(counts)
 

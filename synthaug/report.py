@@ -72,6 +72,8 @@ def pick_pictures(
 
 def advice(evaluation: Evaluation) -> str:
     """What to do, in one plain sentence."""
+    if evaluation.plan is not None:
+        return _planned(evaluation, evaluation.plan)
     gain = evaluation.headline.difference.mean * 100
     share = f"{evaluation.config['ratio']:.0%}".replace("%", " %")
     if evaluation.verdict == "helps":
@@ -86,6 +88,29 @@ def advice(evaluation: Evaluation) -> str:
             f"than with {share} of each batch."
         )
     return f"Do not use synthetic rows here: as {share} of each batch, nothing shows that they help."
+
+
+def _planned(e: Evaluation, plan: Mapping[str, Any]) -> str:
+    """The advice where cross-validation chose and the test rows had the last word."""
+    gain = e.headline.difference.mean * 100
+    share = f"{plan['candidate_share']:.0%}".replace("%", " %")
+    falling = ", falling to none over the training," if plan["annealed"] else ""
+    kind = f"{'curated ' if plan['curated'] else ''}samples of {plan['family']}"
+    if not plan["accepted"]:
+        return (
+            f"Do not use synthetic rows here: train with “{e.baseline}”. Cross-validation found no share of them that "
+            "is sure to help."
+        )
+    if e.verdict == "helps":
+        return (
+            f"Use synthetic rows here: {share} of each batch{falling} as {kind}, beside “{e.baseline}”. They raise "
+            f"{_metric(e)} on the test rows by {gain:.1f} points."
+        )
+    found = "they score lower there" if e.verdict == "harms" else "they do not confirm it"
+    return (
+        f"Do not use synthetic rows here: train with “{e.baseline}”. Cross-validation preferred {share} of {kind}, but "
+        f"on the test rows {found}."
+    )
 
 
 def write_report(
@@ -156,8 +181,12 @@ def _caveat(e: Evaluation) -> str:
     return (
         f"Every classifier was trained for the same {e.config['steps']:,} steps, unless its arm says otherwise, "
         f"{len(e.seeds)} times per arm with different random seeds. {covered} {rests} Both arms named above were "
-        "picked on validation rows, not on the test rows."
+        f"picked {_picked(e)}, not on the test rows."
     )
+
+
+def _picked(e: Evaluation) -> str:
+    return "on validation rows" if e.plan is None else "by cross-validation inside the training rows"
 
 
 _GLOSSARY = {

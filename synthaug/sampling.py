@@ -58,6 +58,7 @@ class Generator:
     def __init__(self, trained: Trained, device: str = "cpu") -> None:
         self._trained = trained
         self._device = resolve_device(device)
+        self._kept: tuple[int, dict[str, np.ndarray]] | None = None
         self._family = trained.family.to(self._device)
         config, usual = self._family.config, self._family.config_type()
         settings = {k: getattr(config, k) for k in self._family.adjustable}
@@ -70,7 +71,13 @@ class Generator:
         family = self._trained.family
         built = family.name, family.shape, tuple(self.training_counts.values()), asdict(family.config)
         rest = {f.name: getattr(self._trained, f.name) for f in fields(self._trained) if f.name != "family"}
-        return {"built": built, "files": state_files(self._trained), "rest": rest, "device": self._device}
+        return {
+            "built": built,
+            "files": state_files(self._trained),
+            "rest": rest,
+            "device": self._device,
+            "kept": self._kept,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         with torch.random.fork_rng(devices=[]):
@@ -80,6 +87,7 @@ class Generator:
         )
         family.to(memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
         self.__init__(Trained(family=family, **state["rest"]), str(state["device"]))  # type: ignore[misc]
+        self._kept = state["kept"]
 
     @property
     def classes(self) -> tuple[str, ...]:  # noqa: D102
@@ -180,6 +188,17 @@ class Generator:
         built.to(memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
         return Generator(replace(self._trained, family=built), str(self._device))
 
+    def keeping(self, rows: Mapping[str, np.ndarray], seed: int) -> Generator:
+        """The same generator, which gives only these rows of the sequences of a seed, such as those that were curated.
+
+        Args:
+            rows: class name -> ``(n,)`` increasing int64 numbers of the rows to give.
+            seed: the one seed that can then be asked for.
+        """
+        few = Generator(self._trained, str(self._device))
+        few._kept = seed, {name: np.asarray(numbers, np.int64) for name, numbers in rows.items()}
+        return few
+
     def sample(self, counts: Counts, *, seed: int = 0) -> Samples:
         """Exactly these new rows, class by class in the order of the request.
 
@@ -201,6 +220,23 @@ class Generator:
 
     def sample_rows(self, name: str, start: int, stop: int, *, seed: int = 0) -> Samples:
         """Rows ``start`` to ``stop`` (exclusive) of the endless sequence that a seed gives to a class."""
+        if self._kept is not None:
+            return self._kept_rows(name, start, stop, seed)
+        return self._rows(name, start, stop, seed)
+
+    def _kept_rows(self, name: str, start: int, stop: int, seed: int) -> Samples:
+        assert self._kept is not None, "all rows are kept"
+        own, kept = self._kept[0], self._kept[1][name]
+        if seed != own or stop > len(kept):
+            raise InvalidRequest(
+                f'Rows {start} to {stop} of "{name}" of seed {seed} were asked of a generator of which {len(kept)} '
+                f"rows of seed {own} were curated. Ask for fewer, of that seed; or choose again with more."
+            )
+        numbers = kept[start:stop]
+        first, last = (int(numbers[0]), int(numbers[-1])) if len(numbers) else (0, 0)
+        return self._rows(name, first, last + 1, seed)[numbers - first]
+
+    def _rows(self, name: str, start: int, stop: int, seed: int) -> Samples:
         label = self.classes.index(name)
         first = start // _BLOCK
         blocks = [self._block(label, block, seed) for block in range(first, -(-stop // _BLOCK))]

@@ -7,15 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
 from synthaug.errors import InvalidRequest
 from synthaug.metrics.statistics import Interval
 
-CONFIDENCE = 0.95
-"""A choice without any gain is accepted with at most the remaining probability."""
+T = TypeVar("T")
+
+LEVEL = 0.9
+"""One-sided confidence that the gain is above 0. Options must have won on their own rows too: where nothing is gained
+about 2 of 100 choices are accepted (tests simulate it)."""
+
+_CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,7 @@ class Choice:
         error: standard error of the gain.
         standings: every option that was tried, the best first.
         trainings: how many there were.
-        halves: what either half of the rows chose, as (baseline, candidate).
+        halves: the candidate that either half of the rows chose.
     """
 
     baseline: str
@@ -80,7 +85,7 @@ class Choice:
     error: float
     standings: tuple[Standing, ...]
     trainings: int
-    halves: tuple[tuple[str, str | None], tuple[str, str | None]]
+    halves: tuple[str | None, str | None]
 
     @property
     def option(self) -> str:
@@ -102,16 +107,18 @@ def choose_option(
 ) -> Choice:
     """The best option, and whether its gain over the best baseline is more than chance.
 
-    The search: baselines are trained on every fold with one seed, the better half of them with the others; then the
-    options that the menu gives for the best baseline, with one seed, the best third of them with the others; then
-    the variants of the best. It is made three times over the same trainings: by all held-out rows, and by those of
+    Baselines are trained on every fold with one seed, the better half of them with the others, and the best one is
+    trained longer: the best of all that by all held-out rows is the baseline. Then the options with synthetic rows
+    that the menu gives for it, with one seed, the best third of them with the others, and the variants of the best
+    in the same way. This search is made three times over the same trainings: by all held-out rows, and by those of
     either side. What one side's rows choose is judged by the other side's, with fresh seeds; the mean over all rows is
     the gain of choosing this way. Where a side chooses no synthetic rows, its gain is 0. The candidate is accepted if
     that gain is above 0 by more than its standard error times the one-sided quantile of Student's t.
 
     Args:
         baselines: options without synthetic rows, the simplest first: the first of equals is taken.
-        menu: the best baseline to the options to try on top of it; longer training of it may be among them.
+        menu: the best baseline to the options to try on top of it; those that are not synthetic, such as longer
+            training of it, are baselines as well.
         variants: the best option to variations of it; none for no further rung.
         score: trains and scores, many runs at a time.
         folds: row numbers held out in each fold, at least two folds; every row in at most one.
@@ -130,37 +137,42 @@ def choose_option(
             f"A choice takes at least 2 folds, 1 trial, 2 judgings and 1 baseline; it was given {len(folds)}, "
             f"{trials}, {judgings} and {len(baselines)}."
         )
-    views = [ledger.view(None), ledger.view(0), ledger.view(1)]
-    searches = [_search(view, baselines, menu, variants, trials) for view in views]
-    (base, best), *halves = _in_step(searches, ledger)
+    whole = ledger.view(None)
+    (base,) = _in_step([_race(whole, baselines, trials)], ledger)
+    offered = menu(base)
+    ledger.train(ledger.runs([o for o in offered if not o.synthetic], range(trials)))
+    base = whole.ranked([base, *(o for o in offered if not o.synthetic)], range(trials))[0]
+
+    options = [o for o in offered if o.synthetic]
+    searches = [
+        _search(view, base, options, variants, trials) for view in (whole, ledger.view(0), ledger.view(1))
+    ]
+    best, *halves = _in_step(searches, ledger)
 
     seeds = range(trials, trials + judgings)
-    pairs = [(one, two) for one, two in halves if two is not None]
-    ledger.train(
-        [Run(o.name, f, s) for pair in pairs for o in pair for f in range(len(folds)) for s in seeds]
-    )
+    used = {option.name: option for option in halves if option is not None}
+    ledger.train(ledger.runs([base, *used.values()] if used else [], seeds))
     differences = np.zeros((judgings, len(weights)))
-    for side, (one, two) in enumerate(halves):
-        if two is not None:
+    for side, option in enumerate(halves):
+        if option is not None:
             judged = (sides == 1 - side) & ledger.held_out
-            differences[:, judged] = (ledger.rows(two, seeds) - ledger.rows(one, seeds))[:, judged]
+            differences[:, judged] = (ledger.rows(option, seeds) - ledger.rows(base, seeds))[:, judged]
     gain, error = _gain(differences, folds, ledger.weights)
     n = int(ledger.held_out.sum())
-    one_sided, two_sided = (_quantile(p, n - 1) for p in (CONFIDENCE, (1 + CONFIDENCE) / 2))
+    one_sided, two_sided = (_quantile(p, n - 1) for p in (LEVEL, (1 + _CONFIDENCE) / 2))
     return Choice(
         baseline=base.name,
         candidate=None if best is None else best.name,
         accepted=best is not None and gain > one_sided * error and gain > 0,
         gain=Interval(gain, gain - two_sided * error, gain + two_sided * error, n),
         error=error,
-        standings=ledger.standings(views[0], trials),
+        standings=ledger.standings(whole, trials),
         trainings=len(ledger.known),
-        halves=tuple((one.name, None if two is None else two.name) for one, two in halves),  # type: ignore[arg-type]
+        halves=tuple(None if option is None else option.name for option in halves),  # type: ignore[arg-type]
     )
 
 
-_Found: TypeAlias = tuple[Option, Option | None]
-_Search: TypeAlias = Generator[list[Run], None, _Found]
+_Search: TypeAlias = Generator[list[Run], None, Option | None]
 
 
 @dataclass(frozen=True)
@@ -204,6 +216,12 @@ class _Ledger:
         for run, scores in zip(due, self._score(due), strict=True):
             self.known[run] = np.asarray(scores, np.float64)
 
+    def runs(self, options: Iterable[Option], seeds: Iterable[int]) -> list[Run]:
+        """A run of each option with each seed on every fold."""
+        found, seeds = list(options), list(seeds)
+        self.options.update({option.name: option for option in found})
+        return [Run(o.name, f, s) for o in found for f in range(len(self.folds)) for s in seeds]
+
     def rows(self, option: Option, seeds: Sequence[int]) -> np.ndarray:
         """``(seeds, N)`` scores of the option."""
         table = np.zeros((len(seeds), len(self.weights)))
@@ -222,41 +240,33 @@ class _Ledger:
         return tuple(sorted(found, key=lambda of: (-of.trainings, -of.score)))
 
 
-def _search(view: _View, baselines: Sequence[Option], menu: Menu, variants: Menu, trials: int) -> _Search:
-    """One search by the rows of a view, as a coroutine that gives the runs it needs next."""
-    ledger = view.ledger
+def _race(
+    view: _View, options: Sequence[Option], trials: int, keep: int = 2
+) -> Generator[list[Run], None, Option]:
+    """The best of the options: all with one seed, then one in so many of them with the other seeds."""
     every, first = range(trials), range(1)
-
-    def runs(options: Iterable[Option], seeds: Iterable[int]) -> list[Run]:
-        found = list(options)
-        ledger.options.update({option.name: option for option in found})
-        return [Run(o.name, f, s) for o in found for f in range(len(ledger.folds)) for s in seeds]
-
-    yield runs(baselines, first)
-    plain = view.ranked(baselines, first)[: -(-len(baselines) // 2)]
-    yield runs(plain, every)
-    base = view.ranked(plain, every)[0]
-
-    options = menu(base)
-    yield runs(options, first)
-    treated = view.ranked((o for o in options if o.synthetic), first)
-    treated = treated[: -(-len(treated) // 3)]
-    plain += [o for o in options if not o.synthetic]
-    yield runs([*plain, *treated], every)
-    base = view.ranked(plain, every)[0]
-    if not treated:
-        return base, None
-    best = view.ranked(treated, every)[0]
-
-    further = list(variants(best))
-    yield runs(further, every)
-    best = view.ranked([best, *further], every)[0]
-    return base, best if view.mean(best, every) > view.mean(base, every) + 1e-9 else None
+    yield view.ledger.runs(options, first)
+    kept = view.ranked(options, first)[: -(-len(options) // keep)]
+    yield view.ledger.runs(kept, every)
+    return view.ranked(kept, every)[0]
 
 
-def _in_step(searches: Sequence[_Search], ledger: _Ledger) -> list[_Found]:
+def _search(view: _View, base: Option, options: Sequence[Option], variants: Menu, trials: int) -> _Search:
+    """The best option with synthetic rows by the rows of a view, or None where it is not better than the baseline."""
+    if not options:
+        return None
+    every = range(trials)
+    best = yield from _race(view, options, trials, keep=3)
+    further = variants(best)
+    if further:
+        other = yield from _race(view, further, trials, keep=3)
+        best = view.ranked([best, other], every)[0]
+    return best if view.mean(best, every) > view.mean(base, every) + 1e-9 else None
+
+
+def _in_step(searches: Sequence[Generator[list[Run], None, T]], ledger: _Ledger) -> list[T]:
     """The results of searches that advance rung by rung together, so that trainings of a rung run side by side."""
-    found: dict[int, _Found] = {}
+    found: dict[int, T] = {}
     while len(found) < len(searches):
         due: list[Run] = []
         for i, search in enumerate(searches):

@@ -2,46 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect as source_code
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from joblib import cpu_count
 
 from synthaug import expansion, inspection
-from synthaug.arms import ARMS, LADDER
+from synthaug.answers import choose, describe, evaluate, plan_choice, plan_evaluation
 from synthaug.artifact import MANIFEST, read_manifest, write_artifact
-from synthaug.augmentation import image_augmentations
 from synthaug.counts import Totals
 from synthaug.data.formats import read_record
 from synthaug.data.items import Key
 from synthaug.data.labeled import LabeledData, open_data
 from synthaug.data.split import (
-    THREE,
     split_names,
-    three_parts,
     training_and_held_out,
     training_rows,
     validation_rows,
-    with_three_splits,
 )
 from synthaug.data.stored import read_samples
-from synthaug.downstream import Train
-from synthaug.draws import Draw, require_unseen
 from synthaug.errors import InvalidRequest, OutputExists
 from synthaug.evaluation import (
     Evaluation,
-    compare_with_real,
-    evaluate_arms,
-    pool_size,
-    require_sense,
 )
 from synthaug.expansion import expand_dataset, write_samples
 from synthaug.grids import save_grid
@@ -53,16 +39,16 @@ from synthaug.mixing.pool import Refresh
 from synthaug.mixing.schedule import Ratio
 from synthaug.mixing.streaming import mix_stream
 from synthaug.outputs import open_output
-from synthaug.report import advice, pick_pictures, write_report
+from synthaug.plan import Plan
+from synthaug.report import advice
 from synthaug.samples import Samples
 from synthaug.sampling import Generator
-from synthaug.seeding import derive
 from synthaug.trackers import Tracker, follow
 from synthaug.training import Trained, plan_training, resolve_device, train_generator
 
 __all__ = [
-    "describe", "draw", "evaluate", "expand", "fit", "inspect", "load", "mix", "plan_evaluation", "plan_expansion",
-    "plan_fit", "show", "summary", "write_samples",
+    "choose", "describe", "draw", "evaluate", "expand", "fit", "inspect", "load", "mix", "plan_choice",
+    "plan_evaluation", "plan_expansion", "plan_fit", "show", "summary", "write_samples",
 ]  # fmt: skip
 
 
@@ -186,9 +172,9 @@ def load(
 
 def mix(
     loader: Any,
-    source: Samples | Generator | str | Path,
+    source: Samples | Generator | Plan | str | Path,
     *,
-    ratio: Ratio = 0.25,
+    ratio: Ratio | None = None,
     mode: Mode = "replace",
     exact: bool = True,
     seed: int = 0,
@@ -216,8 +202,10 @@ def mix(
         loader: a `torch.utils.data.DataLoader`, or a Hugging Face data set; a streaming one takes a generator as
             source, and its share holds on average.
         source: samples; a data set on disk that `expand` or `synthaug sample` wrote, for its synthetic rows; or a
-            generator to draw ``pool`` rows of each class from.
-        ratio: the synthetic share, in [0, 1); or a mapping from class to shares (not for streaming data sets); for
+            generator to draw ``pool`` rows of each class from; or the plan of `choose`, with its generator and share:
+            one that says to use none gives the loader back as it is.
+        ratio: the synthetic share, in [0, 1), 0.25 when None and no plan says more; or a mapping from class to shares
+            (not for streaming data sets); for
             a loader any of them may be a schedule (`linear`, `cosine`, `off_after`).
         mode: ``replace`` or ``append``.
         exact: the share holds in every batch; else each row is drawn on its own, and it holds on average.
@@ -249,6 +237,13 @@ def mix(
         >>> [int(synthetic.sum()) for images, labels, synthetic in loader]
         [4, 4, 4, 4, 4]
     """
+    if isinstance(source, Plan):
+        if source.generator is None:
+            return loader
+        ratio = source.ratio if ratio is None else ratio
+        seed = seed if source.kept is None else source.seed
+        source = source.generator
+    ratio = 0.25 if ratio is None else ratio
     if is_huggingface(loader) and not hasattr(loader, "__len__"):
         given: dict[str, bool] = {
             "exact": not exact,
@@ -308,9 +303,9 @@ def _refuse_given(kind: str, **given: bool) -> None:
 
 def expand(
     dataset: Any,
-    generator: Generator | None = None,
+    generator: Generator | Plan | None = None,
     *,
-    to: Totals,
+    to: Totals | None = None,
     out: str | Path | None = None,
     format: str | None = None,
     seed: int = 0,
@@ -330,9 +325,10 @@ def expand(
 
     Args:
         dataset: as in `fit`. Of its splits only the training one grows; the others are copied as they are.
-        generator: one trained on these rows; without it one is trained first, as in `fit`, and kept in
-            ``OUT.generator`` beside ``out``.
-        to: final totals: ``"2x"``, ``"balance"``, ``{class: total}`` or a function of the counts.
+        generator: one trained on these rows, or the plan of `choose`, with its generator and share; without it one is
+            trained first, as in `fit`, and kept in ``OUT.generator`` beside ``out``.
+        to: final totals: ``"2x"``, ``"balance"``, ``{class: total}`` or a function of the counts; None for
+            those that give a plan's share.
         out: a folder, .parquet or .npz to write, needed where ``dataset`` is a path or name.
         format: ``folder``, ``parquet``, ``npz`` or ``hf``, where the suffix of ``out`` does not say.
         seed: another seed gives other synthetic rows.
@@ -349,6 +345,14 @@ def expand(
         OutputExists: something else is at ``out``.
     """
     columns: dict[str, Any] = {"label": label, "image": image, "group": group, "image_size": image_size}
+    if isinstance(generator, Plan):
+        plan = generator
+        if plan.generator is None:
+            raise InvalidRequest(f"The plan is to add nothing. {plan.advice}")
+        to = plan.totals if to is None else to
+        generator, seed = plan.generator, seed if plan.kept is None else plan.seed
+    if to is None:
+        raise InvalidRequest('expand was given no totals: say to="2x", to="balance" or to={class: total}.')
     plan_expansion(dataset, to, out=out, format=format, split=split, **columns)
     if generator is None:
         place = None
@@ -378,206 +382,6 @@ def expand(
         progress=progress,
         **columns,
     )
-
-
-def evaluate(
-    dataset: Any,
-    *,
-    family: str = "cvae",
-    generator: Generator | None = None,
-    train: Train | None = None,
-    full: bool = False,
-    generators: int = 1,
-    ratio: float = 0.25,
-    seeds: int = 5,
-    classifier_steps: int = 600,
-    steps: int | None = None,
-    minutes: float | None = None,
-    seed: int = 0,
-    device: str = "auto",
-    jobs: int | None = None,
-    out: str | Path | None = None,
-    overwrite: bool = False,
-    progress: bool = True,
-    label: Key | None = None,
-    image: Key | None = None,
-    group: Any = None,
-    split: str | None = None,
-    image_size: int | tuple[int, int] | None = None,
-) -> Evaluation:
-    """Classifiers trained with and without synthetic rows at equal steps, and what follows from it.
-
-    Args:
-        dataset: as in `fit`. Its own splits are used; what is missing is drawn by class: a quarter of the rows for
-            testing, a fifth of the rest for validation. The generator sees neither.
-        family: the generator to train where none is given.
-        generator: one that has seen neither validation nor test rows.
-        train: ``fn(loader, steps, seed)`` that returns ``predict(batch) -> labels or scores``; the built-in small
-            classifier when None. Labels are positions in the classes. A function that takes ``loss`` as well can
-            stand in for the built-in one in the arms that need a loss of their own, such as mixup.
-        full: compare with every baseline there is, not with the usual few.
-        generators: how many to train, with seeds of their own; each takes the whole budget. With one the verdict is
-            on that one; with several, better 6 or more, on any that is trained like them.
-        ratio: share of synthetic rows in the arms that have them.
-        seeds: classifier seeds, paired across arms; a multiple of the number of generators.
-        classifier_steps: optimizer steps in every arm.
-        steps, minutes: the generator's budget.
-        seed: the only source of randomness.
-        device: for the generator.
-        jobs: processes that train classifiers; the number of cores when None.
-        out: a folder for report.json, report.md and report.html, and the new generator; the same call goes on where
-            a killed one was, and reads a finished report.
-        overwrite: replace what another request left at ``out``.
-        progress: show progress and the time left on stderr.
-        label, image, group, image_size: as in `fit`.
-        split: the split to test on; ``test`` where the source has one.
-
-    Returns:
-        Every arm's scores, paired differences to the baseline that was best on validation rows, and the verdict.
-
-    Raises:
-        Leakage: the generator has seen validation or test rows.
-    """
-    columns: dict[str, Any] = {"label": label, "image": image, "group": group, "image_size": image_size}
-    numbers: dict[str, Any] = {"ratio": ratio, "seeds": seeds, "steps": classifier_steps}
-    budget: dict[str, Any] = {"steps": steps, "minutes": minutes, "device": device}
-    parts, held_out = _evaluation_rows(dataset, seed, split, columns)
-    _require_evaluable(parts, generator, numbers | {"generators": generators}, family, budget)
-
-    def trained(number: int, folder: Path | None) -> Generator:
-        own = seed if number == 0 else derive(seed, "evaluation", "generator", number) % 2**31
-        how: dict[str, Any] = {"seed": own, "held_out": held_out, "folder": folder, "progress": progress}
-        return Generator(train_generator(parts[0], family, validation=parts[1], **budget, **how), device)
-
-    def measure(folders: Sequence[Path | None]) -> tuple[Evaluation, list[Generator], Samples]:
-        makers = [trained(i, of) for i, of in enumerate(folders)] if generator is None else [generator]
-        per_class = pool_size(ratio, classifier_steps, len(makers[0].classes))
-        augmentations = image_augmentations(makers[0].codec.encode(parts[0].read()), parts[0].labels)
-        draws = [
-            Draw.of(parts[0], maker, per_class, seed=seed, augmentations=augmentations, about=describe(maker))
-            for maker in makers
-        ]
-        evaluation = evaluate_arms(
-            draws,
-            *parts[1:],
-            arms=LADDER if full else ARMS,
-            training=train,
-            jobs=jobs or cpu_count(),
-            seed=seed,
-            progress=progress,
-            **numbers,
-        )
-        return evaluation, makers, draws[0].pool
-
-    if out is None:
-        return measure([None] * generators)[0]
-    request = {
-        "evaluate": {name: part.fingerprint() for name, part in zip(THREE, parts, strict=True)},
-        "form": parts[0].spec.to_dict(),
-        "generator": None if generator is None else generator.fingerprint,
-        "fit": None if generator is not None else {"family": family, "steps": steps, "minutes": minutes},
-        "train": _identity(train),
-        "full": full,
-        "generators": generators,
-        "seed": seed,
-        **numbers,
-    }
-    names = ["generator", *(f"generator-{i + 1}" for i in range(1, generators))] if generator is None else []
-    with open_output(out, request, overwrite=overwrite) as output:
-        if output.finished:
-            return Evaluation.from_dict(json.loads((output.path / "report.json").read_text(encoding="utf-8")))
-        folders = [output.work / name for name in names]
-        for folder in folders:
-            folder.mkdir(exist_ok=True)
-        evaluation, makers, pool = measure(folders)
-        fidelity = compare_with_real(parts[0], parts[2], pool, makers[0].codec.encode, seed=seed)
-        evaluation = replace(evaluation, fidelity=fidelity)
-        pictures = pick_pictures(parts[0], pool, seed=seed)
-        write_report(evaluation, pictures, output.work, history=makers[0].history)
-        for maker, folder in zip(makers, folders, strict=False):
-            maker.write(folder)
-        output.commit()
-    for name in names:
-        forget(Path(out) / name)
-    return evaluation
-
-
-def plan_evaluation(
-    dataset: Any,
-    *,
-    family: str = "cvae",
-    generator: Generator | None = None,
-    full: bool = False,
-    generators: int = 1,
-    ratio: float = 0.25,
-    seeds: int = 5,
-    classifier_steps: int = 600,
-    steps: int | None = None,
-    minutes: float | None = None,
-    seed: int = 0,
-    device: str = "auto",
-    split: str | None = None,
-    **columns: Any,
-) -> dict[str, Any]:
-    """What `evaluate` would do, as plain JSON data; raises what it would raise before training."""
-    numbers: dict[str, Any] = {"ratio": ratio, "seeds": seeds, "steps": classifier_steps}
-    budget: dict[str, Any] = {"steps": steps, "minutes": minutes, "device": device}
-    parts, _ = _evaluation_rows(dataset, seed, split, columns)
-    fitted = _require_evaluable(parts, generator, numbers | {"generators": generators}, family, budget)
-    rows = {name: part.counts for name, part in zip(THREE, parts, strict=True)}
-    arms = [arm.name for arm in (LADDER if full else ARMS)]
-    return {
-        "rows": rows,
-        "arms": ", ".join(arms),
-        "classifiers": numbers,
-        "generators": generators,
-        "generator": fitted,
-    }
-
-
-Parts = tuple[LabeledData, LabeledData, LabeledData]
-
-
-def _evaluation_rows(
-    dataset: Any, seed: int, test: str | None, columns: Mapping[str, Any]
-) -> tuple[Parts, LabeledData]:
-    """Rows to train on, choose by and test on; and all that the generator may not see."""
-    named = with_three_splits(open_data(dataset, **columns), seed, test)
-    return three_parts(named, seed), named.take(np.flatnonzero(named.splits != "train"))
-
-
-def _require_evaluable(
-    parts: Parts,
-    generator: Generator | None,
-    numbers: Mapping[str, Any],
-    family: str,
-    budget: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Refuses what cannot be evaluated, before anything is trained; returns what makes the synthetic rows."""
-    require_sense(**numbers)
-    if generator is not None and numbers["generators"] > 1:
-        raise InvalidRequest(
-            f"evaluate was given a generator and asked for {numbers['generators']}: leave the generator out, and as "
-            "many are trained."
-        )
-    for part in parts:
-        part.check_images()
-    if generator is None:
-        return plan_training(parts[0], family, **budget)
-    require_unseen(parts[0], {"validation": parts[1], "test": parts[2]}, generator.trained_on)
-    return describe(generator)
-
-
-def _identity(function: Any) -> list[str] | None:
-    """What tells one training function from another, as far as its own source does."""
-    if function is None:
-        return None
-    name = [str(getattr(function, part, "")) for part in ("__module__", "__qualname__")]
-    try:
-        source = source_code.getsource(function)
-    except (OSError, TypeError):  # it cannot be told from any other
-        source = f"{os.getpid()} {id(function)}"
-    return [*name, hashlib.sha256(source.encode()).hexdigest()]
 
 
 def plan_fit(
@@ -633,20 +437,6 @@ def show(generator: Generator, data: LabeledData, path: Path, *, seed: int = 0, 
     real = data.read(np.concatenate([np.resize(rows, per_class) for rows in few]))
     made = generator.sample(dict.fromkeys(names, per_class), seed=seed).samples
     save_grid(path, names, {"real": real, "synthetic": made}, generator.spec)
-
-
-def describe(generator: Generator) -> dict[str, Any]:
-    """What a generator is, as plain JSON data."""
-    return {
-        "family": generator.family_name,
-        "fingerprint": generator.fingerprint,
-        "classes": list(generator.classes),
-        "rows": str(generator.spec),
-        "steps": generator.steps,
-        "seconds": generator.seconds,
-        "contains_training_rows": generator.contains_training_rows,
-        "achieved": generator.achieved,
-    }
 
 
 def draw(

@@ -38,7 +38,7 @@ STAGES = [
     {"mixing"},
     {"expansion"},
     {"augmentation", "arms", "trainings", "draws", "evaluation", "selection", "trials", "plan", "report"},
-    {"verbs"},
+    {"answers", "verbs"},
     {"recipes"},
     {"cli"},
 ]
@@ -107,10 +107,10 @@ def test_every_module_belongs_to_a_stage_or_is_a_leaf() -> None:
 def test_the_verbs_stay_functions_after_every_submodule_has_been_imported() -> None:
     for module in modules():
         importlib.import_module(module)
-    for verb in ("fit", "load", "mix", "expand", "evaluate"):
+    for verb in ("fit", "load", "mix", "expand", "choose", "evaluate"):
         assert inspect.isfunction(getattr(synthaug, verb)), verb
         assert not (ROOT / f"{verb}.py").exists()
-    assert set(synthaug.__all__) >= {"Generator", "Samples", "Evaluation", "SynthaugError"}
+    assert set(synthaug.__all__) >= {"Generator", "Samples", "Plan", "Evaluation", "SynthaugError"}
     assert all(getattr(synthaug, name) is not None for name in synthaug.__all__)
 
 

@@ -73,7 +73,11 @@ def test_the_interval_of_the_gain_covers_what_choosing_gains() -> None:
     chances = [np.clip(ease + gain * 4 * ease * (1 - ease), 0, 1).mean() for gain in (0.45, 0.3)]
     true = chances[0] - chances[1]
     found = [World(gains, n=300, seed=seed).choose(["good"]) for seed in range(150)]
-    sure = [choice.gain for choice in found if all(pair == ("classical", "good") for pair in choice.halves)]
+    sure = [
+        choice.gain
+        for choice in found
+        if choice.baseline == "classical" and choice.halves == ("good", "good")
+    ]
     assert len(sure) > 60
     assert np.mean([of.low <= true <= of.high for of in sure]) >= 0.9
 

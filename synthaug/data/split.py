@@ -90,6 +90,33 @@ def stratified(data: LabeledData, fractions: Mapping[str, float], seed: int) -> 
     return {name: np.flatnonzero(part_of[unit_of] == which) for which, name in enumerate(fractions)}
 
 
+def cross_folds(data: LabeledData, n: int, seed: int) -> list[np.ndarray]:
+    """Row numbers to hold out in each of n folds, each class shared out evenly, as `stratified` does.
+
+    The rows of a class that all fell into one fold are held out in none: every class can be learned in every fold.
+
+    Raises:
+        InvalidData: a fold would hold out nothing.
+    """
+    folds = list(stratified(data, {str(i): 1 / n for i in range(n)}, seed).values())
+    content = np.stack([np.bincount(data.labels[fold], minlength=len(data.classes)) for fold in folds])
+    whole = content == content.sum(axis=0)
+    folds = [fold[~whole[i][data.labels[fold]]] for i, fold in enumerate(folds)]
+    if not all(map(len, folds)):
+        raise InvalidData(
+            f"{data.origin} has {len(data)} rows of {len(data.classes)} classes, too few for {n} folds in which each "
+            "class can be learned and judged. Add rows, or ask for fewer folds."
+        )
+    return folds
+
+
+def two_sides(data: LabeledData, seed: int) -> np.ndarray:
+    """``(N,)`` of 0 and 1: halves of every class, what belongs together on one side."""
+    sides = np.zeros(len(data), np.int64)
+    sides[stratified(data, {"0": 0.5, "1": 0.5}, seed)["1"]] = 1
+    return sides
+
+
 def require_disjoint(a: LabeledData, b: LabeledData, what: str) -> None:
     """Refuse two sets that share a picture or a group.
 
@@ -164,7 +191,7 @@ def training_and_held_out(
         return train, None
     name = "train" if split is None else split
     held_out = data.take(np.flatnonzero(data.splits != name))
-    return _without_copies(train, held_out), held_out if len(held_out) else None
+    return without_copies(train, held_out), held_out if len(held_out) else None
 
 
 def validation_rows(data: LabeledData, split: str | None = None) -> LabeledData | None:
@@ -187,8 +214,8 @@ def three_parts(
     """
     data = with_three_splits(data, seed, test)
     train, validation, test_rows = (part(data, name) for name in THREE)
-    validation = _without_copies(validation, test_rows)
-    return _without_copies(_without_copies(train, test_rows), validation), validation, test_rows
+    validation = without_copies(validation, test_rows)
+    return without_copies(without_copies(train, test_rows), validation), validation, test_rows
 
 
 def with_three_splits(data: LabeledData, seed: int, test: str | None = None) -> LabeledData:
@@ -243,7 +270,8 @@ def _draw(data: LabeledData, splits: np.ndarray, name: str, fraction: float, see
     splits[rows[drawn[name]]] = name
 
 
-def _without_copies(data: LabeledData, others: LabeledData) -> LabeledData:
+def without_copies(data: LabeledData, others: LabeledData) -> LabeledData:
+    """The rows that are no copies of other rows; a warning says how many were left out."""
     copies = np.isin(data.fingerprints(), others.fingerprints())
     if not copies.any():
         return data

@@ -1,0 +1,158 @@
+"""What a choice came to: how much of which synthetic rows to use, as a value that is saved, read and followed."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from synthaug.errors import InvalidArtifact
+from synthaug.mixing.schedule import Schedule, linear
+from synthaug.outputs import atomic_write_text
+from synthaug.sampling import Generator
+from synthaug.selection import Choice
+
+FILE = "plan.json"
+GENERATOR = "generator"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much of which synthetic rows to use with a data set, 0 included; `synthaug.choose` makes it.
+
+    Attributes:
+        accepted: whether synthetic rows are to be used.
+        baseline: the best training without them.
+        candidate: the best training with them, whether or not it is to be used.
+        augmentation: the augmentation of both, as `synthaug.augmentation.image_augmentations` names it; None for none.
+        family: of the candidate's generator.
+        settings: its settings of sampling.
+        candidate_share: its share of synthetic rows in each batch.
+        curated: whether judges had to let its samples pass.
+        kept: where they had to, the numbers of the samples that passed, by class: of the sequence of ``seed``.
+        seed: of the samples that are kept.
+        annealed: whether its share falls to 0 over ``classifier_steps``.
+        classifier_steps: the length of the trainings that chose.
+        metric: accuracy or balanced accuracy.
+        choice: the standings and the gain.
+        seconds: spent per stage.
+        cost: all of that, in trainings of one classifier.
+        data: fingerprint of the rows that chose.
+        generator: trained on all of them where the plan is to use synthetic rows; else None.
+    """
+
+    accepted: bool
+    baseline: str
+    candidate: str
+    augmentation: str | None
+    family: str
+    settings: Mapping[str, Any]
+    candidate_share: float
+    curated: bool
+    annealed: bool
+    classifier_steps: int
+    metric: str
+    choice: Choice
+    seconds: Mapping[str, float]
+    cost: float
+    data: str
+    seed: int = 0
+    kept: Mapping[str, tuple[int, ...]] | None = None
+    generator: Generator | None = field(default=None, compare=False)
+
+    @property
+    def share(self) -> float:
+        """The share of synthetic rows to use, 0 where they are not to be used."""
+        return self.candidate_share if self.accepted else 0.0
+
+    @property
+    def ratio(self) -> float | Schedule:
+        """The share as `synthaug.mix` takes it."""
+        return linear(self.share, 0.0, steps=self.classifier_steps) if self.annealed else self.share
+
+    @property
+    def advice(self) -> str:
+        """What to do, in one plain sentence."""
+        gain = self.choice.gain
+        if self.accepted:
+            falling = ", falling to 0 over the training," if self.annealed else ""
+            kind = "curated samples" if self.curated else "samples"
+            return (
+                f"Use synthetic rows: {self.share:.0%} of each batch{falling} as {kind} of {self.family}, with "
+                f"{self._augmented}. In cross-validation that gains {_points(gain.mean)} points "
+                f"[{_points(gain.low)}, {_points(gain.high)}] of {self.metric.replace('_', ' ')}."
+            ).replace("%", " %")
+        if self.choice.candidate is None:
+            return f"Use no synthetic rows: train with {self._augmented}; no share of any family did better."
+        return (
+            f"Use no synthetic rows: train with {self._augmented}. The best with them, “{self.candidate}”, gained "
+            f"{_points(gain.mean)} points [{_points(gain.low)}, {_points(gain.high)}] where it was judged, which may "
+            "be chance."
+        ).replace("%", " %")
+
+    @property
+    def _augmented(self) -> str:
+        return f"“{self.baseline}”"
+
+    def totals(self, counts: Mapping[str, int]) -> dict[str, int]:
+        """Final rows of each class for a data set of these rows per class, so that the share of synthetic ones is kept.
+
+        Args:
+            counts: real rows per class name.
+        """
+        return {name: n + math.ceil(n * self.share / (1 - self.share)) for name, n in counts.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON data; `from_dict` reads it back."""
+        kept = {k: v for k, v in vars(self).items() if k not in ("generator", "choice")}
+        whole = {"advice": self.advice, "share": self.share, **kept, "choice": asdict(self.choice)}
+        plain: dict[str, Any] = json.loads(json.dumps(whole))
+        return plain
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], generator: Generator | None = None) -> Plan:
+        """The plan that `to_dict` wrote, with its generator where it has one."""
+        from pydantic import TypeAdapter
+
+        rest = {k: v for k, v in data.items() if k not in ("advice", "share", "choice", "kept")}
+        kept = None if data["kept"] is None else {k: tuple(v) for k, v in data["kept"].items()}
+        choice = TypeAdapter(Choice).validate_python(data["choice"])
+        return cls(**rest, choice=choice, kept=kept).with_generator(generator)
+
+    def with_generator(self, generator: Generator | None) -> Plan:
+        """The plan with what makes its synthetic rows."""
+        if generator is not None and self.kept is not None:
+            generator = generator.keeping({k: np.array(v) for k, v in self.kept.items()}, self.seed)
+        return replace(self, generator=generator)
+
+    def write(self, folder: Path) -> None:
+        """Writes the plan and its generator into an existing folder."""
+        atomic_write_text(folder / FILE, json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n")
+        if self.generator is not None:
+            (folder / GENERATOR).mkdir(exist_ok=True)
+            self.generator.write(folder / GENERATOR)
+
+    @classmethod
+    def load(cls, folder: str | Path, device: str = "cpu") -> Plan:
+        """The plan that `synthaug.choose` wrote with ``out``.
+
+        Raises:
+            InvalidArtifact: there is none, or its generator is not whole.
+        """
+        path = Path(folder) / FILE
+        if not path.is_file():
+            raise InvalidArtifact(
+                f"{folder} holds no plan ({FILE}); make one with synthaug.choose(..., out=...)."
+            )
+        made = Path(folder) / GENERATOR
+        generator = Generator.load(made, device) if made.is_dir() else None
+        return cls.from_dict(json.loads(path.read_text(encoding="utf-8")), generator)
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:+.1f}"
