@@ -22,6 +22,7 @@ from synthaug import verbs
 from synthaug.data.split import part
 from synthaug.evaluation import compare_with_real
 from synthaug.families import FAMILIES
+from synthaug.grids import save_grid
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -68,7 +69,12 @@ def main(
                 }
             )
             click.echo(cells[-1])
-            verbs.show(generator, train, out.with_name(f"{out.stem}-{family}.png"), seed=seed)
+            picture = out.with_name(f"{out.stem}-{family}.png")
+            if name.startswith("bundled:"):
+                verbs.show(generator, train, picture, seed=seed)
+            else:  # real rows of other sets may not be ours to show
+                few = generator.sample(8, seed=seed).samples
+                save_grid(picture, generator.classes, {"synthetic": few}, generator.spec)
     write_results(out, {"data": name, "minutes": minutes, "threads": threads, "rows": rows, "cells": cells})
 
 

@@ -32,7 +32,7 @@ from synthaug.data.split import (
 )
 from synthaug.downstream import Train
 from synthaug.draws import Draw, require_unseen
-from synthaug.errors import InvalidRequest
+from synthaug.errors import InvalidRequest, did_you_mean
 from synthaug.evaluation import (
     Evaluation,
     compare_with_real,
@@ -123,8 +123,11 @@ def choose(
 
     def made(folder: Path | None) -> Plan:
         chosen = _Chooser(rows, held_out, tried, train, seed, budget, folder, **how, **work)
-        plan = chosen.plan
-        return plan.with_generator(chosen.generator(0)) if plan.accepted else plan
+        if not chosen.plan.accepted:
+            return chosen.plan
+        maker = chosen.generator(0)
+        kept = None if maker.kept is None else {name: tuple(of.tolist()) for name, of in maker.kept.items()}
+        return replace(chosen.plan, generator=maker, kept=kept)
 
     if out is None:
         return made(None)
@@ -149,7 +152,8 @@ def choose(
 def _families(families: str | Sequence[str]) -> tuple[str, ...]:
     found = (families,) if isinstance(families, str) else tuple(families)
     if unknown := [name for name in found if name not in SOURCES]:
-        raise InvalidRequest(f"The families {unknown} were to be tried; there are {', '.join(SOURCES)}.")
+        hint = did_you_mean(unknown[0], SOURCES)
+        raise InvalidRequest(f'There is no family "{unknown[0]}"; there are {", ".join(SOURCES)}.{hint}')
     if not found:
         raise InvalidRequest(f"No family was to be tried; there are {', '.join(SOURCES)}.")
     return found
@@ -396,7 +400,11 @@ def evaluate(
         Leakage: the generator has seen validation or test rows.
     """
     columns: dict[str, Any] = {"label": label, "image": image, "group": group, "image_size": image_size}
-    numbers: dict[str, Any] = {"ratio": ratio or _RATIO, "seeds": seeds, "steps": classifier_steps}
+    numbers: dict[str, Any] = {
+        "ratio": _RATIO if ratio is None else ratio,
+        "seeds": seeds,
+        "steps": classifier_steps,
+    }
     budget: dict[str, Any] = {"steps": steps, "minutes": minutes}
     parts, held_out = _evaluation_rows(dataset, seed, split, columns)
     chosen = generator is None and ratio is None
@@ -530,7 +538,11 @@ def plan_evaluation(
     **columns: Any,
 ) -> dict[str, Any]:
     """What `evaluate` would do, as plain JSON data; raises what it would raise before training."""
-    numbers: dict[str, Any] = {"ratio": ratio or _RATIO, "seeds": seeds, "steps": classifier_steps}
+    numbers: dict[str, Any] = {
+        "ratio": _RATIO if ratio is None else ratio,
+        "seeds": seeds,
+        "steps": classifier_steps,
+    }
     budget: dict[str, Any] = {"steps": steps, "minutes": minutes, "device": device}
     parts, _ = _evaluation_rows(dataset, seed, split, columns)
     chosen = generator is None and ratio is None

@@ -302,6 +302,31 @@ def _further(e: Evaluation) -> list[tuple[str, str, str, str, str]]:
     return rows
 
 
+def _tried(e: Evaluation) -> list[tuple[str, str, str]]:
+    """Every option of the choice: its name, points against the chosen baseline on held-out rows, trainings."""
+    if e.plan is None:
+        return []
+    standings = e.plan["choice"]["standings"]
+    plain = next(of["score"] for of in standings if of["name"] == e.plan["baseline"])
+    return [(of["name"], _signed(of["score"] - plain), str(of["trainings"])) for of in standings]
+
+
+def _chosen(e: Evaluation) -> str:
+    """How the choice ended, in plain words."""
+    if e.plan is None:
+        return ""
+    gain = e.plan["choice"]["gain"]
+    judged = (
+        f"On rows and seeds that had not chosen, choosing gained {_signed(gain['mean'])} points "
+        f"({_signed(gain['low'])} to {_signed(gain['high'])})"
+    )
+    end = (
+        "enough to be more than chance." if e.plan["accepted"] else "which may be chance: no synthetic rows."
+    )
+    cost = f"All of it took as long as {e.plan['cost']:.0f} trainings of one classifier."
+    return f"{judged}, {end} {cost}"
+
+
 def _role(e: Evaluation, arm: ArmResult) -> str:
     if arm.name == e.baseline:
         return "baseline"
@@ -331,6 +356,16 @@ def _markdown(e: Evaluation) -> str:
         lines.append(f"| {arm.name} | {score} | {shown[0]} | {shown[1]} | {_role(e, arm)} |")
     lines += ["", "| arm | worst class, recall in % | calibration error | Brier score | test of signs, p |"]
     lines += ["|---|---|---|---|---|", *("| " + " | ".join(row) + " |" for row in _further(e))]
+    if e.plan is not None:
+        lines += [
+            "",
+            "## What was tried",
+            "",
+            _chosen(e),
+            "",
+            "| option | points in cross-validation | trainings |",
+        ]
+        lines += ["|---|---|---|", *("| " + " | ".join(row) + " |" for row in _tried(e))]
     if e.fidelity is not None:
         lines += ["", "## The synthetic rows", "", "| measure | value | meaning |", "|---|---|---|"]
         lines += [f"| {name} | {value} | {meaning} |" for name, value, meaning in _fidelity(e)]
@@ -411,6 +446,8 @@ def _html(e: Evaluation, pictures: Sequence[ClassPictures], history: Sequence[Ma
         ticks=scale.ticks(),
         recalls=_recalls(e),
         further=_further(e),
+        tried=_tried(e),
+        chosen=_chosen(e),
         fidelity=_fidelity(e),
         pictures=[
             {

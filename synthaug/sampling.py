@@ -199,6 +199,11 @@ class Generator:
         few._kept = seed, {name: np.asarray(numbers, np.int64) for name, numbers in rows.items()}
         return few
 
+    @property
+    def kept(self) -> Mapping[str, np.ndarray] | None:
+        """The numbers of the rows that it gives, by class, where it gives only some; see `keeping`."""
+        return None if self._kept is None else self._kept[1]
+
     def sample(self, counts: Counts, *, seed: int = 0) -> Samples:
         """Exactly these new rows, class by class in the order of the request.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,6 +18,7 @@ from synthaug.data.codec import ImageCodec
 from synthaug.data.labeled import LabeledData
 from synthaug.downstream import Train, takes_loss, train_classifier
 from synthaug.draws import require_unseen
+from synthaug.errors import SynthaugWarning
 from synthaug.metrics.fidelity import FeatureClassifier
 from synthaug.mixing.schedule import linear
 from synthaug.samples import Samples
@@ -280,9 +282,11 @@ class Trials:
             maker = fold.makers[source.family].adjusted(source.settings)
             if curated and fold.judges is None:
                 fold.judges = fit_judges(fold.train, fold.encode, self._seed)
-            fold.pools[key] = draw_pool(
-                maker, fold.judges if curated else None, fold.encode, _POOL, seed=self._seed
-            )
+            with warnings.catch_warnings():
+                # A source of which few samples pass loses here or wins: that is what is being found out.
+                warnings.simplefilter("ignore", SynthaugWarning)
+                judges = fold.judges if curated else None
+                fold.pools[key] = draw_pool(maker, judges, fold.encode, _POOL, seed=self._seed)
         return fold.pools[key]
 
 

@@ -43,7 +43,17 @@ def test_every_command_has_help_with_an_example() -> None:
         done = run(command, "--help")
         assert done.exit_code == 0
         assert f"synthaug {command}" in done.stdout.split("Example:")[1]
-    assert set(main.commands) == {"fit", "sample", "expand", "evaluate", "inspect", "push", "run", "demo"}
+    assert set(main.commands) == {
+        "fit",
+        "sample",
+        "expand",
+        "choose",
+        "evaluate",
+        "inspect",
+        "push",
+        "run",
+        "demo",
+    }
 
 
 def test_help_answers_at_once() -> None:
@@ -116,7 +126,18 @@ def test_fit_says_what_it_achieved(place: Path) -> None:
 
 
 def test_evaluate_says_what_to_do_and_fails_on_no_only_when_asked(place: Path) -> None:
-    arguments = ("evaluate", place / "data.npz", "--steps", 2, "--seeds", 2, "--classifier-steps", 2)
+    arguments = (
+        "evaluate",
+        place / "data.npz",
+        "--steps",
+        2,
+        "--seeds",
+        2,
+        "--classifier-steps",
+        2,
+        "--ratio",
+        0.25,
+    )
     out = place / "report"
     found = document(*arguments, "--out", out)
     assert found["verdict"] in ("helps", "no evidence", "harms")

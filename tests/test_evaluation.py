@@ -15,7 +15,7 @@ import pytest
 import torch
 from planted import distinct_digits, encode, per_class, pool_of
 
-from synthaug import verbs
+from synthaug import answers, verbs
 from synthaug.arms import ARMS, LADDER
 from synthaug.augmentation import classical
 from synthaug.data.labeled import LabeledData, open_data
@@ -450,8 +450,15 @@ def test_samples_of_another_form_or_other_classes_are_refused(
 def test_as_many_generators_as_asked_for_are_trained_apart_and_kept(
     shapes: tuple[np.ndarray, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verbs, "compare_with_real", partial(compare_with_real, steps=1))
-    asked: dict[str, Any] = {"generators": 2, "seeds": 2, "steps": 2, "classifier_steps": 2, "jobs": 1}
+    monkeypatch.setattr(answers, "compare_with_real", partial(compare_with_real, steps=1))
+    asked: dict[str, Any] = {
+        "generators": 2,
+        "seeds": 2,
+        "steps": 2,
+        "classifier_steps": 2,
+        "jobs": 1,
+        "ratio": 0.25,
+    }
     found = verbs.evaluate(shapes, out=tmp_path / "report", progress=False, **asked)
     assert found.draws == found.config["generators"] == 2
     makers = [verbs.load(tmp_path / "report" / name) for name in ("generator", "generator-2")]

@@ -1,0 +1,220 @@
+"""choose from data to plan, and what follows a plan: mix, expand, evaluate."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+import synthaug
+from synthaug import answers, trials
+from synthaug.arms import LADDER
+from synthaug.data.labeled import LabeledData, open_data
+from synthaug.data.split import cross_folds, two_sides
+from synthaug.errors import InvalidData, InvalidRequest, Leakage, SynthaugWarning
+from synthaug.plan import Plan
+from synthaug.selection import Choice, choose_option
+from synthaug.trials import Trials
+
+SMALL: dict[str, Any] = {"steps": 2, "classifier_steps": 2, "folds": 2, "jobs": 1, "progress": False}
+
+Shapes = tuple[np.ndarray, np.ndarray]
+
+
+@pytest.fixture(autouse=True)
+def _brief_judges(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trials, "_JUDGE_STEPS", 3)
+
+
+@contextmanager
+def _short_classes_told() -> Iterator[None]:
+    """Judges of three steps let few rows pass, which is said."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SynthaugWarning)
+        yield
+
+
+def prefer(monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    """Makes the choice fall on the first option with this in its name, and accept it."""
+
+    def choose(*given: Any, **numbers: Any) -> Choice:
+        found = choose_option(*given, **numbers)
+        name = next(of.name for of in found.standings if part in of.name)
+        return replace(found, candidate=name, accepted=True)
+
+    monkeypatch.setattr(answers, "choose_option", choose)
+
+
+@pytest.fixture(scope="module")
+def plan(shapes: Shapes) -> Plan:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trials, "_JUDGE_STEPS", 3)
+        return synthaug.choose(shapes, **SMALL)
+
+
+def test_a_plan_tells_what_was_tried_and_what_it_cost(plan: Plan) -> None:
+    names = {of.name for of in plan.choice.standings}
+    assert {"real + classical", "elastic, medium", "policy"} < names
+    assert {of.name.split(" + ")[-1] for of in plan.choice.standings if of.synthetic} >= {
+        "25% cvae", "25% cvae between neighbours", "25% warp, mild", "25% warp, shape",
+    }  # fmt: skip
+    assert plan.cost >= plan.choice.trainings / 2
+    assert plan.share == (plan.candidate_share if plan.accepted else 0)
+    assert plan.advice.startswith("Use ")
+
+
+def test_a_plan_that_is_kept_is_read_as_it_was_and_the_same_call_makes_no_other(
+    shapes: Shapes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prefer(monkeypatch, "25% warp, mild")
+    first = synthaug.choose(shapes, out=tmp_path / "plan", **SMALL)
+    assert {path.name for path in (tmp_path / "plan").iterdir()} >= {"plan.json", "generator"}
+    assert not list((tmp_path / "plan").glob("fold-*"))
+    monkeypatch.setattr(answers, "choose_option", None)
+    again = synthaug.choose(shapes, out=tmp_path / "plan", **SMALL)
+    assert again == first == Plan.load(tmp_path / "plan")
+    assert again.generator is not None
+    assert again.to_dict() == first.to_dict()
+
+
+def test_mix_and_expand_follow_a_plan(shapes: Shapes, monkeypatch: pytest.MonkeyPatch) -> None:
+    prefer(monkeypatch, "25% warp, mild")
+    plan = synthaug.choose(shapes, **SMALL)
+    X, y = shapes
+    loader: Any = DataLoader(list(zip(X, y.tolist(), strict=True)), batch_size=40)
+    mixed = synthaug.mix(loader, plan, flag=True, pool=20)
+    assert [int(synthetic.sum()) for *_, synthetic in mixed] == [10, 10, 10]
+    bigger = synthaug.expand(shapes, plan, progress=False)
+    assert len(bigger[0]) == 160
+    assert set(bigger.provenance["generator"][120:]) == {plan.generator.fingerprint}  # type: ignore[union-attr]
+
+
+def test_curated_samples_are_those_that_passed_and_no_others(
+    shapes: Shapes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prefer(monkeypatch, "curated")
+    monkeypatch.setattr(answers, "pool_size", lambda *given: 30)
+    with _short_classes_told():
+        plan = synthaug.choose(shapes, out=tmp_path / "plan", **SMALL)
+    assert plan.kept is not None
+    assert plan.generator is not None
+    samples = plan.generator.sample(10, seed=plan.seed)
+    for name in samples.classes:
+        index = samples.provenance["index"][samples.provenance["class"] == name]
+        assert index.tolist() == list(plan.kept[name][:10])
+    with pytest.raises(InvalidRequest, match="were curated"):
+        plan.generator.sample(10_000, seed=plan.seed)
+    with pytest.raises(InvalidRequest, match="were curated"):
+        plan.generator.sample(1, seed=plan.seed + 1)
+
+
+def test_a_plan_for_none_leaves_a_loader_alone_and_expands_nothing(plan: Plan, shapes: Shapes) -> None:
+    none = replace(plan, accepted=False, generator=None)
+    loader: Any = DataLoader(list(zip(*shapes, strict=True)))
+    assert synthaug.mix(loader, none) is loader
+    with pytest.raises(InvalidRequest, match="add nothing"):
+        synthaug.expand(shapes, none)
+    assert none.advice.startswith("Use no synthetic rows")
+
+
+def test_expand_without_totals_is_refused(shapes: Shapes) -> None:
+    with pytest.raises(InvalidRequest, match="no totals"):
+        synthaug.expand(shapes)
+
+
+def test_evaluate_chooses_and_tests_once_on_rows_that_had_no_part_in_it(
+    shapes: Shapes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[LabeledData] = []
+
+    def watch(data: LabeledData, *given: Any, **named: Any) -> Trials:
+        seen.append(data)
+        return Trials(data, *given, **named)
+
+    monkeypatch.setattr(answers, "Trials", watch)
+    with _short_classes_told():
+        found = synthaug.evaluate(shapes, seeds=2, out=tmp_path / "report", **SMALL)
+    assert found.plan is not None
+    assert (found.baseline, found.candidate) == (found.plan["baseline"], found.plan["candidate"])
+    assert found.rows["training"] == seen[0].counts
+    assert sum(found.rows["training"].values()) + sum(found.rows["test"].values()) == len(shapes[0])
+    assert "validation" not in found.rows
+    assert found.plan["accepted"] or found.verdict != "helps"
+    text = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    assert "What was tried" in text
+    assert synthaug.evaluate(shapes, seeds=2, out=tmp_path / "report", **SMALL) == found
+
+
+def test_a_generator_that_saw_held_out_rows_is_refused(shapes: Shapes) -> None:
+    data = open_data(shapes)
+    whole = synthaug.fit(shapes, "warp", steps=1, progress=False)
+    with pytest.raises(Leakage, match="held-out"):
+        Trials(
+            data, cross_folds(data, 2, 0), lambda rows, family, name: whole, lambda X, y: {}, families=["warp"],
+            progress=False,
+        )  # fmt: skip
+
+
+def test_baselines_balance_classes_only_where_they_are_unequal(shapes: Shapes) -> None:
+    data = open_data(shapes)
+
+    def names(**asked: Any) -> set[str]:
+        made = Trials(
+            data, cross_folds(data, 2, 0), _fit_once, lambda X, y: dict.fromkeys(_AUGMENTATIONS, lambda X, seed: X),
+            families=["warp"], progress=False, **asked,
+        )  # fmt: skip
+        return {option.name for option in made.baselines}
+
+    assert names() == {"real + classical", "elastic, medium", "policy"}
+    assert names(unequal=True) - names() == {"oversampling + classical", "oversampling + policy"}
+    assert names(full=True) > names() | {"mixup", "CutMix", "real"}
+    # A training that takes no loss cannot stand in for arms with one of their own.
+    assert "mixup" not in names(full=True, training=_no_training)
+
+
+_AUGMENTATIONS = {arm.augmentation for arm in LADDER if arm.augmentation}
+
+
+def _fit_once(rows: LabeledData, family: str, name: str) -> Any:
+    return synthaug.fit((rows.read(), np.array(rows.values)[rows.labels]), family, steps=1, progress=False)
+
+
+def _no_training(loader: Any, steps: int, seed: int) -> Any:
+    return lambda X: torch.zeros(len(X), dtype=torch.int64)
+
+
+def test_folds_hold_out_every_row_once_but_the_last_of_a_class() -> None:
+    labels = [0] * 9 + [1] * 4 + [2]
+    data = open_data((np.random.default_rng(0).integers(0, 255, (14, 8, 8), np.uint8), labels))
+    folds = cross_folds(data, 3, 0)
+    assert sorted(np.concatenate(folds).tolist()) == list(range(13))
+    for fold in folds:
+        kept = np.delete(data.labels, fold)
+        assert set(kept.tolist()) == {0, 1, 2}
+    sides = two_sides(data, 0)
+    assert [np.bincount(sides[data.labels == k], minlength=2).tolist() for k in (0, 1)] in (
+        [[5, 4], [2, 2]], [[4, 5], [2, 2]],
+    )  # fmt: skip
+
+
+def test_too_few_rows_for_the_folds_are_refused() -> None:
+    data = (np.random.default_rng(0).integers(0, 255, (4, 8, 8), np.uint8), [0, 1, 2, 3])
+    with pytest.raises(InvalidData, match="too few for 3 folds"):
+        synthaug.choose(data, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("asked", "match"),
+    [({"families": "wrap"}, "Did you mean"), ({"families": []}, "No family"), ({"folds": 1}, "at least 2")],
+)
+def test_a_choice_that_cannot_be_made_is_refused(shapes: Shapes, asked: dict[str, Any], match: str) -> None:
+    with pytest.raises(InvalidRequest, match=match):
+        synthaug.choose(shapes, progress=False, **asked)
