@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -64,7 +65,14 @@ def in_processes(tasks: Sequence[Callable[[], T]], jobs: int) -> Iterator[T]:
 
     with parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1):
         # batch_size=1: tasks take seconds, and progress should show each.
-        yield from Parallel(return_as="generator", batch_size=1)(delayed(task)() for task in tasks)
+        here = os.getcwd()
+        yield from Parallel(return_as="generator", batch_size=1)(delayed(_run)(here, task) for task in tasks)
+
+
+def _run(folder: str, task: Callable[[], T]) -> T:
+    """The task, where its relative paths mean what they mean to the caller: workers outlive a change of folder."""
+    os.chdir(folder)
+    return task()
 
 
 def travels(training: Train | None) -> bool:

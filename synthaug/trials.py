@@ -24,7 +24,7 @@ from synthaug.mixing.schedule import linear
 from synthaug.samples import Samples
 from synthaug.seeding import derive, torch_rng
 from synthaug.selection import Option, Run
-from synthaug.trainings import in_processes, shown, train_arm, travels
+from synthaug.trainings import in_processes, one_thread, shown, train_arm, travels
 
 SHARE = 0.25
 """The share at which sources are compared."""
@@ -55,6 +55,10 @@ class Maker(Protocol):
     @property
     def codec(self) -> ImageCodec:
         """Raw rows to tensors, fitted on training rows."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
 
     @property
     def trained_on(self) -> np.ndarray:
@@ -147,6 +151,7 @@ class Trials:
         augment: the augmentations of encoded training rows ``(N, ...)`` with labels ``(N,)``, by the names that
             arms know.
         families: families to try.
+        sources: what to try of each family.
         unequal: whether classes are unequally frequent.
         full: whether to try every baseline there is.
         training: the user's ``fn(loader, steps, seed)``; the built-in classifier when None.
@@ -166,6 +171,7 @@ class Trials:
         augment: Callable[[torch.Tensor, np.ndarray], Mapping[str, Augment]],
         *,
         families: Sequence[str],
+        sources: Mapping[str, Sequence[Source]] = SOURCES,
         unequal: bool = False,
         full: bool = False,
         training: Train | None = None,
@@ -178,6 +184,7 @@ class Trials:
     ) -> None:
         self._families, self._training, self._steps, self._batch_size = families, training, steps, batch_size
         self._jobs, self._seed, self._progress = jobs if travels(training) else 1, seed, progress
+        self._fitting_jobs, self._sources = fitting_jobs, sources
         self.seconds: dict[str, float] = {"generators": 0.0, "classifiers": 0.0}
         self.training_seconds: list[float] = []
         self._folds = self._fitted(data, folds, fit, augment, fitting_jobs)
@@ -204,7 +211,7 @@ class Trials:
         )
         found = {longer.name: Treatment(longer)}
         for family in self._families:
-            for source in SOURCES[family]:
+            for source in self._sources[family]:
                 treatment = _on_top(arm, source, SHARE)
                 found[treatment.arm.name] = treatment
         self.treatments |= found
@@ -225,8 +232,9 @@ class Trials:
 
     def score(self, runs: Sequence[Run]) -> Iterator[np.ndarray]:
         """For each run which held-out rows were recognised, 1.0 or 0.0."""
-        tasks = [self._task(run) for run in runs]
         start = time.perf_counter()
+        self._fill_pools(runs)
+        tasks = [self._task(run) for run in runs]
         for correct, seconds in shown(in_processes(tasks, self._jobs), len(tasks), self._progress):
             self.training_seconds.append(seconds)
             yield correct
@@ -264,9 +272,7 @@ class Trials:
 
     def _task(self, run: Run) -> Callable[[], tuple[np.ndarray, float]]:
         fold, of = self._folds[run.fold], self.treatments[run.option]
-        pool = (
-            _no_pool(fold.train) if of.source is None else self._pool(fold, of.source, of.curated, run.fold)
-        )
+        pool = _no_pool(fold.train) if of.source is None else fold.pools[of.source.name, of.curated]
         parts = Ingredients.of(
             fold.train, pool, fold.encode, ratio=ratio_of(of, self._steps), batch_size=self._batch_size
         )
@@ -276,18 +282,36 @@ class Trials:
         steps = round((of.arm.steps or 1) * self._steps)
         return partial(_correct, of.arm, own, parts, used, tests, self._training, steps)
 
-    def _pool(self, fold: _Fold, source: Source, curated: bool, number: int) -> Samples:
-        key = (source.name, curated)
-        if key not in fold.pools:
+    def _fill_pools(self, runs: Sequence[Run]) -> None:
+        """Draws the pools that these runs are the first to need, folds side by side."""
+        due: dict[int, dict[tuple[str, bool], Source]] = {}
+        for run in runs:
+            of = self.treatments[run.option]
+            if of.source is not None and (of.source.name, of.curated) not in self._folds[run.fold].pools:
+                due.setdefault(run.fold, {})[of.source.name, of.curated] = of.source
+        tasks = [partial(_drawn, self._folds[number], wanted, self._seed) for number, wanted in due.items()]
+        for number, (pools, judges) in zip(due, in_processes(tasks, self._fitting_jobs), strict=True):
+            self._folds[number].pools.update(pools)
+            self._folds[number].judges = judges
+
+
+def _drawn(
+    fold: _Fold, wanted: Mapping[tuple[str, bool], Source], seed: int
+) -> tuple[dict[tuple[str, bool], Samples], Judges | None]:
+    """Pools of samples of a fold, and the judges that some of them needed."""
+    judges = fold.judges
+    pools = {}
+    with one_thread():
+        if judges is None and any(curated for _, curated in wanted):
+            judges = fit_judges(fold.train, fold.encode, seed)
+        for (name, curated), source in wanted.items():
             maker = fold.makers[source.family].adjusted(source.settings)
-            if curated and fold.judges is None:
-                fold.judges = fit_judges(fold.train, fold.encode, self._seed)
             with warnings.catch_warnings():
                 # A source of which few samples pass loses here or wins: that is what is being found out.
                 warnings.simplefilter("ignore", SynthaugWarning)
-                judges = fold.judges if curated else None
-                fold.pools[key] = draw_pool(maker, judges, fold.encode, _POOL, seed=self._seed)
-        return fold.pools[key]
+                passing = judges if curated else None
+                pools[name, curated] = draw_pool(maker, passing, fold.encode, _POOL, seed=seed)
+    return pools, judges
 
 
 def ratio_of(treatment: Treatment, steps: int) -> Any:
@@ -306,11 +330,10 @@ def fit_judges(train: LabeledData, encode: Encode, seed: int) -> Judges:
     )
 
 
-def draw_pool(maker: Any, judges: Judges | None, encode: Encode, per_class: int, *, seed: int) -> Samples:
+def draw_pool(maker: Maker, judges: Judges | None, encode: Encode, per_class: int, *, seed: int) -> Samples:
     """So many samples of each class; only such as judges let pass, where there are any."""
     if judges is None:
-        made: Samples = maker.sample(per_class, seed=seed)
-        return made
+        return maker.sample(per_class, seed=seed)
 
     def sample(counts: dict[str, int], start: int) -> Samples:
         return joined([maker.sample_rows(name, start, start + n, seed=seed) for name, n in counts.items()])
