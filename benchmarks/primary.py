@@ -1,0 +1,229 @@
+"""The primary cells: what do families gain over the best baseline, and does following the choice do harm?
+
+Cells, declared here: digits, MNIST and Fashion-MNIST at 5, 10 and 20 rows a class; MNIST and Fashion-MNIST with five
+classes at 150 and five at 5; clothing and pneumonia in their natural proportions, a quarter of the training rows. A
+replicate draws training rows, generator seed and classifier seed anew, and every arm of it shares them. Ten replicates
+are wanted of each; each is kept as it ends, so that a run goes on where it was stopped.
+
+`gains` trains a generator of each family on the training rows and puts its samples on top of the policy (drawn so that
+classes are equally frequent where they are not), beside baselines without synthetic rows, one of which is that one
+trained 1.5 times as long. Validation rows, as many as training rows, pick the baseline and each family's arm, in the
+mean over replicates; test rows are read once, for the table.
+
+`choices` calls `synthaug.choose` with its defaults on the training rows, generators' half minute given in steps, and
+trains what it chose, and the baseline it chose, on all of them.
+
+    python benchmarks/primary.py gains --folder DATA
+    python benchmarks/primary.py choices --folder DATA
+    python benchmarks/render.py
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from classifiers import ARMS, data_folder, open_set, score_arm
+from recording import write_results
+
+import synthaug
+from synthaug.arms import Arm, Ingredients, with_synthetic
+from synthaug.augmentation import image_augmentations
+from synthaug.data.codec import ImageCodec
+from synthaug.data.labeled import LabeledData
+from synthaug.data.split import part, with_three_splits
+from synthaug.evaluation import pool_size
+from synthaug.mixing.schedule import linear
+from synthaug.sampling import Generator
+from synthaug.seeding import numpy_rng
+from synthaug.training import train_generator
+from synthaug.trials import FITTED_WITH, SOURCES
+
+RESULTS = Path(__file__).parent / "results" / "primary"
+STEPS = 400
+GENERATOR_STEPS = 400
+REPLICATES = 10
+LONG_TAIL = (150, 5)
+SHARES = {"warp": 0.5, "cvae": 0.25, "cgan": 0.25}
+BASELINES = ("real + classical", "elastic, medium", "mixup", "policy")
+UNEQUAL_BASELINES = (
+    "policy", "oversampling + classical", "oversampling + policy", "class weights", "logit adjustment",
+)  # fmt: skip
+
+Counts = Callable[[LabeledData], list[int]]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A data set, and how many training rows of each class."""
+
+    name: str
+    data: str
+    counts: Counts
+    unequal: bool = False
+
+
+def _equal(n: int) -> Counts:
+    return lambda rest: [n] * len(rest.classes)
+
+
+def _long_tail(rest: LabeledData) -> list[int]:
+    """Every other class is rare, so that classes which are taken for each other are on both sides."""
+    return [LONG_TAIL[k % 2] for k in range(len(rest.classes))]
+
+
+def _quarter(rest: LabeledData) -> list[int]:
+    return [n // 4 for n in rest.counts.values()]
+
+
+CELLS = [
+    *(
+        Cell(f"{data.removeprefix('bundled:')}-{n}", data, _equal(n))
+        for n in (5, 10, 20)
+        for data in ("bundled:digits", "mnist", "fashion_mnist")
+    ),
+    *(Cell(f"{data}-unequal", data, _long_tail, unequal=True) for data in ("mnist", "fashion_mnist")),
+    *(Cell(data, data, _quarter, unequal=True) for data in ("pneumonia", "clothing64")),
+]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one replicate of a cell."""
+
+    train: LabeledData
+    validation: LabeledData
+    test: LabeledData
+
+    @classmethod
+    def of(cls, cell: Cell, folder: Path | None, seed: int) -> Rows:
+        """Training and validation rows without overlap, as many of both where there are as many."""
+        data = with_three_splits(open_set(cell.data, folder), 0)
+        rest = part(data, "train")
+        counts = cell.counts(rest)
+        train = _drawn(rest, counts, seed)
+        return cls(train, _drawn(rest, counts, seed, skip=True), part(data, "test"))
+
+
+def _drawn(rest: LabeledData, counts: list[int], seed: int, skip: bool = False) -> LabeledData:
+    rng = numpy_rng(seed, "benchmark", "draw")
+    found = []
+    for label, n in enumerate(counts):
+        rows = rng.permutation(np.flatnonzero(rest.labels == label))
+        found.append(rows[n : 2 * n] if skip else rows[:n])
+    return rest.take(np.sort(np.concatenate(found)))
+
+
+def longer(arm: Arm) -> Arm:
+    """The arm, trained 1.5 times as long."""
+    return replace(arm, name=f"{arm.name}, longer", steps=1.5)
+
+
+def gains(cell: Cell, rows: Rows, seed: int) -> dict[str, Any]:
+    """Scores on validation and test rows of every baseline and of every family's arms."""
+    codec = ImageCodec.fit(rows.train.read(), rows.train.spec)
+    augmentations = image_augmentations(codec.encode(rows.train.read()), rows.train.labels)
+    tests = {"validation": rows.validation, "test": rows.test}
+    base = ARMS["oversampling + policy" if cell.unequal else "policy"]
+    found: dict[str, Any] = {"arms": {}, "generator_seconds": {}}
+
+    def trained(arm: Arm, maker: Generator | None = None, share: float = 0.25) -> None:
+        started = time.process_time()
+        per_class = pool_size(share, STEPS, len(rows.train.classes)) if maker else 0
+        pool = (maker or stand_in).sample(max(1, per_class), seed=seed)
+        parts = Ingredients.of(rows.train, pool, codec.encode, ratio=share, batch_size=64)
+        scores = score_arm(arm, parts, augmentations, tests, steps=STEPS, seed=seed)
+        found["arms"][arm.name] = {
+            split: {
+                "balanced_accuracy": got.balanced_accuracy,
+                "worst_recall": got.worst_recall,
+                "calibration_error": got.calibration_error,
+                "brier": got.brier,
+            }
+            for split, got in scores.items()
+        } | {"seconds": time.process_time() - started}
+
+    makers = {}
+    for family in SHARES:
+        started = time.process_time()
+        made = train_generator(
+            rows.train, family, steps=GENERATOR_STEPS, seed=seed, options=FITTED_WITH.get(family)
+        )
+        makers[family] = Generator(made)
+        found["generator_seconds"][family] = time.process_time() - started
+    stand_in = makers["cvae"]
+    for name in UNEQUAL_BASELINES if cell.unequal else BASELINES:
+        trained(ARMS[name])
+    trained(longer(base))
+    for family, share in SHARES.items():
+        for source in SOURCES[family]:
+            arm = with_synthetic(base, f"{base.name} + {share:.0%} {source.name}", "")
+            trained(arm, makers[family].adjusted(source.settings), share)
+    return found
+
+
+def choices(cell: Cell, rows: Rows, seed: int, jobs: int) -> dict[str, Any]:
+    """The plan, and what it and its baseline score on test rows."""
+    started = time.monotonic()
+    plan = synthaug.choose(rows.train, steps=GENERATOR_STEPS, seed=seed, jobs=jobs, progress=False)
+    found = {"plan": plan.to_dict(), "seconds": time.monotonic() - started}
+    if not plan.accepted:
+        # What is trained is the baseline itself.
+        return found | {"gain": 0.0}
+    assert plan.generator is not None
+    name = plan.baseline.removesuffix(", longer")
+    base = ARMS[name]
+    codec = plan.generator.codec
+    augmentations = image_augmentations(codec.encode(rows.train.read()), rows.train.labels)
+    ratio = linear(plan.share, 0.0, steps=STEPS) if plan.annealed else plan.share
+    pool = plan.generator.sample(pool_size(plan.share, STEPS, len(rows.train.classes)), seed=seed)
+    parts = Ingredients.of(rows.train, pool, codec.encode, ratio=ratio, batch_size=64)
+    own = longer(base) if plan.baseline != name else base
+    arms = {"baseline": own, "chosen": with_synthetic(own, plan.candidate, "")}
+    scores = {
+        kind: score_arm(arm, parts, augmentations, {"test": rows.test}, steps=STEPS, seed=seed)["test"]
+        for kind, arm in arms.items()
+    }
+    points = {kind: got.balanced_accuracy for kind, got in scores.items()}
+    return found | {"test": points, "gain": points["chosen"] - points["baseline"]}
+
+
+@click.command()
+@click.argument("what", type=click.Choice(["gains", "choices"]))
+@click.option("--folder", default=data_folder, type=click.Path(path_type=Path))
+@click.option("--replicates", default=REPLICATES, show_default=True, help="How many to come to in this run.")
+@click.option("--only", default="", help="Cells whose name contains this.")
+@click.option("--jobs", default=1, show_default=True, help="Processes of a choice.")
+def main(what: str, folder: Path | None, replicates: int, only: str, jobs: int) -> None:
+    torch.set_num_threads(1)
+    budget = {"steps": STEPS, "generator_steps": GENERATOR_STEPS, "replicates": REPLICATES}
+    for seed in range(replicates):
+        for cell in CELLS:
+            out = RESULTS / what / f"{cell.name}.json"
+            known = json.loads(out.read_text()) if out.exists() else {}
+            done = known["replicates"] if known.get("budget") == budget else []
+            if only not in cell.name or len(done) > seed:
+                continue
+            rows = Rows.of(cell, folder, seed)
+            started = time.monotonic()
+            done.append(gains(cell, rows, seed) if what == "gains" else choices(cell, rows, seed, jobs))
+            write_results(out, {"cell": cell.name, "budget": budget, "replicates": done})
+            click.echo(f"{what} {cell.name} {seed}: {time.monotonic() - started:.0f} s, {_brief(done[-1])}")
+
+
+def _brief(replicate: dict[str, Any]) -> str:
+    if "plan" in replicate:
+        return f"{100 * replicate['gain']:+.1f} {replicate['plan']['advice']}"
+    arms = replicate["arms"].items()
+    return ", ".join(f"{name} {100 * of['test']['balanced_accuracy']:.1f}" for name, of in arms)
+
+
+if __name__ == "__main__":
+    main()
