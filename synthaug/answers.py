@@ -9,7 +9,7 @@ import math
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from synthaug.data.split import (
 )
 from synthaug.downstream import Train
 from synthaug.draws import Draw, require_unseen
-from synthaug.errors import InvalidRequest, did_you_mean
+from synthaug.errors import InvalidData, InvalidRequest, did_you_mean
 from synthaug.evaluation import (
     Evaluation,
     compare_with_real,
@@ -44,7 +44,7 @@ from synthaug.evaluation import (
 from synthaug.loop import forget
 from synthaug.outputs import open_output
 from synthaug.plan import Plan
-from synthaug.report import pick_pictures, write_report
+from synthaug.report import JudgedClass, pick_judged, pick_pictures, write_report
 from synthaug.samples import Samples
 from synthaug.sampling import Generator
 from synthaug.seeding import derive
@@ -59,6 +59,8 @@ FAMILIES = ("cvae", "warp")
 _MINUTES = 0.5
 # The share of a generator that is given, unless another is asked for.
 _RATIO = 0.25
+# Samples of each class that judges look at for the page.
+_JUDGED = 50
 
 
 def choose(
@@ -259,6 +261,11 @@ class _Chooser:
             cost=whole / float(np.median(trials.training_seconds)),
             data=rows.fingerprint(),
             seed=seed,
+            shares={
+                of.arm.name: of.share
+                for of in trials.treatments.values()
+                if of.source == source and of.base == self.candidate.base and not (of.curated or of.annealed)
+            },
         )
 
     def generator(self, number: int) -> Generator:
@@ -475,14 +482,32 @@ def evaluate(
             return Evaluation.from_dict(json.loads((output.path / "report.json").read_text(encoding="utf-8")))
         evaluation, makers, pool = measure(output.work)
         fidelity = compare_with_real(rows, parts[2], pool, makers[0].codec.encode, seed=seed)
-        evaluation = replace(evaluation, fidelity=fidelity)
-        write_report(evaluation, pick_pictures(rows, pool, seed=seed), output.work, history=makers[0].history)
+        curation, judged = _judged(rows, makers[0], seed)
+        evaluation = replace(evaluation, fidelity=fidelity, curation=curation)
+        pictures = pick_pictures(rows, pool, seed=seed)
+        write_report(evaluation, pictures, output.work, judged=judged, history=makers[0].history)
         if generator is None:
             for number, maker in enumerate(makers):
                 maker.write(output.work / _generator_name(number))
         _sweep(output.work)
         output.commit()
     return evaluation
+
+
+def _judged(
+    rows: LabeledData, maker: Generator, seed: int
+) -> tuple[dict[str, Any] | None, tuple[JudgedClass, ...]]:
+    """What judges say of samples of each class, whether or not it is followed; nothing where none can be fitted."""
+    try:
+        judges = fit_judges(rows, maker.codec.encode, seed)
+    except InvalidData:  # no class has two different rows
+        return None, ()
+    known = [name for name, n in rows.counts.items() if n]
+    samples = maker.unselected.sample(dict.fromkeys(known, _JUDGED), seed=seed)
+    encoded = maker.codec.encode(samples.samples).numpy()
+    found = judges.curate(encoded, samples.class_indices, samples.classes)
+    told = {"judged": len(samples), "filters": [asdict(effect) for effect in found.effects]}
+    return told, pick_judged(samples, found)
 
 
 def _draws(rows: LabeledData, makers: Sequence[Generator], per_class: int, seed: int) -> list[Draw]:

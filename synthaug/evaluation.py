@@ -114,6 +114,8 @@ class Evaluation:
         seconds: seconds spent per stage.
         fidelity: how the synthetic rows compare with real ones, where measured.
         plan: what cross-validation chose inside the training rows (`synthaug.plan.Plan`), where it picked the arms.
+        curation: what judges say of some samples: how many they looked at, and of each filter of
+            `synthaug.curation` what it drops by class and the diversity before and after.
     """
 
     metric: Metric
@@ -131,6 +133,7 @@ class Evaluation:
     seconds: dict[str, float]
     fidelity: Fidelity | None = None
     plan: dict[str, Any] | None = None
+    curation: dict[str, Any] | None = None
     format_version: int = field(default=1)
 
     @property

@@ -36,6 +36,7 @@ class Plan:
         curated: whether judges had to let its samples pass.
         kept: where they had to, the numbers of the samples that passed, by class: of the sequence of ``seed``.
         seed: of the samples that are kept.
+        shares: of the options that differ from the candidate in nothing else, by name.
         annealed: whether its share falls to 0 over ``classifier_steps``.
         classifier_steps: the length of the trainings that chose.
         metric: accuracy or balanced accuracy.
@@ -62,6 +63,7 @@ class Plan:
     cost: float
     data: str
     seed: int = 0
+    shares: Mapping[str, float] = field(default_factory=dict)
     kept: Mapping[str, tuple[int, ...]] | None = None
     generator: Generator | None = field(default=None, compare=False)
 

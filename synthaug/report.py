@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from synthaug.charts import Scale, Series, line_chart
+from synthaug.curation import Curation
 from synthaug.data.labeled import LabeledData
 from synthaug.evaluation import ArmResult, Evaluation
 from synthaug.grids import to_rgb
@@ -70,6 +72,42 @@ def pick_pictures(
     )
 
 
+@dataclass(frozen=True)
+class JudgedClass:
+    """What judges say of some samples of a class.
+
+    Attributes:
+        name: the class.
+        judged: how many samples they looked at.
+        dropped: how many of them each filter drops, by its name.
+        passing: ``(n, H, W, 3)`` uint8: some that pass.
+        failing: ``(m, H, W, 3)`` uint8: some that do not.
+    """
+
+    name: str
+    judged: int
+    dropped: Mapping[str, int]
+    passing: np.ndarray
+    failing: np.ndarray
+
+
+def pick_judged(
+    samples: Samples, curation: Curation, *, per_class: int = 8, classes: int = 20
+) -> tuple[JudgedClass, ...]:
+    """The first samples of each class that pass the judges, and the first that do not; no choice by looks."""
+    found = []
+    for label, name in enumerate(samples.classes[:classes]):
+        own = samples.class_indices == label
+        passing, failing = (
+            to_rgb(samples.samples[np.flatnonzero(own & mask)[:per_class]], samples.spec)
+            for mask in (curation.keep, ~curation.keep)
+        )
+        dropped = {effect.name: effect.dropped.get(name, 0) for effect in curation.effects}
+        if own.any():
+            found.append(JudgedClass(name, int(own.sum()), dropped, passing, failing))
+    return tuple(found)
+
+
 def advice(evaluation: Evaluation) -> str:
     """What to do, in one plain sentence."""
     if evaluation.plan is not None:
@@ -118,6 +156,7 @@ def write_report(
     pictures: Sequence[ClassPictures],
     folder: Path,
     *,
+    judged: Sequence[JudgedClass] = (),
     history: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Writes ``report.json``, ``report.md`` and ``report.html``, which holds all it shows.
@@ -126,12 +165,13 @@ def write_report(
         evaluation: what to report.
         pictures: for the page; may be empty.
         folder: an existing folder.
+        judged: for the page; may be empty.
         history: the generator's training history: dicts with ``step`` and losses; other lines are skipped.
     """
     document = {"advice": advice(evaluation), **evaluation.to_dict()}
     atomic_write_text(folder / "report.json", json.dumps(document, indent=1, ensure_ascii=False) + "\n")
     atomic_write_text(folder / "report.md", _markdown(evaluation))
-    atomic_write_text(folder / "report.html", _html(evaluation, pictures, history))
+    atomic_write_text(folder / "report.html", _html(evaluation, pictures, judged, history))
 
 
 # Texts that Markdown and HTML share
@@ -302,13 +342,53 @@ def _further(e: Evaluation) -> list[tuple[str, str, str, str, str]]:
     return rows
 
 
-def _tried(e: Evaluation) -> list[tuple[str, str, str]]:
-    """Every option of the choice: its name, points against the chosen baseline on held-out rows, trainings."""
-    if e.plan is None:
+_REASONS = {
+    "agreement": "look like another class",
+    "outliers": "unlike any of their class",
+    "copies": "copies of training rows",
+}
+
+
+def _told(of: JudgedClass) -> str:
+    """How many pass, and why the others do not."""
+    lost = [f"{n} {_REASONS[name]}" for name, n in of.dropped.items() if n]
+    return ", ".join([f"{of.judged - sum(of.dropped.values())} of {of.judged} pass", *lost])
+
+
+def _filters(e: Evaluation) -> list[tuple[str, str, str]]:
+    """Each filter of curation: what it finds, which share, and diversity before and after."""
+    if e.curation is None:
         return []
-    standings = e.plan["choice"]["standings"]
-    plain = next(of["score"] for of in standings if of["name"] == e.plan["baseline"])
-    return [(of["name"], _signed(of["score"] - plain), str(of["trainings"])) for of in standings]
+    rows = []
+    for of in e.curation["filters"]:
+        share = sum(of["dropped"].values()) / e.curation["judged"]
+        change = f"{_ratio(of['diversity_before'])} → {_ratio(of['diversity_after'])}"
+        rows.append((_REASONS[of["name"]].capitalize(), f"{share * 100:.1f} %", change))
+    return rows
+
+
+def _tried(e: Evaluation) -> list[tuple[str, str, str, str]]:
+    """Every option of the choice: its name, points against the chosen baseline on held-out rows, trainings."""
+    rows = []
+    for of in [] if e.plan is None else e.plan["choice"]["standings"]:
+        gain = None if of["gain"] is None else Interval(**of["gain"])
+        shown = ("0", "") if gain is None else (_signed(gain.mean), _interval(gain))
+        rows.append((of["name"], *shown, str(of["trainings"])))
+    return rows
+
+
+def _shares(e: Evaluation) -> str | None:
+    """A chart of the gain over the share of synthetic rows, all else as in the candidate; None without a choice."""
+    if e.plan is None:
+        return None
+    gains = {of["name"]: of["gain"] for of in e.plan["choice"]["standings"]}
+    shares = {name: share for name, share in e.plan["shares"].items() if gains.get(name) is not None}
+    points = [(share, Interval(**gains[name])) for name, share in shares.items()]
+    points = [(0.0, Interval(0.0, 0.0, 0.0, 0)), *sorted(points, key=lambda point: point[0])]
+    ticks = [(share, f"{share:.0%}".replace("%", " %")) for share, _ in points]
+    return line_chart(
+        [Series("gain", points)], ticks, x_label="share of synthetic rows in a batch", y_label="points gained"
+    )
 
 
 def _chosen(e: Evaluation) -> str:
@@ -359,13 +439,13 @@ def _markdown(e: Evaluation) -> str:
     if e.plan is not None:
         lines += [
             "",
-            "## What was tried",
+            "## How much, and of what",
             "",
             _chosen(e),
             "",
-            "| option | points in cross-validation | trainings |",
+            "| option | points in cross-validation | 95 % interval | trainings |",
         ]
-        lines += ["|---|---|---|", *("| " + " | ".join(row) + " |" for row in _tried(e))]
+        lines += ["|---|---|---|---|", *("| " + " | ".join(row) + " |" for row in _tried(e))]
     if e.fidelity is not None:
         lines += ["", "## The synthetic rows", "", "| measure | value | meaning |", "|---|---|---|"]
         lines += [f"| {name} | {value} | {meaning} |" for name, value, meaning in _fidelity(e)]
@@ -374,6 +454,15 @@ def _markdown(e: Evaluation) -> str:
     for row in _recalls(e):
         name = row["name"].replace("|", "\\|").replace("\n", " ")
         lines.append(f"| {name} | {row['without']} | {row['with']} | {row['points']} |")
+    if e.curation is not None:
+        lines += [
+            "",
+            "## What judges would leave out",
+            "",
+            "| reason | dropped | diversity |",
+            "|---|---|---|",
+        ]
+        lines += ["| " + " | ".join(row) + " |" for row in _filters(e)]
     lines += ["", "## How to reproduce it", "", "| | |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in _reproduction(e)]
     lines += ["", *(f"- *{word}*: {meaning}" for word, meaning in _GLOSSARY.items())]
@@ -408,7 +497,12 @@ def _recalls(e: Evaluation) -> list[dict[str, Any]]:
 # HTML
 
 
-def _html(e: Evaluation, pictures: Sequence[ClassPictures], history: Sequence[Mapping[str, Any]]) -> str:
+def _html(
+    e: Evaluation,
+    pictures: Sequence[ClassPictures],
+    judged: Sequence[JudgedClass],
+    history: Sequence[Mapping[str, Any]],
+) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -418,7 +512,7 @@ def _html(e: Evaluation, pictures: Sequence[ClassPictures], history: Sequence[Ma
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    scale = _Scale.over([c.difference for c in e.comparisons])
+    scale = Scale.over([c.difference for c in e.comparisons])
     differences = {c.arm: c.difference for c in e.comparisons}
     arms = [
         {
@@ -447,6 +541,7 @@ def _html(e: Evaluation, pictures: Sequence[ClassPictures], history: Sequence[Ma
         recalls=_recalls(e),
         further=_further(e),
         tried=_tried(e),
+        shares=_shares(e),
         chosen=_chosen(e),
         fidelity=_fidelity(e),
         pictures=[
@@ -458,52 +553,22 @@ def _html(e: Evaluation, pictures: Sequence[ClassPictures], history: Sequence[Ma
             }
             for of in pictures
         ],
+        judged=[
+            {
+                "name": of.name,
+                "told": _told(of),
+                "passing": _strip(of.passing) if len(of.passing) else None,
+                "failing": _strip(of.failing) if len(of.failing) else None,
+            }
+            for of in judged
+        ],
+        filters=_filters(e),
         curves=_curves(history),
         reproduction=_reproduction(e),
         command=e.config.get("command"),
         glossary=list(_GLOSSARY.items()),
     )
     return text
-
-
-@dataclass(frozen=True)
-class _Scale:
-    """A linear axis of differences, as positions in percent of its width."""
-
-    low: float
-    high: float
-    step: float
-
-    @classmethod
-    def over(cls, intervals: Sequence[Interval]) -> _Scale:
-        low = min(0.0, *(i.low for i in intervals))
-        high = max(0.0, *(i.high for i in intervals))
-        span = max(high - low, 0.002)
-        magnitude = 10.0 ** math.floor(math.log10(span / 4))
-        step = next(m * magnitude for m in (1, 2, 5, 10) if span / (m * magnitude) <= 5)
-        # at least one step: all arms may have scored the same
-        return cls(math.floor(low / step) * step, max(1, math.ceil(high / step)) * step, step)
-
-    def at(self, value: float) -> float:
-        return round(100 * (value - self.low) / (self.high - self.low), 2)
-
-    def span(self, of: Interval) -> dict[str, float]:
-        return {"low": self.at(of.low), "mean": self.at(of.mean), "width": self.at(of.high) - self.at(of.low)}
-
-    def ticks(self) -> list[dict[str, Any]]:
-        count = round((self.high - self.low) / self.step)
-        values = [self.low + i * self.step for i in range(count + 1)]
-        digits = max(0, -math.floor(math.log10(self.step * 100)))
-        return [
-            {
-                "at": self.at(value),
-                "zero": abs(value) < self.step / 2,
-                "label": f"{value * 100:+.{digits}f}".replace("-", "−")
-                if abs(value) > self.step / 2
-                else "0",
-            }
-            for value in values
-        ]
 
 
 def _curves(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

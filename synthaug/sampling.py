@@ -204,6 +204,11 @@ class Generator:
         """The numbers of the rows that it gives, by class, where it gives only some; see `keeping`."""
         return None if self._kept is None else self._kept[1]
 
+    @property
+    def unselected(self) -> Generator:
+        """The same generator, which gives all rows of its sequences."""
+        return self if self._kept is None else Generator(self._trained, str(self._device))
+
     def sample(self, counts: Counts, *, seed: int = 0) -> Samples:
         """Exactly these new rows, class by class in the order of the request.
 

@@ -55,12 +55,22 @@ Menu: TypeAlias = Callable[[Option], Sequence[Option]]
 
 @dataclass(frozen=True)
 class Standing:
-    """How far an option got: its mean score over the held-out rows of ``trainings`` trainings."""
+    """How far an option got.
+
+    Attributes:
+        name: the option.
+        synthetic: whether it has synthetic rows.
+        trainings: how many there were to choose by.
+        score: the mean over the held-out rows of them.
+        gain: over the baseline, with the same seeds, with a two-sided interval; None for the baseline. What chose the
+            best of many is too kind to it: `Choice.gain` is what others judged.
+    """
 
     name: str
     synthetic: bool
     trainings: int
     score: float
+    gain: Interval | None = None
 
 
 @dataclass(frozen=True)
@@ -158,15 +168,14 @@ def choose_option(
             judged = (sides == 1 - side) & ledger.held_out
             differences[:, judged] = (ledger.rows(option, seeds) - ledger.rows(base, seeds))[:, judged]
     gain, error = _gain(differences, folds, ledger.weights)
-    n = int(ledger.held_out.sum())
-    one_sided, two_sided = (_quantile(p, n - 1) for p in (LEVEL, (1 + _CONFIDENCE) / 2))
+    one_sided = _quantile(LEVEL, int(ledger.held_out.sum()) - 1)
     return Choice(
         baseline=base.name,
         candidate=None if best is None else best.name,
         accepted=best is not None and gain > one_sided * error and gain > 0,
-        gain=Interval(gain, gain - two_sided * error, gain + two_sided * error, n),
+        gain=ledger.interval(gain, error),
         error=error,
-        standings=ledger.standings(whole, trials),
+        standings=ledger.standings(whole, base, trials),
         trainings=len(ledger.known),
         halves=tuple(None if option is None else option.name for option in halves),  # type: ignore[arg-type]
     )
@@ -230,13 +239,21 @@ class _Ledger:
                 table[i, fold] = self.known[Run(option.name, number, seed)]
         return table
 
-    def standings(self, view: _View, trials: int) -> tuple[Standing, ...]:
+    def interval(self, gain: float, error: float) -> Interval:
+        n = int(self.held_out.sum())
+        reach = _quantile((1 + _CONFIDENCE) / 2, n - 1) * error
+        return Interval(gain, gain - reach, gain + reach, n)
+
+    def standings(self, view: _View, base: Option, trials: int) -> tuple[Standing, ...]:
         found = []
         for name, option in self.options.items():
             seeds = [s for s in range(trials) if Run(name, 0, s) in self.known]
-            found.append(
-                Standing(name, option.synthetic, len(seeds) * len(self.folds), view.mean(option, seeds))
-            )
+            gain = None
+            if option != base:
+                differences = self.rows(option, seeds) - self.rows(base, seeds)
+                gain = self.interval(*_gain(differences, self.folds, self.weights))
+            score = view.mean(option, seeds)
+            found.append(Standing(name, option.synthetic, len(seeds) * len(self.folds), score, gain))
         return tuple(sorted(found, key=lambda of: (-of.trainings, -of.score)))
 
 
@@ -284,14 +301,14 @@ def _gain(differences: np.ndarray, folds: Sequence[np.ndarray], weights: np.ndar
 
     Two things vary: which rows there are, and, for given rows, how a training goes, which moves all rows of a fold
     together. Both variances are added; what rows vary by holds part of the second already, so this errs on the large
-    side.
+    side. Of a single seed the second is not known.
     """
     of_row = differences.mean(axis=0)
     gain = float(of_row @ weights)
     n = int((weights > 0).sum())
     by_rows = float(np.sum((weights * (of_row - gain)) ** 2)) * n / max(1, n - 1)
     moved = np.stack([differences[:, fold] @ weights[fold] for fold in folds])
-    by_trainings = float(moved.var(axis=1, ddof=1).sum()) / differences.shape[0]
+    by_trainings = float(moved.var(axis=1, ddof=1).sum()) / len(differences) if len(differences) > 1 else 0.0
     return gain, float(np.sqrt(by_rows + by_trainings))
 
 

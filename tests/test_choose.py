@@ -69,6 +69,15 @@ def test_a_plan_tells_what_was_tried_and_what_it_cost(plan: Plan) -> None:
     assert plan.cost >= plan.choice.trainings / 2
     assert plan.share == (plan.candidate_share if plan.accepted else 0)
     assert plan.advice.startswith("Use ")
+    tried = {of.name: of.gain for of in plan.choice.standings}
+    assert tried[plan.baseline] is None
+    # Every share of the candidate's samples stands beside it, and is of options that were tried.
+    assert set(plan.shares.values()) >= {0.25}
+    assert all(
+        tried[name] is not None and f"{share:.0%}" in name
+        for name, share in plan.shares.items()
+        if name in tried
+    )
 
 
 def test_a_plan_that_is_kept_is_read_as_it_was_and_the_same_call_makes_no_other(

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,14 @@ import pytest
 from PIL import Image
 
 from synthaug.arms import ARMS
+from synthaug.curation import Curation, Effect
 from synthaug.data.codec import ImageCodec
 from synthaug.data.labeled import open_data
 from synthaug.evaluation import ArmResult, Comparison, Evaluation
 from synthaug.metrics.classification import Scores
 from synthaug.metrics.fidelity import Fidelity
 from synthaug.metrics.statistics import paired_interval, verdict
-from synthaug.report import _caveat, _summary, advice, pick_pictures, write_report
+from synthaug.report import _caveat, _summary, advice, pick_judged, pick_pictures, write_report
 from synthaug.samples import Samples
 
 NAMES = ("T-shirt/top", "<script>alert(1)</script>", 'a|b "c" & d')
@@ -236,6 +238,31 @@ def test_pictures_show_each_synthetic_row_above_its_nearest_training_row(
     assert len(strips) == 12  # two of real rows, one synthetic, one nearest for each of three classes
     np.testing.assert_array_equal(strips[2], strips[3])
     np.testing.assert_array_equal(strips[2][:, :11, :3], pick_pictures(train, pool)[0].synthetic[0])
+
+
+def test_the_page_shows_what_judges_would_leave_out_and_why(
+    planted: tuple[Any, Samples], tmp_path: Path
+) -> None:
+    train, pool = planted
+    reason = np.array(["", "agreement", "copies"])[pool.class_indices]
+    effects = (
+        Effect("agreement", dict(zip(train.classes, (0, 4, 0), strict=True)), 0.9, 0.8),
+        Effect("copies", dict(zip(train.classes, (0, 0, 4), strict=True)), 0.8, None),
+    )
+    curation = Curation(reason == "", reason, np.zeros((12, 3), np.float32), effects)
+    judged = pick_judged(pool, curation, per_class=3)
+    assert [(of.judged, dict(of.dropped)) for of in judged] == [
+        (4, {"agreement": 0, "copies": 0}),
+        (4, {"agreement": 4, "copies": 0}),
+        (4, {"agreement": 0, "copies": 4}),
+    ]
+    assert [(len(of.passing), len(of.failing)) for of in judged] == [(3, 0), (0, 3), (0, 3)]
+    told = {"judged": 12, "filters": [asdict(effect) for effect in effects]}
+    write_report(replace(evaluation(0.0), curation=told), [], tmp_path, judged=judged)
+    page, text = ((tmp_path / name).read_text() for name in ("report.html", "report.md"))
+    assert "0 of 4 pass, 4 copies of training rows" in page
+    for row in ("Look like another class | 33.3 % | 0.90 → 0.80", "33.3 % | 0.80 → not measurable"):
+        assert row in text
 
 
 def test_pictures_of_grey_rows_and_of_a_class_without_samples_are_drawn(

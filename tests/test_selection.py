@@ -152,6 +152,16 @@ def test_no_training_is_made_twice_and_few_options_get_more_than_one_seed() -> N
     )
 
 
+def test_standings_tell_what_each_option_gains_with_the_seeds_it_was_given() -> None:
+    choice = World({"good": 0.4}, n=600).choose(["good", "same"])
+    found = {of.name: of for of in choice.standings}
+    base, good, same = found[choice.baseline], found["good"], found["same"]
+    assert base.gain is None
+    assert good.gain.mean == pytest.approx(good.score - base.score)
+    assert 0 < good.gain.low < good.gain.mean
+    assert same.gain.low < 0.05 < good.gain.mean
+
+
 def test_rows_that_are_never_held_out_do_not_count() -> None:
     world = World({"good": 0.3}, n=120)
     world.folds = [fold[: len(fold) // 2] for fold in world.folds]
