@@ -158,7 +158,10 @@ def test_evaluate_chooses_and_tests_once_on_rows_that_had_no_part_in_it(
     assert "validation" not in found.rows
     assert found.plan["accepted"] or found.verdict != "helps"
     text = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
-    assert "What was tried" in text
+    assert "How much, and of what" in text
+    assert "share of synthetic rows in a batch" in text
+    assert "What judges would leave out" in text
+    assert sum(sum(of["dropped"].values()) for of in found.curation["filters"]) <= found.curation["judged"]
     assert synthaug.evaluate(shapes, seeds=2, out=tmp_path / "report", **SMALL) == found
 
 
