@@ -1,0 +1,251 @@
+"""Tables and charts of what synthetic rows do to a classifier."""
+
+from __future__ import annotations
+
+import json
+from math import log2
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from synthaug.charts import Series, line_chart
+from synthaug.metrics.statistics import (
+    SIGN_FLIPS_FROM,
+    Interval,
+    holm,
+    mean_interval,
+    paired_interval,
+    sign_flip_p,
+    wilson_interval,
+)
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def primary() -> str:
+    cells = _primary()
+    if not cells:
+        return ""
+    budget = cells[0]["budget"]
+    fewest, most = (pick(len(c["replicates"]) for c in cells) for pick in (min, max))
+    done = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+    lines = [
+        "What families gain over the best baseline, in points of balanced accuracy on test rows with the 95 % interval "
+        f"over replicates ({done} of the {budget['replicates']} that are wanted; each draws rows, generator and "
+        f"classifier anew). {budget['steps']} optimizer steps in every arm, {budget['generator_steps']} of each "
+        "generator, about half a minute; samples stand on top of the policy, and baseline and arms are picked on "
+        "validation rows from [all that was trained](benchmarks/results/primary/gains). ✱ marks what survives Holm's "
+        "correction over the whole table.",
+        "",
+        "| data | rows a class | n | best baseline | cvae | cgan | warp |",
+        "|---|---|---:|---|---:|---:|---:|",
+    ]
+    found = {
+        (cell["cell"], family): _family_gain(cell, family)
+        for cell in cells
+        for family in ("cvae", "cgan", "warp")
+    }
+    p_values = [1.0 if len(gains) < SIGN_FLIPS_FROM else sign_flip_p(gains) for gains in found.values()]
+    sure = dict(zip(found, holm(p_values) < 0.05, strict=True))
+    for cell in cells:
+        name = cell["cell"]
+        data, _, rows = name.partition("-")
+        base = _best(cell, [arm for arm in cell["replicates"][0]["arms"] if "%" not in arm])
+        score = fmean(r["arms"][base]["test"]["balanced_accuracy"] for r in cell["replicates"])
+        gains = [
+            _interval(found[name, family]) + ("✱" if sure[name, family] else "")
+            for family in ("cvae", "cgan", "warp")
+        ]
+        told = {"": "a quarter of all", "unequal": "150 and 5"}.get(rows, rows)
+        row = [
+            data.replace("_", "-"),
+            told,
+            str(len(cell["replicates"])),
+            f"{base} {100 * score:.1f} %",
+            *gains,
+        ]
+        lines.append("| " + " | ".join(row) + " |")
+    _draw_rows(found)
+    pictures = [path for path in ("gain-by-rows.svg", "gain-by-share.svg") if (RESULTS / path).exists()]
+    about = {
+        "gain-by-rows.svg": "Gain over rows a class, Fashion-MNIST",
+        "gain-by-share.svg": "Gain over the share of synthetic rows, Fashion-MNIST at 10 a class",
+    }
+    for path in pictures:
+        lines += ["", f"{about[path]}:", "", f"![{about[path]}](benchmarks/results/{path})"]
+    return "\n".join(lines)
+
+
+def _primary() -> list[dict[str, Any]]:
+    order = ["digits", "mnist", "fashion_mnist", "pneumonia", "clothing64"]
+    cells = [json.loads(path.read_text()) for path in (RESULTS / "primary" / "gains").glob("*.json")]
+
+    def place(cell: dict[str, Any]) -> tuple[int, int, str]:
+        data, _, rows = cell["cell"].partition("-")
+        return order.index(data), int(rows) if rows.isdigit() else 1000, rows
+
+    return sorted(cells, key=place)
+
+
+def _best(cell: dict[str, Any], arms: list[str]) -> str:
+    """The arm with the highest mean on validation rows, the first of equals."""
+
+    def mean(arm: str) -> float:
+        return fmean(r["arms"][arm]["validation"]["balanced_accuracy"] for r in cell["replicates"])
+
+    return max(arms, key=mean)
+
+
+def _family_gain(cell: dict[str, Any], family: str) -> list[float]:
+    """Paired differences on test rows between the family's best arm and the best baseline."""
+    arms = list(cell["replicates"][0]["arms"])
+    base = _best(cell, [arm for arm in arms if "%" not in arm])
+    own = _best(cell, [arm for arm in arms if f"% {family}" in arm])
+    return [
+        r["arms"][own]["test"]["balanced_accuracy"] - r["arms"][base]["test"]["balanced_accuracy"]
+        for r in cell["replicates"]
+    ]
+
+
+def _draw_rows(found: dict[tuple[str, str], list[float]]) -> None:
+    """Gain over rows a class on Fashion-MNIST, a line for each family."""
+    sizes = (5, 10, 20)
+    if any(len(found.get((f"fashion_mnist-{n}", "warp"), [])) < 2 for n in sizes):
+        return
+    series = [
+        Series(family, [(log2(n), mean_interval(found[f"fashion_mnist-{n}", family])) for n in sizes])
+        for family in ("cvae", "cgan", "warp")
+    ]
+    ticks = [(log2(n), str(n)) for n in sizes]
+    chart = line_chart(series, ticks, x_label="rows a class", y_label="points gained")
+    (RESULTS / "gain-by-rows.svg").write_text(chart + "\n")
+
+
+def shares() -> str:
+    lines = [
+        "## How much",
+        "",
+        "Accuracy without synthetic rows, and what each share of them in a batch adds in points, with the standard "
+        "error over replicates; the policy is the augmentation ([results](shares)).",
+        "",
+    ]
+    for path in sorted((RESULTS / "shares").glob("*.json")):
+        found = json.loads(path.read_text())
+        wanted = [str(share) for share in found["budget"]["shares"]]
+        base = [r["none"] for r in found["replicates"]]
+        if not lines[-1]:
+            columns = " | ".join(f"{float(share):.0%}".replace("%", " %") for share in wanted)
+            lines += [f"| data | rows a class | n | family | none | {columns} |"]
+            lines += ["|---|---:|---:|---|---:|" + "---:|" * len(wanted)]
+        series = []
+        for family in ("warp", "cvae"):
+            gains = {
+                s: [r[family][s] - b for r, b in zip(found["replicates"], base, strict=True)] for s in wanted
+            }
+            row = [
+                found["cell"]["data"].replace("_", "-"),
+                str(found["cell"]["per_class"]),
+                str(len(base)),
+                family,
+                f"{100 * fmean(base):.1f} %",
+                *(points([100 * g for g in gains[s]]) for s in wanted),
+            ]
+            lines.append("| " + " | ".join(row) + " |")
+            if len(base) > 1:
+                points = [(float(s), mean_interval(gains[s])) for s in wanted]
+                series.append(Series(family, [(0.0, Interval(0.0, 0.0, 0.0, 0)), *points]))
+        if series and found["cell"]["data"] == "fashion_mnist":
+            ticks = [(float(s), f"{float(s):.0%}".replace("%", " %")) for s in ("0", *wanted)]
+            chart = line_chart(
+                series, ticks, x_label="share of synthetic rows in a batch", y_label="points gained"
+            )
+            (RESULTS / "gain-by-share.svg").write_text(chart + "\n")
+    return "\n".join(lines)
+
+
+def planting() -> str:
+    found = json.loads((RESULTS / "planting.json").read_text())
+    cells, budget = found["cells"], found["budget"]
+    lines = [
+        "## The choice, offered generators of known worth",
+        "",
+        "How often `choose` took what it was offered, with Wilson's 95 % interval, and what that was worth on test "
+        f"rows in points; clothes of {budget['side']}x{budget['side']}, {budget['steps']} steps, {budget['folds']} "
+        "folds. “Found” is the mean gain of the best it found, taken or not; “kept” what is left of that where only "
+        "what it took counts ([`planting.json`](planting.json), [how](../planting.py)):",
+        "",
+        "| generator | rows a class | choices | taken | found | kept |",
+        "|---|---:|---:|---|---:|---:|",
+    ]
+    kinds = list(dict.fromkeys(c["kind"] for c in cells))
+    groups = [
+        (kind, n, [c for c in cells if (c["kind"], c["per_class"]) == (kind, n)])
+        for kind in kinds
+        for n in sorted({c["per_class"] for c in cells})
+    ]
+    broken = [c for c in cells if c["kind"] not in ("good", "weak")]
+    for kind, n, own in [*groups, ("all broken", "", broken)]:
+        if not own:
+            continue
+        taken = sum(c["accepted"] for c in own)
+        rate = wilson_interval(taken / len(own), len(own))
+        best = [c["test_gain"] or 0.0 for c in own]
+        kept = [gain if c["accepted"] else 0.0 for gain, c in zip(best, own, strict=True)]
+        row = [
+            kind,
+            str(n),
+            str(len(own)),
+            f"{taken} ({rate.low * 100:.0f} to {rate.high * 100:.0f} %)",
+            f"{100 * fmean(best):+.1f}".replace("-", "−"),
+            f"{100 * fmean(kept):+.1f}".replace("-", "−"),
+        ]
+        lines.append("| " + " | ".join(row) + " |")
+    return "\n".join(lines)
+
+
+def warp() -> str:
+    found = [json.loads(path.read_text()) for path in sorted((RESULTS / "warp").glob("*.json"))]
+    found.sort(key=lambda c: (c["cell"]["per_class"], c["cell"]["data"]))
+    budget = found[0]["budget"]
+    controls = ("longer", "mixup", "policy")
+    lines = [
+        "## Learned against hand-made variation",
+        "",
+        "Accuracy of the built-in classifier with affine augmentation, and what "
+        "each of these adds to it in points, with the standard error over replicates (own draw of rows, generator and "
+        f"classifier seed, paired; {budget['steps']} steps, half of each batch warped; strengths of elastic and warp "
+        f"chosen on validation rows; [results](warp), {budget['seeds']} replicates wanted). The policy stands in place "
+        "of affine augmentation, the others on top of it.",
+        "",
+        "| data | rows a class | n | affine | 1.5x longer | mixup | policy | elastic | warp | strength of warp |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---|",
+    ]
+    for result in found:
+        replicates, chosen = result["replicates"], result["chosen"]
+        base = [r["real + classical"]["test"] for r in replicates]
+        gains = [
+            [100 * (r[arm]["test"] - b) for r, b in zip(replicates, base, strict=True) if arm in r]
+            for arm in (*controls, chosen["elastic"], chosen["warp"])
+        ]
+        row = [
+            result["cell"]["data"].removeprefix("bundled:").replace("_", "-"),
+            str(result["cell"]["per_class"]),
+            str(len(replicates)),
+            f"{100 * fmean(base):.1f} %",
+            *map(points, gains),
+            chosen["warp"].removeprefix("warp, "),
+        ]
+        lines.append("| " + " | ".join(row) + " |")
+    return "\n".join(lines)
+
+
+def _interval(gains: list[float]) -> str:
+    if len(gains) < 2:
+        return f"{100 * gains[0]:+.1f}".replace("-", "−")
+    of = paired_interval(gains, [0.0] * len(gains))
+    return f"{100 * of.mean:+.1f} ({100 * of.low:+.1f} to {100 * of.high:+.1f})".replace("-", "−")
+
+
+def points(points: list[float]) -> str:
+    error = f" ± {stdev(points) / len(points) ** 0.5:.1f}" if len(points) > 1 else ""
+    return f"{fmean(points):+.1f}{error}".replace("-", "−")
