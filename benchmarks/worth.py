@@ -122,45 +122,54 @@ def _draw_rows(found: dict[tuple[str, str], list[float]]) -> None:
 
 
 def shares() -> str:
+    cells = [json.loads(path.read_text()) for path in sorted((RESULTS / "shares").glob("*.json"))]
+    equal, unequal = ([c for c in cells if c["cell"].endswith("unequal") is kind] for kind in (False, True))
     lines = [
         "## How much",
         "",
-        "Accuracy without synthetic rows, and what each share of them in a batch adds in points, with the standard "
-        "error over replicates; the policy is the augmentation ([results](shares)).",
-        "",
+        "Balanced accuracy without synthetic rows, and what each share of them in a batch adds in points, with the "
+        "standard error over replicates; the policy is the augmentation ([results](shares)).",
     ]
-    for path in sorted((RESULTS / "shares").glob("*.json")):
-        found = json.loads(path.read_text())
-        wanted = [str(share) for share in found["budget"]["shares"]]
-        base = [r["none"] for r in found["replicates"]]
-        if not lines[-1]:
-            columns = " | ".join(f"{float(share):.0%}".replace("%", " %") for share in wanted)
-            lines += [f"| data | rows a class | n | family | none | {columns} |"]
-            lines += ["|---|---:|---:|---|---:|" + "---:|" * len(wanted)]
-        series = []
-        for family in ("warp", "cvae"):
-            gains = {
-                s: [r[family][s] - b for r, b in zip(found["replicates"], base, strict=True)] for s in wanted
-            }
-            row = [
-                found["cell"]["data"].replace("_", "-"),
-                str(found["cell"]["per_class"]),
-                str(len(base)),
-                family,
-                f"{100 * fmean(base):.1f} %",
-                *(points([100 * g for g in gains[s]]) for s in wanted),
-            ]
-            lines.append("| " + " | ".join(row) + " |")
-            if len(base) > 1:
-                points = [(float(s), mean_interval(gains[s])) for s in wanted]
-                series.append(Series(family, [(0.0, Interval(0.0, 0.0, 0.0, 0)), *points]))
-        if series and found["cell"]["data"] == "fashion_mnist":
-            ticks = [(float(s), f"{float(s):.0%}".replace("%", " %")) for s in ("0", *wanted)]
-            chart = line_chart(
-                series, ticks, x_label="share of synthetic rows in a batch", y_label="points gained"
-            )
-            (RESULTS / "gain-by-share.svg").write_text(chart + "\n")
+    if equal:
+        lines += ["", *_share_table(equal)]
+        _draw_shares(next(c for c in equal if c["cell"].startswith("fashion_mnist")))
+    if unequal:
+        lines += [
+            "",
+            "With five classes at 150 rows and five at 5, drawn equally often: a quarter of every class synthetic; a "
+            "tenth of frequent classes and half of rare ones; half of rare classes only; half of frequent ones only.",
+            "",
+            *_share_table(unequal),
+        ]
     return "\n".join(lines)
+
+
+def _share_table(cells: list[dict[str, Any]]) -> list[str]:
+    wanted = cells[0]["budget"]["shares"]
+    titles = [f"{float(s):.0%}".replace("%", " %") if s[0].isdigit() else s for s in wanted]
+    lines = ["| data | n | family | none | " + " | ".join(titles) + " |"]
+    lines += ["|---|---:|---|---:|" + "---:|" * len(wanted)]
+    for cell in cells:
+        for family in ("warp", "cvae"):
+            found = cell["replicates"]
+            gains = [points([100 * (r[family][s] - r["none"]) for r in found]) for s in wanted]
+            plain = f"{100 * fmean(r['none'] for r in found):.1f} %"
+            row = [cell["cell"].replace("_", "-"), str(len(found)), family, plain, *gains]
+            lines.append("| " + " | ".join(row) + " |")
+    return lines
+
+
+def _draw_shares(cell: dict[str, Any]) -> None:
+    found, wanted = cell["replicates"], cell["budget"]["shares"]
+    if len(found) < 2:
+        return
+    series = []
+    for family in ("warp", "cvae"):
+        gains = [(float(s), mean_interval([r[family][s] - r["none"] for r in found])) for s in wanted]
+        series.append(Series(family, [(0.0, Interval(0.0, 0.0, 0.0, 0)), *gains]))
+    ticks = [(float(s), f"{float(s):.0%}".replace("%", " %")) for s in ("0", *wanted)]
+    chart = line_chart(series, ticks, x_label="share of synthetic rows in a batch", y_label="points gained")
+    (RESULTS / "gain-by-share.svg").write_text(chart + "\n")
 
 
 def planting() -> str:

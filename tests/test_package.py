@@ -26,6 +26,7 @@ LEAVES = {
     "grids",
     "downstream",
     "metrics",
+    "charts",
 }
 STAGES = [
     {"data"},
@@ -34,7 +35,7 @@ STAGES = [
     {"hub"},
     {"sampling"},
     {"inspection"},
-    {"curation", "audit"},
+    {"curation"},
     {"mixing"},
     {"expansion"},
     {"augmentation", "arms", "trainings", "draws", "evaluation", "selection", "trials", "plan", "report"},
