@@ -5,13 +5,15 @@ stand real rows that nothing has seen; the same with shuffled labels; noise, and
 and copies of training rows, as they are and with noise of three grey levels. Per kind: the share that passes all
 filters, the share that each drops by itself, the diversity before and after, and how often the judges' mean has the
 label on top before and after. For families also what each filter does to a classifier: balanced accuracy on test rows
-with a quarter of each batch synthetic, augmented by the policy, samples as they come, or the first that pass.
+with a quarter of each batch synthetic, augmented by the policy, samples as they come, or the first that pass. A run
+goes on where it was stopped.
 
     python benchmarks/curation.py --folder DATA --seeds 2
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -141,11 +143,15 @@ def main(
     out: Path,
 ) -> None:
     torch.set_num_threads(threads)
-    cells: list[dict[str, Any]] = []
+    budget = {"per_class": per_class, "steps": steps, "threads": threads, "families": list(families)}
+    known = json.loads(out.read_text()) if out.exists() else {}
+    cells: list[dict[str, Any]] = known["cells"] if budget.items() <= known.items() else []
     for name in names:
         data = with_three_splits(open_set(name, folder), 0)
         everything, test = part(data, "train"), part(data, "test")
         for seed in range(seeds):
+            if any((cell["data"], cell["seed"]) == (name, seed) for cell in cells):
+                continue
             train = draw(everything, per_class, seed)
             codec = ImageCodec.fit(train.read(), train.spec)
             real = encoded(train, codec)
@@ -165,7 +171,7 @@ def main(
                 if found["kind"] in effects:
                     cells[-1]["accuracy"] = effects[found["kind"]]
                 click.echo(cells[-1])
-            write_results(out, {"per_class": per_class, "steps": steps, "threads": threads, "cells": cells})
+            write_results(out, {**budget, "cells": cells})
 
 
 if __name__ == "__main__":
