@@ -20,6 +20,8 @@ from synthaug.metrics.statistics import (
 )
 
 RESULTS = Path(__file__).parent / "results"
+# With fewer replicates an interval is longer than the chart.
+_DRAWN_FROM = 4
 
 
 def primary() -> str:
@@ -110,7 +112,7 @@ def _family_gain(cell: dict[str, Any], family: str) -> list[float]:
 def _draw_rows(found: dict[tuple[str, str], list[float]]) -> None:
     """Gain over rows a class on Fashion-MNIST, a line for each family."""
     sizes = (5, 10, 20)
-    if any(len(found.get((f"fashion_mnist-{n}", "warp"), [])) < 2 for n in sizes):
+    if any(len(found.get((f"fashion_mnist-{n}", "warp"), [])) < _DRAWN_FROM for n in sizes):
         return
     series = [
         Series(family, [(log2(n), mean_interval(found[f"fashion_mnist-{n}", family])) for n in sizes])
@@ -161,7 +163,7 @@ def _share_table(cells: list[dict[str, Any]]) -> list[str]:
 
 def _draw_shares(cell: dict[str, Any]) -> None:
     found, wanted = cell["replicates"], cell["budget"]["shares"]
-    if len(found) < 2:
+    if len(found) < _DRAWN_FROM:
         return
     series = []
     for family in ("warp", "cvae"):
