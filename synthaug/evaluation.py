@@ -9,7 +9,7 @@ import math
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
@@ -18,9 +18,9 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from synthaug.arms import ARMS, Arm, Augment, Encode, Ingredients, shuffled
+from synthaug.arms import ARMS, Arm, Encode, Ingredients, shuffled
 from synthaug.data.labeled import LabeledData
-from synthaug.downstream import Train, takes_loss, train_classifier
+from synthaug.downstream import Predictions, Train, takes_loss, train_classifier
 from synthaug.draws import Draw, listed, require_alike, require_no_copies, require_unseen
 from synthaug.errors import InvalidRequest
 from synthaug.metrics.classification import Scores
@@ -241,7 +241,11 @@ def evaluate_arms(
 
     def train_all(arms: Sequence[Arm]) -> list[ArmResult]:
         runs = [
-            partial(_run, arm, s, own, draw.augmentations, tests, training, steps)
+            partial(
+                _run,
+                partial(train_arm, arm, s, own, draw.augmentations, tests, training, _steps_of(arm, steps)),
+                own.n_classes,
+            )
             for s, own, draw in zip(drawn, cycle(parts), cycle(draws), strict=False)
             for arm in arms
         ]
@@ -342,19 +346,10 @@ class _Outcome:
     seconds: float
 
 
-def _run(
-    arm: Arm,
-    seed: int,
-    parts: Ingredients,
-    augmentations: Mapping[str, Augment],
-    tests: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    training: Train | None,
-    steps: int,
-) -> _Outcome:
+def _run(train: Callable[[], Mapping[str, Predictions]], n_classes: int) -> _Outcome:
     """One training of one arm, scored on every test set: a task that shares nothing with others."""
     start = time.perf_counter()
-    found = train_arm(arm, seed, parts, augmentations, tests, training, _steps_of(arm, steps))
-    scores = {name: of.scores(parts.n_classes) for name, of in found.items()}
+    scores = {name: of.scores(n_classes) for name, of in train().items()}
     return _Outcome(scores, time.perf_counter() - start)
 
 
