@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -39,7 +40,8 @@ class ImageAugmentation:
         seed_transform(self._pipeline, seed)
         # Its float images lie in [0, 1], channels last.
         raw = np.ascontiguousarray(images.numpy().transpose(0, 2, 3, 1)) * 0.5 + 0.5
-        changed = np.stack([self._pipeline(image=image)["image"] for image in raw])
+        with _one_opencv_thread():
+            changed = np.stack([self._pipeline(image=image)["image"] for image in raw])
         return torch.from_numpy(np.ascontiguousarray(changed.transpose(0, 3, 1, 2)) * 2 - 1)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -112,6 +114,19 @@ def mirror_is_valid(images: torch.Tensor, labels: np.ndarray) -> bool:
     mirrored = own[_nearest_other(rows.flip(-1), rows)] == own
     error = np.sqrt((plain.var() + mirrored.var()) / len(own))
     return bool(plain.mean() - mirrored.mean() <= 2 * error)
+
+
+@contextmanager
+def _one_opencv_thread() -> Iterator[None]:
+    """Small images are done before a second thread wakes; it would spin meanwhile, and take a core from others."""
+    import cv2
+
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def _nearest_other(queries: torch.Tensor, rows: torch.Tensor) -> np.ndarray:
