@@ -44,7 +44,7 @@ CELLS = (
 )  # fmt: skip
 REPLICATES = 5
 SHARE = 0.5
-SAMPLED = {
+SAMPLED: dict[str, tuple[str, dict[str, Any]]] = {
     "cvae, reconstructions": ("cvae", {"sampling": "posterior", "temperature": 0.0}),
     "cvae, around rows": ("cvae", {"sampling": "posterior"}),
     "cvae, prior": ("cvae", {"sampling": "prior"}),

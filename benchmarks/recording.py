@@ -14,13 +14,27 @@ from synthaug.evaluation import environment
 
 def write_results(path: Path, results: dict[str, Any]) -> None:
     """Writes results as JSON with the command, the commit and the machine that made them."""
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=True
-    )
     about = {
         "command": " ".join(["python", *sys.argv]),
-        "commit": commit.stdout.strip(),
+        "commit": _commit(),
         "cores": os.cpu_count(),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({**about, "environment": environment(), **results}, indent=1) + "\n")
+
+
+def _commit() -> str:
+    """The commit, marked where code differs from it; results may, as they are written while benchmarks run."""
+    commit = subprocess.run(["git", "describe", "--always"], capture_output=True, text=True, check=True)
+    code = [
+        "git",
+        "diff",
+        "--quiet",
+        "HEAD",
+        "--",
+        ":/",
+        ":(top,exclude)benchmarks/results",
+        ":(top,exclude)README.md",
+    ]
+    changed = subprocess.run(code, check=False).returncode != 0
+    return commit.stdout.strip() + ("-dirty" if changed else "")

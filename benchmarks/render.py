@@ -9,10 +9,12 @@ import re
 from pathlib import Path
 
 from samples import RESULTS, ablations, cas, colour, curation, generators, overhead, peers, speed
-from worth import planting, primary, shares, warp
+from worth import choices, limits, planting, primary, shares, warp
 
 README = Path(__file__).parents[1] / "README.md"
 PAGE = {
+    choices: "primary/choices",
+    limits: "limits",
     planting: "planting.json",
     shares: "shares",
     warp: "warp",

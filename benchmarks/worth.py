@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from math import log2
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean, median, stdev
 from typing import Any
 
 from synthaug.charts import Series, line_chart
@@ -51,23 +51,21 @@ def primary() -> str:
     sure = dict(zip(found, holm(p_values) < 0.05, strict=True))
     for cell in cells:
         name = cell["cell"]
-        data, _, rows = name.partition("-")
         base = _best(cell, [arm for arm in cell["replicates"][0]["arms"] if "%" not in arm])
         score = fmean(r["arms"][base]["test"]["balanced_accuracy"] for r in cell["replicates"])
         gains = [
             _interval(found[name, family]) + ("✱" if sure[name, family] else "")
             for family in ("cvae", "cgan", "warp")
         ]
-        told = {"": "a quarter of all", "unequal": "150 and 5"}.get(rows, rows)
         row = [
-            data.replace("_", "-"),
-            told,
+            *_data_and_rows(cell),
             str(len(cell["replicates"])),
             f"{base} {100 * score:.1f} %",
             *gains,
         ]
         lines.append("| " + " | ".join(row) + " |")
     _draw_rows(found)
+    lines += [text for text in ("", followed()) if followed()]
     pictures = [path for path in ("gain-by-rows.svg", "gain-by-share.svg") if (RESULTS / path).exists()]
     about = {
         "gain-by-rows.svg": "Gain over rows a class, Fashion-MNIST",
@@ -79,14 +77,25 @@ def primary() -> str:
 
 
 def _primary() -> list[dict[str, Any]]:
-    order = ["digits", "mnist", "fashion_mnist", "pneumonia", "clothing64"]
-    cells = [json.loads(path.read_text()) for path in (RESULTS / "primary" / "gains").glob("*.json")]
+    return _cells("gains")
 
-    def place(cell: dict[str, Any]) -> tuple[int, int, str]:
-        data, _, rows = cell["cell"].partition("-")
-        return order.index(data), int(rows) if rows.isdigit() else 1000, rows
 
-    return sorted(cells, key=place)
+def _cells(what: str) -> list[dict[str, Any]]:
+    cells = [json.loads(path.read_text()) for path in (RESULTS / "primary" / what).glob("*.json")]
+    return sorted(cells, key=lambda cell: _place(cell["cell"]))
+
+
+def _place(name: str) -> tuple[int, int]:
+    data, _, rows = name.partition("-")
+    order = ("digits", "mnist", "fashion_mnist", "pneumonia", "clothing64")
+    return order.index(data), int(rows) if rows.isdigit() else 1000
+
+
+def _data_and_rows(cell: dict[str, Any]) -> list[str]:
+    """A cell's data set and its rows a class, as tables show them."""
+    data, _, rows = cell["cell"].partition("-")
+    told = {"": "a quarter of all", "unequal": "150 and 5"}
+    return [data.replace("_", "-"), told.get(rows, rows)]
 
 
 def _best(cell: dict[str, Any], arms: list[str]) -> str:
@@ -121,6 +130,110 @@ def _draw_rows(found: dict[tuple[str, str], list[float]]) -> None:
     ticks = [(log2(n), str(n)) for n in sizes]
     chart = line_chart(series, ticks, x_label="rows a class", y_label="points gained")
     (RESULTS / "gain-by-rows.svg").write_text(chart + "\n")
+
+
+def followed() -> str:
+    """One paragraph: what came of doing as `choose` says."""
+    made = [of for cell in _choices() for of in cell["replicates"]]
+    if len(made) < 2:
+        return ""
+    gains = [of["gain"] for of in made]
+    taken = sum(of["plan"]["accepted"] for of in made)
+    cost = median(of["plan"]["cost"] for of in made)
+    return (
+        f"`choose` with its defaults was asked {len(made)} times in {len(_choices())} of these {len(_primary())} "
+        f"cells and took synthetic rows {taken} times. On test rows its plans gain {_interval(gains)} points over the "
+        "baseline that it chose, in the mean of all its answers, refusals among them as 0; the worst single one "
+        f"{_signed(min(gains))}. An answer costs as much as {cost:.0f} trainings of one classifier "
+        "([cell by cell](benchmarks/results/README.md))."
+    )
+
+
+def choices() -> str:
+    lines = [
+        "## Following the choice",
+        "",
+        "`choose` with its defaults on the primary cells, and what its plan gained on test rows over the baseline that "
+        "it chose, in points of balanced accuracy with the 95 % interval; a refusal gains 0, as the baseline is what "
+        "is trained ([results](primary/choices)). The cost is in trainings of one classifier.",
+        "",
+        "| data | rows a class | choices | taken | gain of the plan | worst | cost |",
+        "|---|---|---:|---:|---:|---:|---:|",
+    ]
+    for cell in _choices():
+        made = cell["replicates"]
+        gains = [of["gain"] for of in made]
+        row = [
+            *_data_and_rows(cell),
+            str(len(made)),
+            str(sum(of["plan"]["accepted"] for of in made)),
+            _interval(gains),
+            _signed(min(gains)),
+            f"{median(of['plan']['cost'] for of in made):.0f}",
+        ]
+        lines.append("| " + " | ".join(row) + " |")
+    every = [of["gain"] for cell in _choices() for of in cell["replicates"]]
+    if len(every) > 1:
+        wanted = _choices()[0]["budget"]["replicates"]
+        lines += [
+            "",
+            f"Over all of them, of which {wanted} a cell are wanted: {_interval(every)} points.",
+        ]
+    return "\n".join(lines)
+
+
+def _choices() -> list[dict[str, Any]]:
+    return _cells("choices")
+
+
+def limits() -> str:
+    found = [json.loads(path.read_text()) for path in (RESULTS / "limits").glob("*.json")]
+    found.sort(key=lambda cell: _place(cell["cell"]))
+    budget, kinds = found[0]["budget"], [kind for kind in found[0]["replicates"][0] if kind != "none"]
+    lines = [
+        "## What limits the gain",
+        "",
+        "Balanced accuracy with the policy alone, and what is added to it, in points with the standard error over "
+        f"replicates, where {budget['share']:.0%} of each batch is replaced: by unseen real rows, which is as much as "
+        "any generator can hope for; by copies of training rows, which bring nothing new; by samples of each family, "
+        f"and by such with parts of their change left out ([results](limits), {budget['replicates']} replicates "
+        "wanted).".replace("%", " %"),
+        "",
+        "| in place of half | " + " | ".join(" ".join(_data_and_rows(cell)) for cell in found) + " |",
+        "|---|" + "---:|" * len(found),
+    ]
+
+    def mean(recalls: dict[str, list[float]], kind: str) -> float:
+        return 100 * fmean(recalls[kind])
+
+    plain = [f"{fmean(mean(r, 'none') for r in cell['replicates']):.1f} %" for cell in found]
+    lines += [
+        "| replicates | " + " | ".join(str(len(cell["replicates"])) for cell in found) + " |",
+        "| nothing (accuracy) | " + " | ".join(plain) + " |",
+    ]
+    for kind in kinds:
+        gains = [points([mean(r, kind) - mean(r, "none") for r in cell["replicates"]]) for cell in found]
+        lines.append(f"| {kind} | " + " | ".join(gains) + " |")
+    lines += [
+        "",
+        "Which classes gain and lose most by it, in points of recall:",
+        "",
+        "| data | rows a class | in place of half | gain most | lose most |",
+        "|---|---|---|---|---|",
+    ]
+    for cell in found:
+        for kind in ("unseen real rows", "warp", "cvae, prior"):
+            of_class = [
+                (fmean(r[kind][k] - r["none"][k] for r in cell["replicates"]), name)
+                for k, name in enumerate(cell["classes"])
+            ]
+            ranked = sorted(of_class, reverse=True)
+            told = [
+                ", ".join(f"{name} {gain:+.1f}" for gain, name in few) for few in (ranked[:2], ranked[:-3:-1])
+            ]
+            row = " | ".join([*_data_and_rows(cell), kind, *told]).replace("-", "−")
+            lines.append(f"| {row} |")
+    return "\n".join(lines)
 
 
 def shares() -> str:
@@ -207,8 +320,8 @@ def planting() -> str:
             str(n),
             str(len(own)),
             f"{taken} ({rate.low * 100:.0f} to {rate.high * 100:.0f} %)",
-            f"{100 * fmean(best):+.1f}".replace("-", "−"),
-            f"{100 * fmean(kept):+.1f}".replace("-", "−"),
+            _signed(fmean(best)),
+            _signed(fmean(kept)),
         ]
         lines.append("| " + " | ".join(row) + " |")
     return "\n".join(lines)
@@ -252,9 +365,14 @@ def warp() -> str:
 
 def _interval(gains: list[float]) -> str:
     if len(gains) < 2:
-        return f"{100 * gains[0]:+.1f}".replace("-", "−")
+        return _signed(gains[0])
     of = paired_interval(gains, [0.0] * len(gains))
-    return f"{100 * of.mean:+.1f} ({100 * of.low:+.1f} to {100 * of.high:+.1f})".replace("-", "−")
+    return f"{_signed(of.mean)} ({_signed(of.low)} to {_signed(of.high)})"
+
+
+def _signed(share: float) -> str:
+    """Points with a sign."""
+    return f"{100 * share:+.1f}".replace("-", "−")
 
 
 def points(points: list[float]) -> str:
