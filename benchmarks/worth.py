@@ -142,9 +142,9 @@ def followed() -> str:
     cost = median(of["plan"]["cost"] for of in made)
     return (
         f"`choose` with its defaults was asked {len(made)} times in {len(_choices())} of these {len(_primary())} "
-        f"cells and took synthetic rows {taken} times. On test rows its plans gain {_interval(gains)} points over the "
-        "baseline that it chose, in the mean of all its answers, refusals among them as 0; the worst single one "
-        f"{_signed(min(gains))}. An answer costs as much as {cost:.0f} trainings of one classifier "
+        f"cells; plans with synthetic rows: {taken}. On test rows the plans gain {_interval(gains)} points over the "
+        "baseline that was chosen, in the mean of all, where a plan without synthetic rows counts as 0; the worst "
+        f"single one {_signed(min(gains))}. An answer costs as much as {cost:.0f} trainings of one classifier "
         "([cell by cell](benchmarks/results/README.md))."
     )
 
@@ -229,9 +229,10 @@ def limits() -> str:
             ]
             ranked = sorted(of_class, reverse=True)
             told = [
-                ", ".join(f"{name} {gain:+.1f}" for gain, name in few) for few in (ranked[:2], ranked[:-3:-1])
+                ", ".join(f"{name} {_signed(gain)}" for gain, name in few)
+                for few in (ranked[:2], ranked[:-3:-1])
             ]
-            row = " | ".join([*_data_and_rows(cell), kind, *told]).replace("-", "−")
+            row = " | ".join([*_data_and_rows(cell), kind, *told])
             lines.append(f"| {row} |")
     return "\n".join(lines)
 
