@@ -13,7 +13,6 @@ from synthaug.metrics.statistics import (
     SIGN_FLIPS_FROM,
     Interval,
     holm,
-    mean_interval,
     paired_interval,
     sign_flip_p,
     wilson_interval,
@@ -124,7 +123,7 @@ def _draw_rows(found: dict[tuple[str, str], list[float]]) -> None:
     if any(len(found.get((f"fashion_mnist-{n}", "warp"), [])) < _DRAWN_FROM for n in sizes):
         return
     series = [
-        Series(family, [(log2(n), mean_interval(found[f"fashion_mnist-{n}", family])) for n in sizes])
+        Series(family, [(log2(n), _mean(found[f"fashion_mnist-{n}", family])) for n in sizes])
         for family in ("cvae", "cgan", "warp")
     ]
     ticks = [(log2(n), str(n)) for n in sizes]
@@ -281,7 +280,7 @@ def _draw_shares(cell: dict[str, Any]) -> None:
         return
     series = []
     for family in ("warp", "cvae"):
-        gains = [(float(s), mean_interval([r[family][s] - r["none"] for r in found])) for s in wanted]
+        gains = [(float(s), _mean([r[family][s] - r["none"] for r in found])) for s in wanted]
         series.append(Series(family, [(0.0, Interval(0.0, 0.0, 0.0, 0)), *gains]))
     ticks = [(float(s), f"{float(s):.0%}".replace("%", " %")) for s in ("0", *wanted)]
     chart = line_chart(series, ticks, x_label="share of synthetic rows in a batch", y_label="points gained")
@@ -367,8 +366,12 @@ def warp() -> str:
 def _interval(gains: list[float]) -> str:
     if len(gains) < 2:
         return _signed(gains[0])
-    of = paired_interval(gains, [0.0] * len(gains))
+    of = _mean(gains)
     return f"{_signed(of.mean)} ({_signed(of.low)} to {_signed(of.high)})"
+
+
+def _mean(gains: list[float]) -> Interval:
+    return paired_interval(gains, [0.0] * len(gains))
 
 
 def _signed(share: float) -> str:
