@@ -13,6 +13,9 @@ mean over replicates; test rows are read once, for the table.
 `choices` calls `synthaug.choose` with its defaults on the training rows, generators' half minute given in steps, and
 trains what it chose, and the baseline it chose, on all of them.
 
+`--further` does the same for cells outside the budget: 50 rows a class, CIFAR-10 at 10, 50 and 200, and Omniglot's 242
+characters at 5 a class, with drawers of their own in the test rows.
+
     python benchmarks/primary.py gains --folder DATA
     python benchmarks/primary.py choices --folder DATA
     python benchmarks/render.py
@@ -46,7 +49,7 @@ from synthaug.seeding import numpy_rng
 from synthaug.training import train_generator
 from synthaug.trials import FITTED_WITH, SOURCES
 
-RESULTS = Path(__file__).parent / "results" / "primary"
+RESULTS = Path(__file__).parent / "results"
 STEPS = 400
 GENERATOR_STEPS = 400
 REPLICATES = 10
@@ -91,6 +94,15 @@ CELLS = [
     ),
     *(Cell(f"{data}-unequal", data, _long_tail, unequal=True) for data in ("mnist", "fashion_mnist")),
     *(Cell(data, data, _quarter, unequal=True) for data in ("pneumonia", "clothing64")),
+]
+
+FURTHER = [
+    *(
+        Cell(f"{data.removeprefix('bundled:')}-50", data, _equal(50))
+        for data in ("bundled:digits", "mnist", "fashion_mnist")
+    ),
+    *(Cell(f"cifar10-{n}", "cifar10", _equal(n)) for n in (10, 50, 200)),
+    Cell("omniglot-5", "omniglot", _equal(5)),
 ]
 
 
@@ -200,13 +212,14 @@ def choices(cell: Cell, rows: Rows, seed: int, jobs: int) -> dict[str, Any]:
 @click.option("--folder", default=data_folder, type=click.Path(path_type=Path))
 @click.option("--replicates", default=REPLICATES, show_default=True, help="How many to come to in this run.")
 @click.option("--only", default="", help="Cells whose name contains this.")
+@click.option("--further", is_flag=True, help="The further cells, not the primary ones.")
 @click.option("--jobs", default=1, show_default=True, help="Processes of a choice.")
-def main(what: str, folder: Path | None, replicates: int, only: str, jobs: int) -> None:
+def main(what: str, folder: Path | None, replicates: int, only: str, further: bool, jobs: int) -> None:
     torch.set_num_threads(1)
     budget = {"steps": STEPS, "generator_steps": GENERATOR_STEPS, "replicates": REPLICATES}
     for seed in range(replicates):
-        for cell in CELLS:
-            out = RESULTS / what / f"{cell.name}.json"
+        for cell in FURTHER if further else CELLS:
+            out = RESULTS / ("further" if further else "primary") / what / f"{cell.name}.json"
             known = json.loads(out.read_text()) if out.exists() else {}
             done = known["replicates"] if known.get("budget") == budget else []
             if only not in cell.name or len(done) > seed:

@@ -37,15 +37,45 @@ def primary() -> str:
         "generator, about half a minute; samples stand on top of the policy, and baseline and arms are picked on "
         "validation rows from [all that was trained](benchmarks/results/primary/gains). ✱ marks what survives Holm's "
         "correction over the whole table.",
-        "",
-        "| data | rows a class | n | best baseline | cvae | cgan | warp |",
-        "|---|---|---:|---|---:|---:|---:|",
     ]
-    found = {
+    found = _gains_by_family(cells)
+    lines += ["", *_gain_table(cells, found)]
+    _draw_rows(found)
+    lines += [text for text in ("", followed()) if followed()]
+    pictures = [path for path in ("gain-by-rows.svg", "gain-by-share.svg") if (RESULTS / path).exists()]
+    about = {
+        "gain-by-rows.svg": "Gain over rows a class, Fashion-MNIST",
+        "gain-by-share.svg": "Gain over the share of synthetic rows, Fashion-MNIST at 10 a class",
+    }
+    for path in pictures:
+        lines += ["", f"{about[path]}:", "", f"![{about[path]}](benchmarks/results/{path})"]
+    return "\n".join(lines)
+
+
+def further() -> str:
+    lines = [
+        "## Further cells",
+        "",
+        "As the table of gains on the [first page](../../README.md), beyond the primary cells; n counts replicates "
+        "([results](further/gains)).",
+    ]
+    cells = _cells("gains", "further")
+    return "\n".join([*lines, "", *_gain_table(cells, _gains_by_family(cells))])
+
+
+def _gains_by_family(cells: list[dict[str, Any]]) -> dict[tuple[str, str], list[float]]:
+    return {
         (cell["cell"], family): _family_gain(cell, family)
         for cell in cells
         for family in ("cvae", "cgan", "warp")
     }
+
+
+def _gain_table(cells: list[dict[str, Any]], found: dict[tuple[str, str], list[float]]) -> list[str]:
+    lines = [
+        "| data | rows a class | n | best baseline | cvae | cgan | warp |",
+        "|---|---|---:|---|---:|---:|---:|",
+    ]
     p_values = [1.0 if len(gains) < SIGN_FLIPS_FROM else sign_flip_p(gains) for gains in found.values()]
     sure = dict(zip(found, holm(p_values) < 0.05, strict=True))
     for cell in cells:
@@ -63,30 +93,21 @@ def primary() -> str:
             *gains,
         ]
         lines.append("| " + " | ".join(row) + " |")
-    _draw_rows(found)
-    lines += [text for text in ("", followed()) if followed()]
-    pictures = [path for path in ("gain-by-rows.svg", "gain-by-share.svg") if (RESULTS / path).exists()]
-    about = {
-        "gain-by-rows.svg": "Gain over rows a class, Fashion-MNIST",
-        "gain-by-share.svg": "Gain over the share of synthetic rows, Fashion-MNIST at 10 a class",
-    }
-    for path in pictures:
-        lines += ["", f"{about[path]}:", "", f"![{about[path]}](benchmarks/results/{path})"]
-    return "\n".join(lines)
+    return lines
 
 
 def _primary() -> list[dict[str, Any]]:
     return _cells("gains")
 
 
-def _cells(what: str) -> list[dict[str, Any]]:
-    cells = [json.loads(path.read_text()) for path in (RESULTS / "primary" / what).glob("*.json")]
+def _cells(what: str, kind: str = "primary") -> list[dict[str, Any]]:
+    cells = [json.loads(path.read_text()) for path in (RESULTS / kind / what).glob("*.json")]
     return sorted(cells, key=lambda cell: _place(cell["cell"]))
 
 
 def _place(name: str) -> tuple[int, int]:
     data, _, rows = name.partition("-")
-    order = ("digits", "mnist", "fashion_mnist", "pneumonia", "clothing64")
+    order = ("digits", "mnist", "fashion_mnist", "pneumonia", "clothing64", "cifar10", "omniglot")
     return order.index(data), int(rows) if rows.isdigit() else 1000
 
 
