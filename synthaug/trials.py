@@ -322,13 +322,14 @@ def ratio_of(treatment: Treatment, steps: int) -> Any:
 
 def fit_judges(train: LabeledData, encode: Encode, seed: int) -> Judges:
     """Classifiers that judge samples, each trained on a part of the rows."""
-    return Judges.fit(
-        encode(train.read()).numpy(),
-        train.labels,
-        len(train.classes),
-        partial(_judge, n_classes=len(train.classes)),
-        seed=seed,
-    )
+    with one_thread():
+        return Judges.fit(
+            encode(train.read()).numpy(),
+            train.labels,
+            len(train.classes),
+            partial(_judge, n_classes=len(train.classes)),
+            seed=seed,
+        )
 
 
 def draw_pool(maker: Maker, judges: Judges | None, encode: Encode, per_class: int, *, seed: int) -> Samples:
