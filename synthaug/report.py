@@ -194,8 +194,10 @@ def _found(e: Evaluation) -> str:
     if difference.low <= 0 <= difference.high:
         return "contains zero, so chance alone could explain the difference"
     side = "lies wholly above zero" if difference.low > 0 else "lies wholly below zero"
-    if e.verdict == "no evidence":
+    if e.headline.verdict == "no evidence":
         return f"{side}, but the test of signs does not confirm it (p = {p:.3f})"
+    if e.verdict != e.headline.verdict:
+        return f"{side}, but cross-validation had not found a gain that is sure"
     return side if p is None else f"{side}, and the test of signs confirms it (p = {p:.3f})"
 
 
@@ -410,6 +412,8 @@ def _chosen(e: Evaluation) -> str:
 def _role(e: Evaluation, arm: ArmResult) -> str:
     if arm.name == e.baseline:
         return "baseline"
+    if arm.name == e.candidate:
+        return e.verdict
     comparison = next(c for c in e.comparisons if c.arm == arm.name)
     return comparison.verdict if arm.synthetic else ""
 
