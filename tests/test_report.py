@@ -216,6 +216,9 @@ def test_the_page_says_what_the_verdict_rests_on() -> None:
     assert "rests on Student's t alone" in text[0]
     assert "lies wholly above zero." in text[0]
     assert "but the test of signs does not confirm it (p = 0.200)" in text[1]
+    for p_value in (None, 0.01):
+        refused = replace(evaluation(0.03, p_value=p_value), plan={"accepted": False})
+        assert "lies wholly above zero, but cross-validation had not found a gain" in _summary(refused)
     several = _caveat(evaluation(0.03, draws=4))
     assert "4 generators, trained apart" in several
     assert "leave out" not in several
