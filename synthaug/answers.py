@@ -135,6 +135,7 @@ def choose(
         return made(None)
     request = {
         "choose": rows.fingerprint(),
+        "groups": _partition(rows),
         "form": rows.spec.to_dict(),
         "held_out": None if held_out is None else held_out.fingerprint(),
         "families": list(tried),
@@ -467,6 +468,7 @@ def evaluate(
         return measure(None)[0]
     request = {
         "evaluate": {name: part.fingerprint() for name, part in zip(THREE, parts, strict=True)},
+        "groups": [_partition(part) for part in parts],
         "form": parts[0].spec.to_dict(),
         "generator": None if generator is None else generator.fingerprint,
         "fit": None if generator is not None else {"family": list(tried), "steps": steps, "minutes": minutes},
@@ -631,6 +633,14 @@ def _require_evaluable(
         return plan_training(parts[0], families[0], **budget)
     spent = _budget(budget["steps"], budget["minutes"]) | {"device": budget["device"]}
     return _require_choosable(parts[0], families, folds, numbers["steps"], spent)
+
+
+def _partition(rows: LabeledData) -> str | None:
+    """A digest of which rows belong together, as folds and sides depend on it; None without groups."""
+    if rows.groups is None:
+        return None
+    _, number = np.unique(rows.groups, return_inverse=True)
+    return hashlib.sha256(number.astype("<i8").tobytes()).hexdigest()
 
 
 def _identity(function: Any) -> list[str] | None:

@@ -19,7 +19,7 @@ from synthaug import answers, trials
 from synthaug.arms import LADDER
 from synthaug.data.labeled import LabeledData, open_data
 from synthaug.data.split import cross_folds, two_sides
-from synthaug.errors import InvalidData, InvalidRequest, Leakage, SynthaugWarning
+from synthaug.errors import InvalidData, InvalidRequest, Leakage, OutputExists, SynthaugWarning
 from synthaug.plan import Plan
 from synthaug.selection import Choice, choose_option
 from synthaug.trials import Trials
@@ -92,6 +92,13 @@ def test_a_plan_that_is_kept_is_read_as_it_was_and_the_same_call_makes_no_other(
     assert again == first == Plan.load(tmp_path / "plan")
     assert again.generator is not None
     assert again.to_dict() == first.to_dict()
+
+
+def test_a_plan_made_without_groups_is_not_read_for_a_call_with_them(shapes: Shapes, tmp_path: Path) -> None:
+    synthaug.choose(shapes, out=tmp_path / "plan", **SMALL)
+    patients = np.arange(len(shapes[0])) // 2
+    with pytest.raises(OutputExists, match="groups"):
+        synthaug.choose(shapes, group=patients, out=tmp_path / "plan", **SMALL)
 
 
 def test_mix_and_expand_follow_a_plan(shapes: Shapes, monkeypatch: pytest.MonkeyPatch) -> None:
