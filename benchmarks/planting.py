@@ -33,7 +33,7 @@ from recording import write_results
 from synthaug.arms import Augment, Ingredients
 from synthaug.data.codec import ImageCodec
 from synthaug.data.labeled import LabeledData, open_data
-from synthaug.data.split import cross_folds, part, two_sides
+from synthaug.data.split import cross_folds, part
 from synthaug.errors import SynthaugWarning
 from synthaug.evaluation import pool_size
 from synthaug.samples import Samples
@@ -172,7 +172,6 @@ class Bench:
             trials.variants,
             partial(self._score, trials),
             self._folds,
-            two_sides(self._train, self._seed),
             np.ones(len(self._train)),
         )
         return {
@@ -228,7 +227,8 @@ def main(replicates: int, steps: int, kinds: tuple[str, ...]) -> None:
     clothes = open_data("bundled:fashion-mnist", image_size=SIDE)
     digits = open_data("bundled:digits", image_size=SIDE)
     rest, test = part(clothes, "train"), part(clothes, "test")
-    budget = {"side": SIDE, "batch": BATCH, "steps": steps, "folds": FOLDS, "noise": NOISE}
+    budget: dict[str, Any] = {"side": SIDE, "batch": BATCH, "steps": steps, "folds": FOLDS, "noise": NOISE}
+    budget["judged"] = "each fold by what the others chose"
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     cells = known["cells"] if known.get("budget") == budget else []
     done = {(cell["per_class"], cell["seed"], cell["kind"]) for cell in cells}

@@ -63,6 +63,10 @@ UNEQUAL_BASELINES = (
 Counts = Callable[[LabeledData], list[int]]
 
 
+JUDGED = "each fold by what the others chose"
+"""How a choice is judged: choices that were judged otherwise are made anew."""
+
+
 @dataclass(frozen=True)
 class Cell:
     """A data set, and how many training rows of each class."""
@@ -190,15 +194,14 @@ def choices(cell: Cell, rows: Rows, seed: int, jobs: int) -> dict[str, Any]:
         # What is trained is the baseline itself.
         return found | {"gain": 0.0}
     assert plan.generator is not None
-    name = plan.baseline.removesuffix(", longer")
-    base = ARMS[name]
+    base = ARMS[plan.base]
     codec = plan.generator.codec
     augmentations = image_augmentations(codec.encode(rows.train.read()), rows.train.labels)
     ratio = linear(plan.share, 0.0, steps=STEPS) if plan.annealed else plan.share
     pool = plan.generator.sample(pool_size(plan.share, STEPS, len(rows.train.classes)), seed=seed)
     parts = Ingredients.of(rows.train, pool, codec.encode, ratio=ratio, batch_size=64)
-    own = longer(base) if plan.baseline != name else base
-    arms = {"baseline": own, "chosen": with_synthetic(own, plan.candidate, "")}
+    best = base if plan.baseline == plan.base else longer(base)
+    arms = {"baseline": best, "chosen": with_synthetic(base, plan.candidate, "")}
     scores = {
         kind: score_arm(arm, parts, augmentations, {"test": rows.test}, steps=STEPS, seed=seed)["test"]
         for kind, arm in arms.items()
@@ -216,7 +219,9 @@ def choices(cell: Cell, rows: Rows, seed: int, jobs: int) -> dict[str, Any]:
 @click.option("--jobs", default=1, show_default=True, help="Processes of a choice.")
 def main(what: str, folder: Path | None, replicates: int, only: str, further: bool, jobs: int) -> None:
     torch.set_num_threads(1)
-    budget = {"steps": STEPS, "generator_steps": GENERATOR_STEPS, "replicates": REPLICATES}
+    budget: dict[str, Any] = {"steps": STEPS, "generator_steps": GENERATOR_STEPS, "replicates": REPLICATES}
+    if what == "choices":
+        budget["judged"] = JUDGED
     for seed in range(replicates):
         for cell in FURTHER if further else CELLS:
             out = RESULTS / ("further" if further else "primary") / what / f"{cell.name}.json"

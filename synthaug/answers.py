@@ -26,7 +26,6 @@ from synthaug.data.split import (
     cross_folds,
     three_parts,
     training_and_held_out,
-    two_sides,
     with_three_splits,
     without_copies,
 )
@@ -89,7 +88,7 @@ def choose(
 
     In each fold generators are fitted to the rows that are not held out, and classifiers are trained without and with
     their samples for equally many steps. No synthetic rows win ties, and are kept unless the gain of choosing, on
-    rows and seeds that did not choose, is more than its error (`synthaug.selection.choose_option`).
+    folds and seeds that did not choose, is more than its error (`synthaug.selection.choose_option`).
 
     Args:
         dataset: as in `fit`; of its splits the training one.
@@ -120,7 +119,7 @@ def choose(
     tried = _families(families)
     how: dict[str, Any] = {"folds": folds, "classifier_steps": classifier_steps, "full": full}
     budget = _budget(steps, minutes)
-    _require_choosable(rows, tried, folds, classifier_steps, budget | {"device": device})
+    _require_choosable(rows, tried, folds, classifier_steps, seed, budget | {"device": device})
     work: dict[str, Any] = {"device": device, "jobs": jobs or cpu_count(), "progress": progress}
 
     def made(folder: Path | None) -> Plan:
@@ -167,7 +166,12 @@ def _budget(steps: int | None, minutes: float | None) -> dict[str, Any]:
 
 
 def _require_choosable(
-    rows: LabeledData, families: Sequence[str], folds: int, classifier_steps: int, budget: Mapping[str, Any]
+    rows: LabeledData,
+    families: Sequence[str],
+    folds: int,
+    classifier_steps: int,
+    seed: int,
+    budget: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Refuses what cannot be chosen by, before anything is trained; returns what would be."""
     if folds < 2:
@@ -177,11 +181,15 @@ def _require_choosable(
             f"choose was asked for classifier_steps={classifier_steps}; it needs at least 1."
         )
     rows.check_images()
-    held_out = cross_folds(rows, folds, 0)
     return {
-        "folds": [len(fold) for fold in held_out],
+        "folds": [len(fold) for fold in _folds(rows, folds, seed)],
         "generators": {family: plan_training(rows, family, **budget) for family in families},
     }
+
+
+def _folds(rows: LabeledData, n: int, seed: int) -> list[np.ndarray]:
+    """Row numbers that a choice with this seed holds out in each fold."""
+    return cross_folds(rows, n, derive(seed, "choice", "folds") % 2**31)
 
 
 class _Chooser:
@@ -211,7 +219,7 @@ class _Chooser:
         self._fit = partial(
             _fit, held_out=held_out, budget=budget, seed=seed, device=device, folder=folder, progress=progress
         )
-        parts = cross_folds(rows, folds, derive(seed, "choice", "folds") % 2**31)
+        parts = _folds(rows, folds, seed)
         unequal = is_unequal(rows)
         self.trials = Trials(
             rows,
@@ -237,7 +245,6 @@ class _Chooser:
             trials.variants,
             trials.score,
             parts,
-            two_sides(rows, derive(seed, "choice", "sides") % 2**31),
             weights,
         )
         tried = choice.candidate or next(of.name for of in choice.standings if of.synthetic)
@@ -262,6 +269,7 @@ class _Chooser:
             cost=whole / float(np.median(trials.training_seconds)),
             data=rows.fingerprint(),
             seed=seed,
+            base=self.candidate.base,
             shares={
                 of.arm.name: of.share
                 for of in trials.treatments.values()
@@ -279,9 +287,10 @@ class _Chooser:
             return maker
         per_class = max(self.pool_size, math.ceil(max(rows.counts.values()) * self._due))
         judges = fit_judges(rows, maker.codec.encode, self._seed)
-        pool = draw_pool(maker, judges, maker.codec.encode, per_class, seed=self._seed)
+        own = _pool_seed(self._seed, number)
+        pool = draw_pool(maker, judges, maker.codec.encode, per_class, seed=own)
         names, numbers = pool.provenance["class"], pool.provenance["index"]
-        return maker.keeping({name: np.sort(numbers[names == name]) for name in rows.classes}, self._seed)
+        return maker.keeping({name: np.sort(numbers[names == name]) for name in rows.classes}, own)
 
     @property
     def pool_size(self) -> int:
@@ -424,6 +433,7 @@ def evaluate(
         tried,
         budget | {"device": device},
         folds,
+        seed,
         chosen,
     )
     work: dict[str, Any] = {"device": device, "jobs": jobs or cpu_count(), "progress": progress}
@@ -515,9 +525,21 @@ def _judged(
 def _draws(rows: LabeledData, makers: Sequence[Generator], per_class: int, seed: int) -> list[Draw]:
     augmentations = image_augmentations(makers[0].codec.encode(rows.read()), rows.labels)
     return [
-        Draw.of(rows, maker, per_class, seed=seed, augmentations=augmentations, about=describe(maker))
-        for maker in makers
+        Draw.of(
+            rows,
+            maker,
+            per_class,
+            seed=_pool_seed(seed, number),
+            augmentations=augmentations,
+            about=describe(maker),
+        )
+        for number, maker in enumerate(makers)
     ]
+
+
+def _pool_seed(seed: int, number: int) -> int:
+    """The seed of a generator's samples: generators of one evaluation share no noise."""
+    return seed if number == 0 else derive(seed, "evaluation", "pool", number) % 2**31
 
 
 def _generator_name(number: int) -> str:
@@ -542,7 +564,7 @@ def plan_choice(
     rows, _ = training_and_held_out(open_data(dataset, **columns), split)
     budget = _budget(steps, minutes) | {"device": device}
     return {"rows": rows.counts} | _require_choosable(
-        rows, _families(families), folds, classifier_steps, budget
+        rows, _families(families), folds, classifier_steps, seed, budget
     )
 
 
@@ -574,7 +596,7 @@ def plan_evaluation(
     parts, _ = _evaluation_rows(dataset, seed, split, columns)
     chosen = generator is None and ratio is None
     fitted = _require_evaluable(
-        parts, generator, numbers | {"generators": generators}, _families(family), budget, folds, chosen
+        parts, generator, numbers | {"generators": generators}, _families(family), budget, folds, seed, chosen
     )
     return {
         "rows": {name: part.counts for name, part in zip(THREE, parts, strict=True)},
@@ -615,6 +637,7 @@ def _require_evaluable(
     families: Sequence[str],
     budget: Mapping[str, Any],
     folds: int,
+    seed: int,
     chosen: bool,
 ) -> dict[str, Any]:
     """Refuses what cannot be evaluated, before anything is trained; returns what makes the synthetic rows."""
@@ -632,11 +655,11 @@ def _require_evaluable(
     if not chosen:
         return plan_training(parts[0], families[0], **budget)
     spent = _budget(budget["steps"], budget["minutes"]) | {"device": budget["device"]}
-    return _require_choosable(parts[0], families, folds, numbers["steps"], spent)
+    return _require_choosable(parts[0], families, folds, numbers["steps"], seed, spent)
 
 
 def _partition(rows: LabeledData) -> str | None:
-    """A digest of which rows belong together, as folds and sides depend on it; None without groups."""
+    """A digest of which rows belong together, as folds depend on it; None without groups."""
     if rows.groups is None:
         return None
     _, number = np.unique(rows.groups, return_inverse=True)

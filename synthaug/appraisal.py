@@ -132,9 +132,7 @@ class Appraiser:
         others = self.codec.encode(known.take(_some(len(known.labels), self.seed)).images).numpy()
         gap = float(np.median(nearest_rows(seen.numpy(), others)[1]))
         found: dict[str, Any] = {
-            "agreement": label_agreement(classifier(made).argmax(axis=1), ours, accuracy)
-            if accuracy
-            else None,
+            "agreement": label_agreement(classifier(made).argmax(axis=1), ours, accuracy),
             "diversity": float(np.mean(list(diversity.values()))) if diversity else None,
             "class_diversity": {self.classes[k]: value for k, value in diversity.items()},
             "novelty": float(np.median(nearest_rows(made.numpy(), training)[1])) / gap if gap > 0 else None,

@@ -15,7 +15,7 @@ from synthaug.errors import InvalidArtifact
 from synthaug.mixing.schedule import Schedule, linear
 from synthaug.outputs import atomic_write_text
 from synthaug.sampling import Generator
-from synthaug.selection import Choice
+from synthaug.selection import LEVEL, Choice
 
 FILE = "plan.json"
 GENERATOR = "generator"
@@ -29,6 +29,8 @@ class Plan:
         accepted: whether synthetic rows are to be used.
         baseline: the best training without them.
         candidate: the best training with them, whether or not it is to be used.
+        base: what the candidate adds them to; the baseline, or the same with fewer steps where longer training was
+            the best without them.
         augmentation: the augmentation of both, as `synthaug.augmentation.image_augmentations` names it; None for none.
         family: of the candidate's generator.
         settings: its settings of sampling.
@@ -62,6 +64,7 @@ class Plan:
     seconds: Mapping[str, float]
     cost: float
     data: str
+    base: str
     seed: int = 0
     shares: Mapping[str, float] = field(default_factory=dict)
     kept: Mapping[str, tuple[int, ...]] | None = None
@@ -81,25 +84,22 @@ class Plan:
     def advice(self) -> str:
         """What to do, in one plain sentence."""
         gain = self.choice.gain
+        metric = self.metric.replace("_", " ")
+        found = f"{_points(gain.mean)} points [{_points(gain.low)}, {_points(gain.high)}] of {metric}"
         if self.accepted:
             falling = ", falling to 0 over the training," if self.annealed else ""
             kind = "curated samples" if self.curated else "samples"
             return (
                 f"Use synthetic rows: {self.share:.0%} of each batch{falling} as {kind} of {self.family}, with "
-                f"{self._augmented}. In cross-validation that gains {_points(gain.mean)} points "
-                f"[{_points(gain.low)}, {_points(gain.high)}] of {self.metric.replace('_', ' ')}."
+                f"“{self.base}”. Choosing in this way gained {found} on folds that had not chosen; that it gains is "
+                f"{LEVEL:.0%} sure (more than {_points(self.choice.bound)})."
             ).replace("%", " %")
         if self.choice.candidate is None:
-            return f"Use no synthetic rows: train with {self._augmented}; no share of any family did better."
+            return f"Use no synthetic rows: train with “{self.baseline}”; no share of any family did better."
         return (
-            f"Use no synthetic rows: train with {self._augmented}. The best with them, “{self.candidate}”, gained "
-            f"{_points(gain.mean)} points [{_points(gain.low)}, {_points(gain.high)}] where it was judged, which may "
-            "be chance."
+            f"Use no synthetic rows: train with “{self.baseline}”. The best with them was “{self.candidate}”, but "
+            f"choosing in this way gained {found} on folds that had not chosen, which may be chance."
         ).replace("%", " %")
-
-    @property
-    def _augmented(self) -> str:
-        return f"“{self.baseline}”"
 
     def totals(self, counts: Mapping[str, int]) -> dict[str, int]:
         """Final rows of each class for a data set of these rows per class, so that the share of synthetic ones is kept.

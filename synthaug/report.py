@@ -23,6 +23,7 @@ from synthaug.metrics.statistics import BOOTSTRAP_FROM, SIGN_FLIPS_FROM, Interva
 from synthaug.outputs import atomic_write_text
 from synthaug.samples import Samples
 from synthaug.seeding import numpy_rng
+from synthaug.selection import LEVEL
 
 _CURVE_POINTS = 200
 _GAP = 2
@@ -141,7 +142,7 @@ def _planned(e: Evaluation, plan: Mapping[str, Any]) -> str:
         )
     if e.verdict == "helps":
         return (
-            f"Use synthetic rows here: {share} of each batch{falling} as {kind}, beside “{e.baseline}”. They raise "
+            f"Use synthetic rows here: {share} of each batch{falling} as {kind}, with “{plan['base']}”. They raise "
             f"{_metric(e)} on the test rows by {gain:.1f} points."
         )
     found = "they score lower there" if e.verdict == "harms" else "they do not confirm it"
@@ -222,7 +223,8 @@ def _caveat(e: Evaluation) -> str:
         rests = f"With {n} pairs the verdict rests on {means} and on a test of signs, which must agree."
     return (
         f"Every classifier was trained for the same {e.config['steps']:,} steps, unless its arm says otherwise, "
-        f"{len(e.seeds)} times per arm with different random seeds. {covered} {rests} Both arms named above were "
+        f"{len(e.seeds)} times per arm with different random seeds. {covered} The test rows are the same "
+        f"throughout: what others would change is not in the intervals. {rests} Both arms named above were "
         f"picked {_picked(e)}, not on the test rows."
     )
 
@@ -397,14 +399,15 @@ def _chosen(e: Evaluation) -> str:
     """How the choice ended, in plain words."""
     if e.plan is None:
         return ""
-    gain = e.plan["choice"]["gain"]
+    gain, bound = e.plan["choice"]["gain"], e.plan["choice"]["bound"]
     judged = (
-        f"On rows and seeds that had not chosen, choosing gained {_signed(gain['mean'])} points "
-        f"({_signed(gain['low'])} to {_signed(gain['high'])})"
+        "Each part was set aside in turn, the others chose, and what they chose was judged on it. Choosing in this way "
+        f"gained {_signed(gain['mean'])} points ({_signed(gain['low'])} to {_signed(gain['high'])})"
     )
-    end = (
-        "enough to be more than chance." if e.plan["accepted"] else "which may be chance: no synthetic rows."
-    )
+    if e.plan["accepted"]:
+        end = f"with {LEVEL:.0%} confidence more than {_signed(bound)}: likely no chance.".replace("%", " %")
+    else:
+        end = "which may be chance: no synthetic rows."
     cost = f"All of it took as long as {e.plan['cost']:.0f} trainings of one classifier."
     return f"{judged}, {end} {cost}"
 

@@ -1,4 +1,4 @@
-"""The choice among options by cross-validation, in which no row both chooses and judges.
+"""The choice among options by cross-validation, in which no fold both chooses and judges.
 
 Nothing here knows what an option is or how it is trained: options have names, and a callable scores held-out rows.
 """
@@ -17,8 +17,9 @@ from synthaug.metrics.statistics import Interval
 T = TypeVar("T")
 
 LEVEL = 0.9
-"""One-sided confidence that the gain is above 0. Options must have won on their own rows too: where nothing is gained
-about 2 of 100 choices are accepted (tests simulate it)."""
+"""One-sided confidence that the gain is above 0. The candidate must have won by all rows too: where nothing is gained
+about 2 of 100 choices are accepted, 3 to 7 where generators that are alike in expectation differ by a point (tests
+simulate it)."""
 
 _CONFIDENCE = 0.95
 
@@ -81,21 +82,23 @@ class Choice:
         baseline: the best option without synthetic rows.
         candidate: the best option with synthetic rows; None where none was better than the baseline.
         accepted: whether the candidate is to be used; otherwise the baseline is.
-        gain: of the procedure that chose, on rows and seeds that it had not chosen by, with a two-sided interval.
+        gain: of choosing in this way, on folds and seeds that had not chosen, with a two-sided interval.
+        bound: what the gain is above with a one-sided confidence of `LEVEL`; it decides.
         error: standard error of the gain.
         standings: every option that was tried, the best first.
         trainings: how many there were.
-        halves: the candidate that either half of the rows chose.
+        without: for each fold, what the other folds chose; None where they chose no synthetic rows.
     """
 
     baseline: str
     candidate: str | None
     accepted: bool
     gain: Interval
+    bound: float
     error: float
     standings: tuple[Standing, ...]
     trainings: int
-    halves: tuple[str | None, str | None]
+    without: tuple[str | None, ...]
 
     @property
     def option(self) -> str:
@@ -109,7 +112,6 @@ def choose_option(
     variants: Menu,
     score: Score,
     folds: Sequence[np.ndarray],
-    sides: np.ndarray,
     weights: np.ndarray,
     *,
     trials: int = 2,
@@ -120,10 +122,11 @@ def choose_option(
     Baselines are trained on every fold with one seed, the better half of them with the others, and the best one is
     trained longer: the best of all that by all held-out rows is the baseline. Then the options with synthetic rows
     that the menu gives for it, with one seed, the best third of them with the others, and the variants of the best
-    in the same way. This search is made three times over the same trainings: by all held-out rows, and by those of
-    either side. What one side's rows choose is judged by the other side's, with fresh seeds; the mean over all rows is
-    the gain of choosing this way. Where a side chooses no synthetic rows, its gain is 0. The candidate is accepted if
-    that gain is above 0 by more than its standard error times the one-sided quantile of Student's t.
+    in the same way. This search is made over the same trainings by all held-out rows, and once for each fold by the
+    rows of the others. What they choose is judged by the fold that was left out, with fresh seeds: neither its rows
+    nor what was fitted for it, such as a generator, has chosen. The mean over all rows is the gain of choosing in this
+    way, where a fold whose others choose no synthetic rows counts as 0. The candidate is accepted if that gain is
+    above 0 by more than its standard error times the one-sided quantile of Student's t.
 
     Args:
         baselines: options without synthetic rows, the simplest first: the first of equals is taken.
@@ -131,22 +134,22 @@ def choose_option(
             training of it, are baselines as well.
         variants: the best option to variations of it; none for no further rung.
         score: trains and scores, many runs at a time.
-        folds: row numbers held out in each fold, at least two folds; every row in at most one.
-        sides: ``(N,)`` of 0 and 1, the side of each row; rows that belong together on one side.
+        folds: row numbers held out in each fold, at least two folds; every row in at most one, rows that belong
+            together in one.
         weights: ``(N,)`` how much each row counts: equal for accuracy, one over its class's rows for balanced
             accuracy. Rows held out in no fold are ignored.
         trials: seeds that options are chosen by.
         judgings: fresh seeds that the choice is judged by, at least 2.
 
     Raises:
-        InvalidRequest: too few folds, seeds or rows on a side.
+        InvalidRequest: too few folds or seeds, or a fold without rows.
     """
-    ledger = _Ledger(score, folds, sides, weights)
     if len(folds) < 2 or trials < 1 or judgings < 2 or not baselines:
         raise InvalidRequest(
             f"A choice takes at least 2 folds, 1 trial, 2 judgings and 1 baseline; it was given {len(folds)}, "
             f"{trials}, {judgings} and {len(baselines)}."
         )
+    ledger = _Ledger(score, folds, weights)
     whole = ledger.view(None)
     (base,) = _in_step([_race(whole, baselines, trials)], ledger)
     offered = menu(base)
@@ -154,30 +157,30 @@ def choose_option(
     base = whole.ranked([base, *(o for o in offered if not o.synthetic)], range(trials))[0]
 
     options = [o for o in offered if o.synthetic]
-    searches = [
-        _search(view, base, options, variants, trials) for view in (whole, ledger.view(0), ledger.view(1))
-    ]
-    best, *halves = _in_step(searches, ledger)
+    views = [whole, *(ledger.view(number) for number in range(len(folds)))]
+    best, *without = _in_step([_search(view, base, options, variants, trials) for view in views], ledger)
 
     seeds = range(trials, trials + judgings)
-    used = {option.name: option for option in halves if option is not None}
-    ledger.train(ledger.runs([base, *used.values()] if used else [], seeds))
+    judged = [(number, option) for number, option in enumerate(without) if option is not None]
+    ledger.train([Run(o.name, number, seed) for number, of in judged for o in (base, of) for seed in seeds])
     differences = np.zeros((judgings, len(weights)))
-    for side, option in enumerate(halves):
-        if option is not None:
-            judged = (sides == 1 - side) & ledger.held_out
-            differences[:, judged] = (ledger.rows(option, seeds) - ledger.rows(base, seeds))[:, judged]
+    for number, option in judged:
+        ours, theirs = (
+            np.stack([ledger.known[Run(o.name, number, seed)] for seed in seeds]) for o in (option, base)
+        )
+        differences[:, folds[number]] = ours - theirs
     gain, error = _gain(differences, folds, ledger.weights)
-    one_sided = _quantile(LEVEL, int(ledger.held_out.sum()) - 1)
+    bound = gain - _quantile(LEVEL, int(ledger.held_out.sum()) - 1) * error
     return Choice(
         baseline=base.name,
         candidate=None if best is None else best.name,
-        accepted=best is not None and gain > one_sided * error and gain > 0,
+        accepted=best is not None and gain > 0 and bound > 0,
         gain=ledger.interval(gain, error),
+        bound=bound,
         error=error,
         standings=ledger.standings(whole, base, trials),
         trainings=len(ledger.known),
-        halves=tuple(None if option is None else option.name for option in halves),  # type: ignore[arg-type]
+        without=tuple(None if option is None else option.name for option in without),
     )
 
 
@@ -204,21 +207,23 @@ class _View:
 class _Ledger:
     """Every training made so far."""
 
-    def __init__(
-        self, score: Score, folds: Sequence[np.ndarray], sides: np.ndarray, weights: np.ndarray
-    ) -> None:
-        self._score, self.folds, self._sides = score, folds, sides
+    def __init__(self, score: Score, folds: Sequence[np.ndarray], weights: np.ndarray) -> None:
+        self._score, self.folds = score, folds
         self.known: dict[Run, np.ndarray] = {}
         self.options: dict[str, Option] = {}
         self.held_out = np.zeros(len(weights), bool)
         self.held_out[np.concatenate(folds)] = True
         self.weights = np.where(self.held_out, weights, 0) / weights[self.held_out].sum()
-        for side in (0, 1):
-            if not (self.held_out & (sides == side)).any():
-                raise InvalidRequest("A choice takes held-out rows on two sides; give more rows.")
+        if not all(map(len, folds)):
+            raise InvalidRequest(
+                "Every fold of a choice holds out rows; give more rows, or ask for fewer folds."
+            )
 
-    def view(self, side: int | None) -> _View:
-        return _View(self, self.held_out & (True if side is None else self._sides == side))
+    def view(self, without: int | None) -> _View:
+        rows = self.held_out.copy()
+        if without is not None:
+            rows[self.folds[without]] = False
+        return _View(self, rows)
 
     def train(self, runs: Iterable[Run]) -> None:
         due = [run for run in dict.fromkeys(runs) if run not in self.known]
@@ -299,9 +304,11 @@ def _in_step(searches: Sequence[Generator[list[Run], None, T]], ledger: _Ledger)
 def _gain(differences: np.ndarray, folds: Sequence[np.ndarray], weights: np.ndarray) -> tuple[float, float]:
     """The weighted mean of paired differences ``(seeds, N)`` and its standard error.
 
-    Two things vary: which rows there are, and, for given rows, how a training goes, which moves all rows of a fold
-    together. Both variances are added; what rows vary by holds part of the second already, so this errs on the large
-    side. Of a single seed the second is not known.
+    Three things vary: which rows there are; how a training goes, which moves all rows of a fold together; and what was
+    fitted for the fold, such as its generator, which moves them in every training. The first two show inside a fold,
+    their variances are added (what rows vary by holds part of the second already, so this errs on the large side; of a
+    single seed the second is not known). All three show between folds, of which there are few. The error is the larger
+    of the two, as in a meta-analysis of studies that differ (DerSimonian & Laird, 1986), with folds for studies.
     """
     of_row = differences.mean(axis=0)
     gain = float(of_row @ weights)
@@ -309,7 +316,9 @@ def _gain(differences: np.ndarray, folds: Sequence[np.ndarray], weights: np.ndar
     by_rows = float(np.sum((weights * (of_row - gain)) ** 2)) * n / max(1, n - 1)
     moved = np.stack([differences[:, fold] @ weights[fold] for fold in folds])
     by_trainings = float(moved.var(axis=1, ddof=1).sum()) / len(differences) if len(differences) > 1 else 0.0
-    return gain, float(np.sqrt(by_rows + by_trainings))
+    due = gain * np.array([weights[fold].sum() for fold in folds])
+    between = float(np.sum((moved.mean(axis=1) - due) ** 2)) * len(folds) / (len(folds) - 1)
+    return gain, float(np.sqrt(max(by_rows + by_trainings, between)))
 
 
 def _quantile(probability: float, freedom: int) -> float:

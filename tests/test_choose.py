@@ -18,7 +18,7 @@ import synthaug
 from synthaug import answers, trials
 from synthaug.arms import LADDER
 from synthaug.data.labeled import LabeledData, open_data
-from synthaug.data.split import cross_folds, two_sides
+from synthaug.data.split import cross_folds
 from synthaug.errors import InvalidData, InvalidRequest, Leakage, OutputExists, SynthaugWarning
 from synthaug.plan import Plan
 from synthaug.selection import Choice, choose_option
@@ -218,10 +218,38 @@ def test_folds_hold_out_every_row_once_but_the_last_of_a_class() -> None:
     for fold in folds:
         kept = np.delete(data.labels, fold)
         assert set(kept.tolist()) == {0, 1, 2}
-    sides = two_sides(data, 0)
-    assert [np.bincount(sides[data.labels == k], minlength=2).tolist() for k in (0, 1)] in (
-        [[5, 4], [2, 2]], [[4, 5], [2, 2]],
-    )  # fmt: skip
+
+
+@pytest.mark.parametrize("per_class", [(9, 9, 2), (9, 9, 3), (2, 2, 9), (3, 4, 5)])
+@pytest.mark.parametrize("n", [2, 3])
+def test_every_fold_keeps_two_rows_of_every_class(per_class: tuple[int, ...], n: int) -> None:
+    labels = np.repeat(np.arange(3), per_class)
+    data = open_data((np.random.default_rng(0).integers(0, 255, (len(labels), 8, 8), np.uint8), labels))
+    for seed in range(5):
+        for fold in cross_folds(data, n, seed):
+            assert np.bincount(np.delete(data.labels, fold), minlength=3).min() >= 2
+
+
+def test_rows_that_are_not_held_out_keep_their_group_with_them() -> None:
+    # One patient has all rows of class 2, and some of class 0.
+    labels = np.array([0] * 12 + [1] * 12 + [2] * 6)
+    patients = np.concatenate([np.arange(24), np.full(6, 3)])
+    pictures = np.random.default_rng(0).integers(0, 255, (30, 8, 8), np.uint8)
+    data = open_data((pictures, labels), group=patients)
+    for seed in range(5):
+        for fold in cross_folds(data, 3, seed):
+            kept = np.setdiff1d(np.arange(30), fold)
+            assert not set(patients[fold]) & set(patients[kept])
+            assert {0, 1, 2} == set(labels[kept])
+
+
+def test_a_class_that_lies_in_one_group_with_others_can_be_chosen_for(shapes: Shapes) -> None:
+    _, y = shapes
+    rare = np.flatnonzero(y == y[-1])
+    patients = np.arange(len(y))
+    patients[rare] = np.flatnonzero(y != y[-1])[0]
+    plan = synthaug.choose(shapes, group=patients, families="warp", **SMALL)
+    assert plan.choice.trainings > 0
 
 
 def test_too_few_rows_for_the_folds_are_refused() -> None:

@@ -93,28 +93,24 @@ def stratified(data: LabeledData, fractions: Mapping[str, float], seed: int) -> 
 def cross_folds(data: LabeledData, n: int, seed: int) -> list[np.ndarray]:
     """Row numbers to hold out in each of n folds, each class shared out evenly, as `stratified` does.
 
-    The rows of a class that all fell into one fold are held out in none: every class can be learned in every fold.
+    Every class can be learned in every fold: where one would keep fewer than two rows of a class, the rows of that
+    class are not held out in it, nor what belongs together with them.
 
     Raises:
         InvalidData: a fold would hold out nothing.
     """
     folds = list(stratified(data, {str(i): 1 / n for i in range(n)}, seed).values())
-    content = np.stack([np.bincount(data.labels[fold], minlength=len(data.classes)) for fold in folds])
-    whole = content == content.sum(axis=0)
-    folds = [fold[~whole[i][data.labels[fold]]] for i, fold in enumerate(folds)]
+    unit_of, counts = _units(data), np.bincount(data.labels, minlength=len(data.classes))
+    for i, fold in enumerate(folds):
+        own = np.bincount(data.labels[fold], minlength=len(data.classes))
+        needed = np.isin(data.labels[fold], np.flatnonzero(counts - own < 2))
+        folds[i] = fold[~np.isin(unit_of[fold], unit_of[fold][needed])]
     if not all(map(len, folds)):
         raise InvalidData(
             f"{data.origin} has {len(data)} rows of {len(data.classes)} classes, too few for {n} folds in which each "
             "class can be learned and judged. Add rows, or ask for fewer folds."
         )
     return folds
-
-
-def two_sides(data: LabeledData, seed: int) -> np.ndarray:
-    """``(N,)`` of 0 and 1: halves of every class, what belongs together on one side."""
-    sides = np.zeros(len(data), np.int64)
-    sides[stratified(data, {"0": 0.5, "1": 0.5}, seed)["1"]] = 1
-    return sides
 
 
 def require_disjoint(a: LabeledData, b: LabeledData, what: str) -> None:

@@ -18,7 +18,7 @@ class Fidelity:
 
     Attributes:
         agreement: how often a classifier trained on real rows gives them the label they were asked to have,
-            over its accuracy on real rows it never saw.
+            over its accuracy on real rows it never saw; None where it recognises none of them.
         diversity: mean over classes of ``class_diversity``.
         class_diversity: for each class, the mean distance between its rows in the classifier's features,
             over that of its real rows; None where there are too few rows.
@@ -27,7 +27,7 @@ class Fidelity:
         classifier_accuracy: the classifier's accuracy on the held-out real rows.
     """
 
-    agreement: float
+    agreement: float | None
     diversity: float | None
     class_diversity: tuple[float | None, ...]
     novelty: float | None
@@ -75,18 +75,18 @@ def measure_fidelity(
     )
 
 
-def label_agreement(predicted: np.ndarray, requested: np.ndarray, test_accuracy: float) -> float:
+def label_agreement(predicted: np.ndarray, requested: np.ndarray, test_accuracy: float) -> float | None:
     """The share of rows that a classifier gives their requested label, over its accuracy on real test rows.
 
     1.0 means that synthetic rows are recognised as often as real ones; it may exceed 1 for rows that are
-    more typical than real ones.
+    more typical than real ones. None where no real row is recognised, so that nothing can be compared with.
 
     Args:
         predicted: ``(N,)`` labels the classifier gives to the synthetic rows.
         requested: ``(N,)`` labels the rows were asked to have.
-        test_accuracy: the classifier's accuracy on real rows, above 0.
+        test_accuracy: the classifier's accuracy on real rows.
     """
-    return float(np.mean(predicted == requested)) / test_accuracy
+    return float(np.mean(predicted == requested)) / test_accuracy if test_accuracy > 0 else None
 
 
 def relative_diversity(
