@@ -28,6 +28,7 @@ import click
 import numpy as np
 import torch
 from classifiers import draw
+from primary import JUDGED
 from recording import write_results
 
 from synthaug.arms import Augment, Ingredients
@@ -178,8 +179,8 @@ class Bench:
             "accepted": choice.accepted,
             "baseline": choice.baseline,
             "candidate": choice.candidate,
-            "gain": choice.gain.mean,
-            "error": choice.error,
+            "trainings": choice.trainings,
+            "judged": None if choice.judged is None else choice.judged.gain.mean,
             "test_gain": self._test_gain(choice, trials.treatments, fit(self._train)),
         }
 
@@ -228,7 +229,7 @@ def main(replicates: int, steps: int, kinds: tuple[str, ...]) -> None:
     digits = open_data("bundled:digits", image_size=SIDE)
     rest, test = part(clothes, "train"), part(clothes, "test")
     budget: dict[str, Any] = {"side": SIDE, "batch": BATCH, "steps": steps, "folds": FOLDS, "noise": NOISE}
-    budget["judged"] = "each fold by what the others chose"
+    budget["judged"] = JUDGED
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     cells = known["cells"] if known.get("budget") == budget else []
     done = {(cell["per_class"], cell["seed"], cell["kind"]) for cell in cells}

@@ -63,7 +63,7 @@ UNEQUAL_BASELINES = (
 Counts = Callable[[LabeledData], list[int]]
 
 
-JUDGED = "each fold by what the others chose"
+JUDGED = "each fold by what the others chose, where that is worth it"
 """How a choice is judged: choices that were judged otherwise are made anew."""
 
 
@@ -214,20 +214,27 @@ def choices(cell: Cell, rows: Rows, seed: int, jobs: int) -> dict[str, Any]:
 @click.argument("what", type=click.Choice(["gains", "choices"]))
 @click.option("--folder", default=data_folder, type=click.Path(path_type=Path))
 @click.option("--replicates", default=REPLICATES, show_default=True, help="How many to come to in this run.")
-@click.option("--only", default="", help="Cells whose name contains this.")
+@click.option("--cell", "names", multiple=True, help="Only cells of this name; may be given again.")
 @click.option("--further", is_flag=True, help="The further cells, not the primary ones.")
 @click.option("--jobs", default=1, show_default=True, help="Processes of a choice.")
-def main(what: str, folder: Path | None, replicates: int, only: str, further: bool, jobs: int) -> None:
+def main(
+    what: str, folder: Path | None, replicates: int, names: tuple[str, ...], further: bool, jobs: int
+) -> None:
     torch.set_num_threads(1)
+    cells = FURTHER if further else CELLS
+    if unknown := set(names) - {cell.name for cell in cells}:
+        raise click.UsageError(
+            f"There is no cell {', '.join(unknown)}; there are {', '.join(c.name for c in cells)}."
+        )
     budget: dict[str, Any] = {"steps": STEPS, "generator_steps": GENERATOR_STEPS, "replicates": REPLICATES}
     if what == "choices":
         budget["judged"] = JUDGED
     for seed in range(replicates):
-        for cell in FURTHER if further else CELLS:
+        for cell in cells:
             out = RESULTS / ("further" if further else "primary") / what / f"{cell.name}.json"
             known = json.loads(out.read_text()) if out.exists() else {}
             done = known["replicates"] if known.get("budget") == budget else []
-            if only not in cell.name or len(done) > seed:
+            if (names and cell.name not in names) or len(done) > seed:
                 continue
             rows = Rows.of(cell, folder, seed)
             started = time.monotonic()

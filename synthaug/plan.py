@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from synthaug.errors import InvalidArtifact
+from synthaug.metrics.statistics import Interval
 from synthaug.mixing.schedule import Schedule, linear
 from synthaug.outputs import atomic_write_text
 from synthaug.sampling import Generator
@@ -83,23 +84,36 @@ class Plan:
     @property
     def advice(self) -> str:
         """What to do, in one plain sentence."""
-        gain = self.choice.gain
-        metric = self.metric.replace("_", " ")
-        found = f"{_points(gain.mean)} points [{_points(gain.low)}, {_points(gain.high)}] of {metric}"
+        judged = self.choice.judged
+        gained = None if judged is None else f"gained {self._told(judged.gain)} on folds that had not chosen"
         if self.accepted:
+            assert judged is not None, "what is accepted was judged"
             falling = ", falling to 0 over the training," if self.annealed else ""
             kind = "curated samples" if self.curated else "samples"
-            return (
+            said = (
                 f"Use synthetic rows: {self.share:.0%} of each batch{falling} as {kind} of {self.family}, with "
-                f"“{self.base}”. Choosing in this way gained {found} on folds that had not chosen; that it gains is "
-                f"{LEVEL:.0%} sure (more than {_points(self.choice.bound)})."
-            ).replace("%", " %")
-        if self.choice.candidate is None:
-            return f"Use no synthetic rows: train with “{self.baseline}”; no share of any family did better."
-        return (
-            f"Use no synthetic rows: train with “{self.baseline}”. The best with them was “{self.candidate}”, but "
-            f"choosing in this way gained {found} on folds that had not chosen, which may be chance."
-        ).replace("%", " %")
+                f"“{self.base}”. Choosing in this way {gained}; that it gains is {LEVEL:.0%} sure (more than "
+                f"{_points(judged.bound)})."
+            )
+        elif self.choice.candidate is None:
+            said = f"Use no synthetic rows: train with “{self.baseline}”; no share of any family did better."
+        else:
+            said = (
+                f"Use no synthetic rows: train with “{self.baseline}”. The best with them was “{self.candidate}”, "
+                + (f"but choosing in this way {gained}" if gained else self._own_gain())
+                + ", which may be chance."
+            )
+        return said.replace("%", " %")
+
+    def _own_gain(self) -> str:
+        """What the candidate gained on the rows that chose it."""
+        (own,) = (of.gain for of in self.choice.standings if of.name == self.candidate)
+        assert own is not None, "only the baseline has no gain"
+        return f"with {self._told(own)} on the very rows that chose it"
+
+    def _told(self, gain: Interval) -> str:
+        metric = self.metric.replace("_", " ")
+        return f"{_points(gain.mean)} points [{_points(gain.low)}, {_points(gain.high)}] of {metric}"
 
     def totals(self, counts: Mapping[str, int]) -> dict[str, int]:
         """Final rows of each class for a data set of these rows per class, so that the share of synthetic ones is kept.

@@ -399,17 +399,23 @@ def _chosen(e: Evaluation) -> str:
     """How the choice ended, in plain words."""
     if e.plan is None:
         return ""
-    gain, bound = e.plan["choice"]["gain"], e.plan["choice"]["bound"]
-    judged = (
+    cost = f"All of it took as long as {e.plan['cost']:.0f} trainings of one classifier."
+    judged = e.plan["choice"]["judged"]
+    if judged is None:
+        none = e.plan["choice"]["candidate"] is None
+        why = "No share of any family did better" if none else "The best of them did hardly better"
+        return f"{why} than the same training without synthetic rows, which is what to use. {cost}"
+    gain = judged["gain"]
+    told = (
         "Each part was set aside in turn, the others chose, and what they chose was judged on it. Choosing in this way "
         f"gained {_signed(gain['mean'])} points ({_signed(gain['low'])} to {_signed(gain['high'])})"
     )
     if e.plan["accepted"]:
-        end = f"with {LEVEL:.0%} confidence more than {_signed(bound)}: likely no chance.".replace("%", " %")
+        sure = f"with {LEVEL:.0%} confidence more than {_signed(judged['bound'])}: likely no chance."
+        end = sure.replace("%", " %")
     else:
         end = "which may be chance: no synthetic rows."
-    cost = f"All of it took as long as {e.plan['cost']:.0f} trainings of one classifier."
-    return f"{judged}, {end} {cost}"
+    return f"{told}, {end} {cost}"
 
 
 def _role(e: Evaluation, arm: ArmResult) -> str:

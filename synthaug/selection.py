@@ -21,6 +21,11 @@ LEVEL = 0.9
 about 2 of 100 choices are accepted, 3 to 7 where generators that are alike in expectation differ by a point (tests
 simulate it)."""
 
+# Standard errors that a candidate is better by on the rows that chose it, or it is refused without being judged: choice
+# was kind to it, judges would not be. By simulation one in 25 of those that would be accepted is lost by it, and where
+# nothing is gained a third of the trainings is saved.
+_WORTH_JUDGING = 0.5
+
 _CONFIDENCE = 0.95
 
 
@@ -64,7 +69,7 @@ class Standing:
         trainings: how many there were to choose by.
         score: the mean over the held-out rows of them.
         gain: over the baseline, with the same seeds, with a two-sided interval; None for the baseline. What chose the
-            best of many is too kind to it: `Choice.gain` is what others judged.
+            best of many is too kind to it: `Choice.judged` is what others say.
     """
 
     name: str
@@ -75,6 +80,25 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """What choosing in some way gains, on folds and seeds that had not chosen.
+
+    Attributes:
+        gain: with a two-sided interval.
+        bound: what the gain is above with a one-sided confidence of `LEVEL`; it decides.
+        error: standard error of the gain.
+        without: for each fold, what the other folds chose; None where they chose no synthetic rows.
+        seeds: classifier seeds that judged.
+    """
+
+    gain: Interval
+    bound: float
+    error: float
+    without: tuple[str | None, ...]
+    seeds: int
+
+
+@dataclass(frozen=True)
 class Choice:
     """The outcome of `choose_option`.
 
@@ -82,23 +106,17 @@ class Choice:
         baseline: the best option without synthetic rows.
         candidate: the best option with synthetic rows; None where none was better than the baseline.
         accepted: whether the candidate is to be used; otherwise the baseline is.
-        gain: of choosing in this way, on folds and seeds that had not chosen, with a two-sided interval.
-        bound: what the gain is above with a one-sided confidence of `LEVEL`; it decides.
-        error: standard error of the gain.
+        judged: what choosing in this way gains; None where no candidate was worth judging.
         standings: every option that was tried, the best first.
         trainings: how many there were.
-        without: for each fold, what the other folds chose; None where they chose no synthetic rows.
     """
 
     baseline: str
     candidate: str | None
     accepted: bool
-    gain: Interval
-    bound: float
-    error: float
+    judged: Judged | None
     standings: tuple[Standing, ...]
     trainings: int
-    without: tuple[str | None, ...]
 
     @property
     def option(self) -> str:
@@ -122,11 +140,13 @@ def choose_option(
     Baselines are trained on every fold with one seed, the better half of them with the others, and the best one is
     trained longer: the best of all that by all held-out rows is the baseline. Then the options with synthetic rows
     that the menu gives for it, with one seed, the best third of them with the others, and the variants of the best
-    in the same way. This search is made over the same trainings by all held-out rows, and once for each fold by the
-    rows of the others. What they choose is judged by the fold that was left out, with fresh seeds: neither its rows
-    nor what was fitted for it, such as a generator, has chosen. The mean over all rows is the gain of choosing in this
-    way, where a fold whose others choose no synthetic rows counts as 0. The candidate is accepted if that gain is
-    above 0 by more than its standard error times the one-sided quantile of Student's t.
+    in the same way. By all held-out rows this gives the candidate, which is refused here where it is hardly better than
+    the baseline. Else the same search is made once for each fold by the rows of the others, and what they choose is
+    judged by the fold that was left out, with fresh seeds: neither its rows nor what was fitted for it, such as a
+    generator, has chosen. The mean over all rows is the gain of choosing in this way, where a fold whose others choose
+    no synthetic rows counts as 0. The candidate is accepted if that gain is above 0 by more than its standard error
+    times the one-sided quantile of Student's t. Half of the seeds judge first; where they see no gain, the others are
+    saved.
 
     Args:
         baselines: options without synthetic rows, the simplest first: the first of equals is taken.
@@ -157,30 +177,47 @@ def choose_option(
     base = whole.ranked([base, *(o for o in offered if not o.synthetic)], range(trials))[0]
 
     options = [o for o in offered if o.synthetic]
-    views = [whole, *(ledger.view(number) for number in range(len(folds)))]
-    best, *without = _in_step([_search(view, base, options, variants, trials) for view in views], ledger)
-
-    seeds = range(trials, trials + judgings)
-    judged = [(number, option) for number, option in enumerate(without) if option is not None]
-    ledger.train([Run(o.name, number, seed) for number, of in judged for o in (base, of) for seed in seeds])
-    differences = np.zeros((judgings, len(weights)))
-    for number, option in judged:
-        ours, theirs = (
-            np.stack([ledger.known[Run(o.name, number, seed)] for seed in seeds]) for o in (option, base)
-        )
-        differences[:, folds[number]] = ours - theirs
-    gain, error = _gain(differences, folds, ledger.weights)
-    bound = gain - _quantile(LEVEL, int(ledger.held_out.sum()) - 1) * error
+    (best,) = _in_step([_search(whole, base, options, variants, trials)], ledger)
+    judged = None
+    if best is not None and _is_worth_judging(best, base, ledger, trials):
+        views = [ledger.view(number) for number in range(len(folds))]
+        without = _in_step([_search(view, base, options, variants, trials) for view in views], ledger)
+        judged = _judged(without, base, ledger, range(trials, trials + judgings // 2))
+        if judged.gain.mean > 0:
+            judged = _judged(without, base, ledger, range(trials, trials + judgings))
     return Choice(
         baseline=base.name,
         candidate=None if best is None else best.name,
-        accepted=best is not None and gain > 0 and bound > 0,
-        gain=ledger.interval(gain, error),
-        bound=bound,
-        error=error,
+        accepted=judged is not None and judged.gain.mean > 0 and judged.bound > 0,
+        judged=judged,
         standings=ledger.standings(whole, base, trials),
         trainings=len(ledger.known),
+    )
+
+
+def _is_worth_judging(best: Option, base: Option, ledger: _Ledger, trials: int) -> bool:
+    seeds = range(trials)
+    gain, error = _gain(ledger.rows(best, seeds) - ledger.rows(base, seeds), ledger.folds, ledger.weights)
+    return gain > _WORTH_JUDGING * error
+
+
+def _judged(without: Sequence[Option | None], base: Option, ledger: _Ledger, seeds: Sequence[int]) -> Judged:
+    """What the folds say, each of what the others chose."""
+    due = [(number, option) for number, option in enumerate(without) if option is not None]
+    ledger.train([Run(o.name, number, seed) for number, of in due for o in (base, of) for seed in seeds])
+    differences = np.zeros((len(seeds), len(ledger.weights)))
+    for number, option in due:
+        ours, theirs = (
+            np.stack([ledger.known[Run(o.name, number, seed)] for seed in seeds]) for o in (option, base)
+        )
+        differences[:, ledger.folds[number]] = ours - theirs
+    gain, error = _gain(differences, ledger.folds, ledger.weights)
+    return Judged(
+        gain=ledger.interval(gain, error),
+        bound=gain - _quantile(LEVEL, int(ledger.held_out.sum()) - 1) * error,
+        error=error,
         without=tuple(None if option is None else option.name for option in without),
+        seeds=len(seeds),
     )
 
 

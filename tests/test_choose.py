@@ -20,8 +20,9 @@ from synthaug.arms import LADDER
 from synthaug.data.labeled import LabeledData, open_data
 from synthaug.data.split import cross_folds
 from synthaug.errors import InvalidData, InvalidRequest, Leakage, OutputExists, SynthaugWarning
+from synthaug.metrics.statistics import Interval
 from synthaug.plan import Plan
-from synthaug.selection import Choice, choose_option
+from synthaug.selection import Choice, Judged, Standing, choose_option
 from synthaug.trials import Trials
 
 SMALL: dict[str, Any] = {"steps": 2, "classifier_steps": 2, "folds": 2, "jobs": 1, "progress": False}
@@ -42,13 +43,18 @@ def _short_classes_told() -> Iterator[None]:
         yield
 
 
+JUDGED = Judged(
+    gain=Interval(0.02, 0.004, 0.036, 30), bound=0.01, error=0.008, without=(None, "a", "a"), seeds=4
+)
+
+
 def prefer(monkeypatch: pytest.MonkeyPatch, part: str) -> None:
     """Makes the choice fall on the first option with this in its name, and accept it."""
 
     def choose(*given: Any, **numbers: Any) -> Choice:
         found = choose_option(*given, **numbers)
         name = next(of.name for of in found.standings if part in of.name)
-        return replace(found, candidate=name, accepted=True)
+        return replace(found, candidate=name, judged=JUDGED, accepted=True)
 
     monkeypatch.setattr(answers, "choose_option", choose)
 
@@ -78,6 +84,30 @@ def test_a_plan_tells_what_was_tried_and_what_it_cost(plan: Plan) -> None:
         for name, share in plan.shares.items()
         if name in tried
     )
+
+
+def test_the_advice_tells_what_is_known_and_no_more(plan: Plan) -> None:
+    """Four ends of a choice: taken, refused by the judges, hardly better, and not better at all."""
+    name = "policy + 25% warp, mild"
+    own = Standing(name, True, 6, 0.9, Interval(0.01, -0.03, 0.05, 30))
+    choice = Choice("policy", name, False, JUDGED, (own,), 9)
+    plan = replace(plan, accepted=False, baseline="policy", base="policy", candidate=name, family="warp")
+
+    def told(accepted: bool, **parts: Any) -> str:
+        return replace(plan, accepted=accepted, choice=replace(choice, **parts)).advice
+
+    taken = told(True)
+    assert taken.startswith("Use synthetic rows: 25 % of each batch as samples of warp, with “policy”.")
+    assert "+2.0 points [+0.4, +3.6] of accuracy on folds that had not chosen" in taken
+    assert taken.endswith("that it gains is 90 % sure (more than +1.0).")
+    refused = told(False)
+    assert refused.startswith("Use no synthetic rows: train with “policy”. The best with them was")
+    assert refused.endswith("[+0.4, +3.6] of accuracy on folds that had not chosen, which may be chance.")
+    hardly = told(False, judged=None)
+    assert hardly.endswith(
+        "with +1.0 points [-3.0, +5.0] of accuracy on the very rows that chose it, which may be chance."
+    )
+    assert told(False, judged=None, candidate=None).endswith("no share of any family did better.")
 
 
 def test_a_plan_that_is_kept_is_read_as_it_was_and_the_same_call_makes_no_other(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 
+from synthaug import selection
 from synthaug.errors import InvalidRequest
 from synthaug.metrics.statistics import Interval
 from synthaug.selection import Choice, Option, Run, choose_option
@@ -92,7 +93,7 @@ def test_what_was_fitted_for_a_fold_does_not_choose_what_the_fold_judges() -> No
     choice = choose_option(
         BASELINES, lambda base: [Option("lucky", synthetic=True)], lambda best: [], score, world.folds, world.weights,
     )  # fmt: skip
-    assert choice.without[0] is None
+    assert choice.judged is None or choice.judged.without[0] is None
     assert not choice.accepted
 
 
@@ -124,9 +125,9 @@ def test_the_interval_of_the_gain_covers_what_choosing_gains() -> None:
     true = chances[0] - chances[1]
     found = [World(gains, n=300, seed=seed).choose(["good"]) for seed in range(150)]
     sure = [
-        choice.gain
+        choice.judged.gain
         for choice in found
-        if choice.baseline == "classical" and choice.without == ("good", "good", "good")
+        if choice.baseline == "classical" and choice.judged and choice.judged.without == ("good",) * 3
     ]
     assert len(sure) > 60
     assert np.mean([of.low <= true <= of.high for of in sure]) >= 0.9
@@ -159,7 +160,7 @@ def test_no_synthetic_rows_win_ties() -> None:
         world.weights,
     )  # fmt: skip
     assert (choice.candidate, choice.option, choice.accepted) == (None, "plain", False)
-    assert choice.gain.mean == 0
+    assert choice.judged is None
 
 
 def test_longer_training_of_the_best_baseline_is_a_baseline() -> None:
@@ -188,6 +189,58 @@ def test_variants_of_the_best_option_are_tried_last() -> None:
     assert choice.option == "new, filtered"
 
 
+def test_a_candidate_that_is_hardly_better_than_the_baseline_is_refused_unjudged() -> None:
+    # Of 240 rows the option recognises so many more than the baseline, in every seed.
+    def choose(more: int) -> Choice:
+        def score(runs: Sequence[Run]) -> Iterator[np.ndarray]:
+            for run in runs:
+                found = np.arange(80) < 40
+                yield (found | (np.arange(80) >= 80 - more // 3) if run.option == "new" else found).astype(
+                    float
+                )
+
+        return choose_option(
+            BASELINES, lambda base: [Option("new", synthetic=True)], lambda best: [], score,
+            np.split(np.arange(240), 3), np.full(240, 1 / 240),
+        )  # fmt: skip
+
+    none, many = choose(0), choose(9)
+    assert (none.candidate, none.judged, none.accepted) == (None, None, False)
+    assert (many.candidate, many.accepted) == ("new", True)
+    assert many.judged is not None
+    assert many.judged.gain.mean == pytest.approx(9 / 240)
+    # Two of the three baselines get a second seed, the others' trainings are the judges'.
+    assert many.trainings - none.trainings == 3 * 2 * 4
+
+
+def test_hardly_better_is_within_half_a_standard_error() -> None:
+    choices = [World({}, n=60, seed=seed).choose(NINE) for seed in range(60)]
+    for choice in choices:
+        best = next((of.gain for of in choice.standings if of.name == choice.candidate), None)
+        if best is not None:
+            error = (best.high - best.mean) / 2.0
+            assert (choice.judged is not None) == (best.mean > 0.5 * error)
+    assert {choice.judged is None for choice in choices} == {True, False}
+
+
+def test_half_of_the_seeds_judge_first_and_alone_where_they_see_no_gain() -> None:
+    found = [World({"good": gain}, seed=seed).choose(["good"]) for gain in (0.03, 0.3) for seed in range(40)]
+    judged = [choice.judged for choice in found if choice.judged is not None]
+    assert {of.seeds for of in judged} == {2, 4}
+    assert all(of.gain.mean <= 0 for of in judged if of.seeds == 2)
+
+
+def test_what_is_saved_costs_few_of_the_gains(monkeypatch: pytest.MonkeyPatch) -> None:
+    def kept() -> tuple[float, float]:
+        found = [World({"option 4": 0.1}, n=300, seed=seed).choose(NINE) for seed in range(60)]
+        return np.mean([of.accepted for of in found]), np.mean([of.trainings for of in found])
+
+    accepted, _ = kept()
+    monkeypatch.setattr(selection, "_WORTH_JUDGING", 0.0)
+    without_saving, _ = kept()
+    assert without_saving - 0.1 <= accepted <= without_saving
+
+
 def test_no_training_is_made_twice_and_few_options_get_more_than_one_seed() -> None:
     world = World({}, n=90)
     choice = world.choose(NINE, trials=2, judgings=2)
@@ -214,7 +267,8 @@ def test_rows_that_are_never_held_out_do_not_count() -> None:
     world = World({"good": 0.3}, n=120)
     world.folds = [fold[: len(fold) // 2] for fold in world.folds]
     choice = world.choose(["good"])
-    assert choice.gain.n == sum(map(len, world.folds))
+    assert choice.judged is not None
+    assert choice.judged.gain.n == sum(map(len, world.folds))
 
 
 @pytest.mark.parametrize("numbers", [{"trials": 0}, {"judgings": 1}])
