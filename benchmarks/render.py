@@ -9,12 +9,13 @@ import re
 from pathlib import Path
 
 from samples import RESULTS, ablations, cas, colour, curation, generators, overhead, peers, speed
-from worth import choices, further, limits, planting, primary, shares, warp
+from worth import choices, further, length, limits, planting, primary, shares, warp
 
 README = Path(__file__).parents[1] / "README.md"
 PAGE = {
     choices: "primary/choices",
     limits: "limits",
+    length: "length",
     further: "further/gains",
     planting: "planting.json",
     shares: "shares",

@@ -257,6 +257,32 @@ def limits() -> str:
     return "\n".join(lines)
 
 
+def length() -> str:
+    found = [json.loads(path.read_text()) for path in (RESULTS / "length").glob("*.json")]
+    found.sort(key=lambda cell: _place(cell["cell"]))
+    budget = found[0]["budget"]
+    lengths = [str(length) for length in budget["lengths"]]
+    lines = [
+        "## Does the gain outlast longer training?",
+        "",
+        "Balanced accuracy with the policy alone, trained for so many steps, and what half of each batch as samples of "
+        "warp adds to it at the same number, in points with the standard error over replicates ([results](length), "
+        f"{budget['replicates']} wanted). The generator's {budget['generator_steps']} steps take about as long as "
+        "1200 of the classifier.",
+        "",
+        "| data | rows a class | n | trained with | " + " | ".join(f"{n} steps" for n in lengths) + " |",
+        "|---|---|---:|---|" + "---:|" * len(lengths),
+    ]
+    for cell in found:
+        replicates = cell["replicates"]
+        plain = [f"{100 * fmean(r['policy'][n] for r in replicates):.1f} %" for n in lengths]
+        gains = [points([100 * (r["warp"][n] - r["policy"][n]) for r in replicates]) for n in lengths]
+        about = [*_data_and_rows(cell), str(len(replicates))]
+        lines.append("| " + " | ".join([*about, "policy", *plain]) + " |")
+        lines.append("| " + " | ".join(["", "", "", "warp adds", *gains]) + " |")
+    return "\n".join(lines)
+
+
 def shares() -> str:
     cells = [json.loads(path.read_text()) for path in sorted((RESULTS / "shares").glob("*.json"))]
     equal, unequal = ([c for c in cells if c["cell"].endswith("unequal") is kind] for kind in (False, True))

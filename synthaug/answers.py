@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from joblib import cpu_count
 
-from synthaug.arms import ARMS, LADDER, Arm
+from synthaug.arms import ARMS, LADDER, Arm, Judge
 from synthaug.augmentation import image_augmentations
+from synthaug.curation import Judges
 from synthaug.data.items import Key
 from synthaug.data.labeled import LabeledData, open_data
 from synthaug.data.split import (
@@ -459,7 +460,9 @@ def evaluate(
 
     def with_ratio(folder: Path | None) -> tuple[Evaluation, list[Generator], Samples]:
         makers = [generator] if generator is not None else [fitted(i, folder) for i in range(generators)]
-        draws = _draws(rows, makers, pool_size(numbers["ratio"], classifier_steps, len(rows.classes)), seed)
+        per_class = pool_size(numbers["ratio"], classifier_steps, len(rows.classes))
+        judges = _judges(rows, makers[0], seed) if full else None
+        draws = _draws(rows, makers, per_class, seed, None if judges is None else judges.probabilities)
         arms = LADDER if full else ARMS
         evaluation = evaluate_arms(draws, parts[1], parts[2], arms=arms, **numbers, **shared)
         return evaluation, makers, draws[0].pool
@@ -509,10 +512,9 @@ def evaluate(
 def _judged(
     rows: LabeledData, maker: Generator, seed: int
 ) -> tuple[dict[str, Any] | None, tuple[JudgedClass, ...]]:
-    """What judges say of samples of each class, whether or not it is followed; nothing where none can be fitted."""
-    try:
-        judges = fit_judges(rows, maker.codec.encode, seed)
-    except InvalidData:  # no class has two different rows
+    """What judges say of samples of each class, whether or not it is followed; nothing where there are none."""
+    judges = _judges(rows, maker, seed)
+    if judges is None:
         return None, ()
     known = [name for name, n in rows.counts.items() if n]
     samples = maker.unselected.sample(dict.fromkeys(known, _JUDGED), seed=seed)
@@ -522,7 +524,17 @@ def _judged(
     return told, pick_judged(samples, found)
 
 
-def _draws(rows: LabeledData, makers: Sequence[Generator], per_class: int, seed: int) -> list[Draw]:
+def _judges(rows: LabeledData, maker: Generator, seed: int) -> Judges | None:
+    """Judges of samples, or None where no class has two different rows."""
+    try:
+        return fit_judges(rows, maker.codec.encode, seed)
+    except InvalidData:
+        return None
+
+
+def _draws(
+    rows: LabeledData, makers: Sequence[Generator], per_class: int, seed: int, judge: Judge | None = None
+) -> list[Draw]:
     augmentations = image_augmentations(makers[0].codec.encode(rows.read()), rows.labels)
     return [
         Draw.of(
@@ -532,6 +544,7 @@ def _draws(rows: LabeledData, makers: Sequence[Generator], per_class: int, seed:
             seed=_pool_seed(seed, number),
             augmentations=augmentations,
             about=describe(maker),
+            judge=judge,
         )
         for number, maker in enumerate(makers)
     ]

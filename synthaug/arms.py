@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, WeightedRandomSampler
 from synthaug.data.labeled import LabeledData
 from synthaug.downstream import Loss, cross_entropy
 from synthaug.mixing.dataloader import mix_dataloader
+from synthaug.mixing.marks import MarkingCollate, Marks
 from synthaug.mixing.schedule import Schedule
 from synthaug.samples import Samples
 from synthaug.seeding import derive, numpy_rng, torch_rng
@@ -28,6 +29,9 @@ Encode: TypeAlias = Callable[[np.ndarray], torch.Tensor]
 
 Augment: TypeAlias = Callable[[torch.Tensor, int], torch.Tensor]
 """``augment(batch, seed)``: an encoded batch, changed at random, as a function of the batch and the seed."""
+
+Judge: TypeAlias = Callable[[torch.Tensor], np.ndarray]
+"""An encoded batch to what it is taken for: probabilities ``(B, n_classes)``."""
 
 MakeLoader: TypeAlias = "Callable[[Ingredients, int], DataLoader[Any]]"
 """The ingredients and a seed to a loader of encoded batches."""
@@ -55,6 +59,7 @@ class Ingredients:
         augment: augmentation of an encoded batch; None for none.
         ratio: share of synthetic rows in the arms that have them, fixed or a schedule over steps.
         batch_size: rows per batch, the same in every arm.
+        judge: encoded rows to probabilities ``(B, n_classes)``, for arms that take labels from it; None for none.
     """
 
     rows: np.ndarray
@@ -64,10 +69,18 @@ class Ingredients:
     augment: Augment | None
     ratio: float | Schedule
     batch_size: int
+    judge: Judge | None = None
 
     @classmethod
     def of(
-        cls, train: LabeledData, pool: Samples, encode: Encode, *, ratio: float | Schedule, batch_size: int
+        cls,
+        train: LabeledData,
+        pool: Samples,
+        encode: Encode,
+        *,
+        ratio: float | Schedule,
+        batch_size: int,
+        judge: Judge | None = None,
     ) -> Ingredients:
         """The training rows, read once, beside a pool of the same classes."""
         # Classifiers are given positions; that the pool is no leak has been checked against its generator.
@@ -79,7 +92,7 @@ class Ingredients:
         )
         # A lone row in a batch has no statistics to normalise by; a set below the batch size is one batch.
         size = min(batch_size, len(train))
-        return cls(train.read(), train.labels, positions, encode, None, ratio, size)
+        return cls(train.read(), train.labels, positions, encode, None, ratio, size, judge)
 
     @property
     def n_classes(self) -> int:
@@ -102,6 +115,7 @@ class Arm:
         steps: its optimizer steps over those of the other arms; None for as many as fit into the time that was spent
             on the generator.
         unequal: whether it makes sense only where classes are unequally frequent.
+        judged: whether it needs the judge of the ingredients.
     """
 
     name: str
@@ -112,6 +126,7 @@ class Arm:
     loss: Callable[[Ingredients], Loss] | None = None
     steps: float | None = 1.0
     unequal: bool = False
+    judged: bool = False
 
     def batches(self, parts: Ingredients, augmentations: Mapping[str, Augment], seed: int) -> DataLoader[Any]:
         """The loader, with the augmentation that the arm needs."""
@@ -143,6 +158,21 @@ def mixed(parts: Ingredients, seed: int, *, into: MakeLoader = shuffled) -> Data
 def with_synthetic(arm: Arm, name: str, about: str) -> Arm:
     """The arm with synthetic rows in its batches, the rest as it is."""
     return replace(arm, name=name, about=about, loader=partial(mixed, into=arm.loader), synthetic=True)
+
+
+def relabelled(parts: Ingredients, seed: int) -> DataLoader[Any]:
+    """As `mixed`, but a synthetic row's label is what the judge sees in it, as it is augmented: a distribution.
+
+    Hinton, Vinyals, Dean, "Distilling the knowledge in a neural network", 2015, at temperature 1, for the synthetic
+    rows alone.
+    """
+    assert parts.judge is not None, "an arm that needs a judge is given one"
+    own = derive(seed, "arms", "mix")
+    loader = mix_dataloader(shuffled(parts, seed), parts.pool, ratio=parts.ratio, seed=own, flag=True)
+    # A fresh one: that of the loader has counted the batch that marks are tried on.
+    flagged = MarkingCollate(_Collate(parts, None, seed), Marks(flag=True))
+    loader.collate_fn = _Relabelled(flagged, parts.judge, parts.n_classes)
+    return loader
 
 
 def duplicated(parts: Ingredients, seed: int) -> DataLoader[Any]:
@@ -333,6 +363,14 @@ LADDER: tuple[Arm, ...] = (
         augmentation="elastic medium",
     ),
     _BOTH_POLICY,
+    replace(
+        _BOTH,
+        name="both, soft labels",
+        loader=relabelled,
+        loss=plain_loss,
+        judged=True,
+        about="As “both”, synthetic rows labelled by classifiers that were trained on your rows, in shares.",
+    ),
     _BALANCED_BOTH,
 )
 """Every arm: what a claim has to stand against."""
@@ -395,6 +433,20 @@ class _Collate:
             return batch, labels
         soft = F.one_hot(labels, self._n_classes).float()
         return self._blend(batch, soft, numpy_rng(self._seed, "arms", "blend", number))
+
+
+class _Relabelled:
+    """A marked batch to one whose labels are distributions, those of its synthetic rows by the judge."""
+
+    def __init__(self, collate: Callable[[Any], Any], judge: Judge, n_classes: int) -> None:
+        self._collate, self._judge, self._n_classes = collate, judge, n_classes
+
+    def __call__(self, items: Any) -> _Batch:
+        batch, labels, synthetic = self._collate(items)
+        soft = F.one_hot(labels, self._n_classes).float()
+        if synthetic.any():
+            soft[synthetic] = torch.from_numpy(self._judge(batch[synthetic])).float()
+        return batch, soft
 
 
 def _blended(X: torch.Tensor, soft: torch.Tensor, rng: np.random.Generator) -> _Batch:

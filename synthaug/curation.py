@@ -234,6 +234,11 @@ class Judges:
         effects = _effects(reason, labels, classes, used, found)
         return Curation(reason == "", reason, measured.soft_labels, effects)
 
+    def probabilities(self, rows: Any) -> np.ndarray:
+        """``(M, K)`` float32: the mean of what the judges make of encoded rows ``(M, ...)``."""
+        found: np.ndarray = np.mean([judge.classifier(rows) for judge in self._judges], axis=0)
+        return found.astype(np.float32)
+
     def _measure(
         self, rows: np.ndarray, labels: np.ndarray, classes: Sequence[str], filters: Sequence[str]
     ) -> _Measured:
@@ -242,7 +247,7 @@ class Judges:
                 f'Samples of "{classes[unknown[0]]}" were to be judged, but the judges know no real row of it. Fit '
                 "them on rows of every class, or leave the class out."
             )
-        soft = np.mean([judge.classifier(rows) for judge in self._judges], axis=0).astype(np.float32)
+        soft = self.probabilities(rows)
         features = [judge.classifier.features(rows) for judge in self._judges]
         drops = {}
         if "agreement" in filters:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from synthaug.arms import Augment, Encode
+from synthaug.arms import Augment, Encode, Judge
 from synthaug.data.codec import ImageCodec
 from synthaug.data.fingerprint import fingerprints
 from synthaug.data.labeled import LabeledData
@@ -49,6 +49,7 @@ class Draw:
         augmentations: of an encoded batch, by the names that arms know.
         seconds: how long the generator was trained.
         about: JSON data on the generator, kept in the result.
+        judge: encoded rows to probabilities, fitted on ``train``; None where no arm is to take labels from it.
     """
 
     train: LabeledData
@@ -58,6 +59,7 @@ class Draw:
     augmentations: Mapping[str, Augment] = field(default_factory=dict)
     seconds: float = 0.0
     about: Mapping[str, Any] = field(default_factory=dict)
+    judge: Judge | None = None
 
     @classmethod
     def of(
@@ -69,6 +71,7 @@ class Draw:
         seed: int = 0,
         augmentations: Mapping[str, Augment] | None = None,
         about: Mapping[str, Any] | None = None,
+        judge: Judge | None = None,
     ) -> Draw:
         """So many samples of each class of a generator, beside the rows it was trained on.
 
@@ -79,6 +82,7 @@ class Draw:
             seed: of the samples.
             augmentations: for images those of `synthaug.augmentation.image_augmentations`.
             about: JSON data on the generator.
+            judge: fitted on the same rows; for arms that take labels from it.
         """
         pool = maker.sample(per_class, seed=seed)
         return cls(
@@ -89,6 +93,7 @@ class Draw:
             dict(augmentations or {}),
             maker.seconds,
             dict(about or {}),
+            judge,
         )
 
 

@@ -198,8 +198,8 @@ def evaluate_arms(
         validation: rows to pick arms by; None where ``compare`` says which were picked.
         test: rows to compare arms on.
         arms: what to compare, `ARMS` or `LADDER` of `synthaug.arms` or a choice of them. Left out are arms whose
-            augmentation is not given, arms for unequal classes where classes are equal, arms for the generator's time
-            where it is not known, and arms with a loss of their own where ``training`` takes none.
+            augmentation or judge is not given, arms for unequal classes where classes are equal, arms for the
+            generator's time where it is not known, and arms with a loss of their own where ``training`` takes none.
         compare: the names of the arms without and with synthetic rows that answer the question, where something else
             than validation rows has picked them.
         training: the user's ``fn(loader, steps, seed)``; the built-in classifier on one thread when None.
@@ -235,7 +235,10 @@ def evaluate_arms(
 
     metric = _metric([*(draw.train for draw in draws), *others.values()])
     used = _applicable(arms, draws, training)
-    parts = [Ingredients.of(d.train, d.pool, d.encode, ratio=ratio, batch_size=batch_size) for d in draws]
+    parts = [
+        Ingredients.of(d.train, d.pool, d.encode, ratio=ratio, batch_size=batch_size, judge=d.judge)
+        for d in draws
+    ]
     tests = {name: (data.read(), data.labels) for name, data in others.items()}
     drawn = tuple(derive(seed, "evaluation", i) % 2**31 for i in range(seeds))  # NumPy takes 32 bits
 
@@ -364,6 +367,7 @@ def _applicable(arms: Sequence[Arm], draws: Sequence[Draw], training: Train | No
         and (arm.loss is None or own_loss)
         and (unequal or not arm.unequal)
         and (timed or arm.steps is not None)
+        and (not arm.judged or all(draw.judge is not None for draw in draws))
     ]
     if {arm.synthetic for arm in chosen if arm.steps is not None} != {True, False}:
         raise InvalidRequest(

@@ -24,7 +24,7 @@ from synthaug.data.labeled import LabeledData
 from synthaug.downstream import cross_entropy
 
 ARM = {arm.name: arm for arm in LADDER}
-BLENDED = {name for name, arm in ARM.items() if name in ("mixup", "CutMix", "mixup, re-weighted")}
+BLENDED = {"mixup", "CutMix", "mixup, re-weighted", "both, soft labels"}
 SAME_ORDER = [
     n
     for n, arm in ARM.items()
@@ -42,7 +42,16 @@ def digits() -> LabeledData:
 def ingredients(digits: LabeledData) -> Ingredients:
     few = per_class(digits, 0, 5)
     few = few.take(np.flatnonzero(few.labels != 9)[:40])
-    return Ingredients.of(few, pool_of(per_class(digits, 75, 130)), encode, ratio=0.25, batch_size=16)
+    pool = pool_of(per_class(digits, 75, 130))
+    return Ingredients.of(few, pool, encode, ratio=0.25, batch_size=16, judge=_by_brightness)
+
+
+def _by_brightness(rows: torch.Tensor) -> np.ndarray:
+    """A judge that gives the first class the mean brightness of a row and the last class the rest."""
+    found = np.zeros((len(rows), 10), np.float32)
+    found[:, 0] = rows.flatten(1).mean(1) / 2 + 0.5
+    found[:, -1] = 1 - found[:, 0]
+    return found
 
 
 def _epochs(
@@ -101,6 +110,19 @@ def test_in_the_arm_with_both_synthetic_rows_are_augmented_too(ingredients: Ingr
     X = next(_epochs("both", ingredients, 0))[0][0]
     known = torch.cat([encode(ingredients.rows), encode(ingredients.pool.samples)]).flatten(1)
     assert not any((known == row).all(1).any() for row in X.flatten(1))
+
+
+def test_synthetic_rows_alone_are_labelled_by_the_judge_as_they_are_augmented(
+    ingredients: Ingredients,
+) -> None:
+    for hard, soft in zip(
+        next(_epochs("both", ingredients, 0)), next(_epochs("both, soft labels", ingredients, 0)), strict=True
+    ):
+        assert torch.equal(hard[0], soft[0])
+        whole = torch.nn.functional.one_hot(hard[1], 10).float()
+        judged = (soft[1] != whole).any(1)
+        assert judged.sum() == 4
+        np.testing.assert_array_equal(soft[1][judged].numpy(), _by_brightness(hard[0][judged]))
 
 
 def test_oversampling_draws_all_classes_equally_often(digits: LabeledData) -> None:

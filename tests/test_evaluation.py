@@ -15,7 +15,7 @@ import pytest
 import torch
 from planted import distinct_digits, encode, per_class, pool_of
 
-from synthaug import answers, verbs
+from synthaug import answers, trials, verbs
 from synthaug.arms import ARMS, LADDER
 from synthaug.augmentation import classical
 from synthaug.data.labeled import LabeledData, open_data
@@ -42,7 +42,7 @@ def parts() -> dict[str, LabeledData]:
 def run(parts: dict[str, LabeledData], *pools: Samples, **asked: Any) -> Evaluation:
     """An evaluation with one draw for each pool; ``trained_on`` and the like belong to the draws."""
     of_draw: dict[str, Any] = {"trained_on": NOTHING}
-    of_draw |= {k: asked.pop(k) for k in ("trained_on", "augmentations", "seconds") if k in asked}
+    of_draw |= {k: asked.pop(k) for k in ("trained_on", "augmentations", "seconds", "judge") if k in asked}
     draws = [Draw(parts["train"], pool, encode, **of_draw) for pool in pools]
     settings: dict[str, Any] = {"steps": 60, "seeds": 3, "ratio": 0.5, "progress": False}
     return evaluate_arms(draws, parts["validation"], parts["test"], **{**settings, **asked})
@@ -442,6 +442,46 @@ def test_samples_of_another_form_or_other_classes_are_refused(
         run(parts, replace(pool, spec=replace(pool.spec, dtype="float32")))
     with pytest.raises(SpecMismatch, match="The test rows have the classes"):
         run({**parts, "test": coded["test"]}, pool)
+
+
+# ----------------------------------------------------------------------------------------------- soft labels
+
+
+def test_labels_by_a_judge_are_tried_where_there_is_one(parts: dict[str, LabeledData]) -> None:
+    arms = [ARM["real"], ARM["both"], replace(ARM["both, soft labels"], augmentation=None)]
+    pool, asked = pool_of(parts["spare"]), {"steps": 2, "seeds": 2}
+    assert "both, soft labels" not in _names(
+        run(parts, pool, arms=arms, augmentations={"classical": classical(flip=False)}, **asked)
+    )
+    found = run(
+        parts,
+        pool,
+        arms=arms,
+        augmentations={"classical": classical(flip=False)},
+        judge=_says_nothing,
+        **asked,
+    )
+    assert "both, soft labels" in _names(found)
+
+
+def test_a_full_evaluation_of_a_share_fits_judges_for_soft_labels(
+    shapes: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trials, "_JUDGE_STEPS", 3)
+    few: dict[str, Any] = {"steps": 2, "classifier_steps": 2, "seeds": 2, "jobs": 1, "progress": False}
+    found = verbs.evaluate(shapes, ratio=0.25, full=True, **few)
+    assert set(_names(found)) >= {
+        "both, soft labels",
+        "mixup",
+        "CutMix",
+        "SMOTE",
+        "duplicates",
+        "generator's time",
+    }
+
+
+def _says_nothing(rows: torch.Tensor) -> np.ndarray:
+    return np.full((len(rows), 10), 0.1, np.float32)
 
 
 # -------------------------------------------------------------------------------------------- several generators
