@@ -5,8 +5,8 @@ stand real rows that nothing has seen; the same with shuffled labels; noise, and
 and copies of training rows, as they are and with noise of three grey levels. Per kind: the share that passes all
 filters, the share that each drops by itself, the diversity before and after, and how often the judges' mean has the
 label on top before and after. For families also what each filter does to a classifier: balanced accuracy on test rows
-with a quarter of each batch synthetic, augmented by the policy, samples as they come, or the first that pass. A run
-goes on where it was stopped.
+with a quarter of each batch synthetic, augmented by the policy, samples as they come, or the first that pass; or as
+they come, labelled by the judges in shares. A run goes on where it was stopped.
 
     python benchmarks/curation.py --folder DATA --seeds 2
 """
@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,7 @@ def measure(judges: Judges, kinds: Mapping[str, Labelled], classes: tuple[str, .
 def effect_on_classifier(
     maker: Generator, judges: Judges, train: LabeledData, test: LabeledData, seed: int
 ) -> dict[str, float]:
-    """Accuracy with samples as they come, with those that one filter lets pass, and with those that all let pass."""
+    """Accuracy with samples as they come, labelled by judges, that one filter lets pass, and that all let pass."""
     encode = maker.codec.encode
     augmentations = image_augmentations(encode(train.read()), train.labels)
     per_class = pool_size(RATIO, CLASSIFIER_STEPS, len(train.classes))
@@ -110,10 +111,13 @@ def effect_on_classifier(
     pools = {"none": maker.sample(per_class, seed=seed)}
     for name, filters in {**{each: [each] for each in FILTERS}, "all": FILTERS}.items():
         pools[name] = curated_pool(sample, encode, judges, train.classes, per_class, filters=filters)[0]
+    soft = replace(ARMS["both, soft labels"], augmentation="policy")
+    arms = {"soft labels": (soft, pools["none"])}
+    arms |= {name: (ARMS["both, policy"], pool) for name, pool in pools.items()}
     found = {}
-    for name, pool in pools.items():
-        parts = Ingredients.of(train, pool, encode, ratio=RATIO, batch_size=64)
-        arm = ARMS["both, policy"]
+    for name, (arm, pool) in arms.items():
+        judge = judges.probabilities if arm.judged else None
+        parts = Ingredients.of(train, pool, encode, ratio=RATIO, batch_size=64, judge=judge)
         scores = score_arm(arm, parts, augmentations, {"test": test}, steps=CLASSIFIER_STEPS, seed=seed)
         found[name] = scores["test"].balanced_accuracy
     return found
@@ -143,7 +147,13 @@ def main(
     out: Path,
 ) -> None:
     torch.set_num_threads(threads)
-    budget = {"per_class": per_class, "steps": steps, "threads": threads, "families": list(families)}
+    budget = {
+        "per_class": per_class,
+        "steps": steps,
+        "threads": threads,
+        "families": list(families),
+        "tried": ["filters", "soft labels"],
+    }
     known = json.loads(out.read_text()) if out.exists() else {}
     cells: list[dict[str, Any]] = known["cells"] if budget.items() <= known.items() else []
     for name in names:

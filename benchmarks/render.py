@@ -34,7 +34,7 @@ def main() -> None:
         "# Results\n\nRendered from the JSON files beside this page, which name command, commit and machine."
     )
     tables = [table() for table, file in PAGE.items() if (RESULTS / file).exists()]
-    (RESULTS / "README.md").write_text("\n\n".join([title, *tables]) + "\n")
+    (RESULTS / "README.md").write_text("\n\n".join([title, *filter(None, tables)]) + "\n")
     parts = "\n\n".join(filter(None, (primary(), generators(), overhead())))
     text = f"<!-- results -->\n{parts}\n<!-- end of results -->"
     pattern = r"<!-- results -->.*<!-- end of results -->"

@@ -60,17 +60,18 @@ def curation() -> str:
         lines += [
             "",
             "What each filter does to a classifier: accuracy with a quarter of each batch as it comes, and points that "
-            "are added by the first samples which a filter, or all of them, let pass, with the standard error over "
-            "seeds:",
+            "are added by the first samples which a filter, or all of them, let pass, or by labels that judges give "
+            "in shares, with the standard error over seeds:",
             "",
-            "| data | family | seeds | no filter | agreement | outliers | copies | all |",
-            "|---|---|---:|---:|---:|---:|---:|---:|",
+            "| data | family | seeds | no filter | agreement | outliers | copies | all | soft labels |",
+            "|---|---|---:|---:|---:|---:|---:|---:|---:|",
         ]
         for data, kind in trained:
             own = [c["accuracy"] for c in cells if (c["data"], c["kind"]) == (data, kind)]
             gains = [
                 points([100 * (c[name] - c["none"]) for c in own])
-                for name in ("agreement", "outliers", "copies", "all")
+                for name in ("agreement", "outliers", "copies", "all", "soft labels")
+                if name in own[0]
             ]
             plain = f"{100 * fmean(c['none'] for c in own):.1f} %"
             lines.append(

@@ -43,7 +43,7 @@ from synthaug.evaluation import (
 )
 from synthaug.loop import forget
 from synthaug.outputs import open_output
-from synthaug.plan import Plan
+from synthaug.plan import FORMAT, Plan
 from synthaug.report import JudgedClass, pick_judged, pick_pictures, write_report
 from synthaug.samples import Samples
 from synthaug.sampling import Generator
@@ -141,6 +141,7 @@ def choose(
         "families": list(tried),
         "train": _identity(train),
         "seed": seed,
+        "plan_format": FORMAT,
         **how,
         **budget,
     }
@@ -252,7 +253,7 @@ class _Chooser:
         self.candidate, self.baseline = trials.treatments[tried], trials.treatments[choice.baseline]
         source = self.candidate.source
         assert source is not None, "a candidate has synthetic rows"
-        whole = sum(trials.training_seconds) + trials.seconds["generators"]
+        whole = sum(trials.training_seconds) + trials.other_seconds
         self.plan = Plan(
             accepted=choice.accepted,
             baseline=choice.baseline,
@@ -427,7 +428,9 @@ def evaluate(
     parts, held_out = _evaluation_rows(dataset, seed, split, columns)
     chosen = generator is None and ratio is None
     tried = _families(family)
+    rows = _fitted_rows(parts, held_out, chosen)
     _require_evaluable(
+        rows,
         parts,
         generator,
         numbers | {"generators": generators},
@@ -439,7 +442,6 @@ def evaluate(
     )
     work: dict[str, Any] = {"device": device, "jobs": jobs or cpu_count(), "progress": progress}
     shared: dict[str, Any] = {"training": train, "jobs": work["jobs"], "seed": seed, "progress": progress}
-    rows = without_copies(held_out.others, parts[2]) if chosen else parts[0]
 
     def with_choice(folder: Path | None) -> tuple[Evaluation, list[Generator], Samples]:
         how: dict[str, Any] = {"folds": folds, "classifier_steps": classifier_steps, "full": full}
@@ -451,6 +453,7 @@ def evaluate(
             parts[2],
             arms=chooser.final_arms(LADDER if full else ARMS),
             compare=(chooser.baseline.arm.name, chooser.candidate.arm.name),
+            metric=chooser.plan.metric,
             **(numbers | {"ratio": chooser.ratio}),
             **shared,
         )
@@ -489,6 +492,7 @@ def evaluate(
         "full": full,
         "generators": generators,
         "folds": folds if chosen else None,
+        "plan_format": FORMAT if chosen else None,
         "seed": seed,
         **numbers,
     }
@@ -606,10 +610,19 @@ def plan_evaluation(
         "steps": classifier_steps,
     }
     budget: dict[str, Any] = {"steps": steps, "minutes": minutes, "device": device}
-    parts, _ = _evaluation_rows(dataset, seed, split, columns)
+    parts, held_out = _evaluation_rows(dataset, seed, split, columns)
     chosen = generator is None and ratio is None
+    rows = _fitted_rows(parts, held_out, chosen)
     fitted = _require_evaluable(
-        parts, generator, numbers | {"generators": generators}, _families(family), budget, folds, seed, chosen
+        rows,
+        parts,
+        generator,
+        numbers | {"generators": generators},
+        _families(family),
+        budget,
+        folds,
+        seed,
+        chosen,
     )
     return {
         "rows": {name: part.counts for name, part in zip(THREE, parts, strict=True)},
@@ -643,7 +656,13 @@ def _evaluation_rows(
     return three_parts(named, seed), held_out
 
 
+def _fitted_rows(parts: Parts, held_out: _HeldOut, chosen: bool) -> LabeledData:
+    """What generators and classifiers are fitted to: with a choice, which has its own folds, all but the test rows."""
+    return without_copies(held_out.others, parts[2]) if chosen else parts[0]
+
+
 def _require_evaluable(
+    rows: LabeledData,
     parts: Parts,
     generator: Generator | None,
     numbers: Mapping[str, Any],
@@ -660,15 +679,15 @@ def _require_evaluable(
             f"evaluate was given a generator and asked for {numbers['generators']}: leave the generator out, and as "
             "many are trained."
         )
-    for each in parts:
+    for each in (rows, *parts[1:]):
         each.check_images()
     if generator is not None:
         require_unseen(parts[0], {"validation": parts[1], "test": parts[2]}, generator.trained_on)
         return describe(generator)
     if not chosen:
-        return plan_training(parts[0], families[0], **budget)
+        return plan_training(rows, families[0], **budget)
     spent = _budget(budget["steps"], budget["minutes"]) | {"device": budget["device"]}
-    return _require_choosable(parts[0], families, folds, numbers["steps"], seed, spent)
+    return _require_choosable(rows, families, folds, numbers["steps"], seed, spent)
 
 
 def _partition(rows: LabeledData) -> str | None:

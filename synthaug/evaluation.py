@@ -104,8 +104,8 @@ class Evaluation:
         seeds: the classifier seeds, the same in every arm.
         draws: how many draws of training rows and generator there were; seed i belongs to draw ``i % draws``.
         arms: every arm's scores, losers included.
-        baseline: the arm without synthetic rows that was best on the validation rows.
-        candidate: the arm with synthetic rows that was best on the validation rows.
+        baseline: the arm without synthetic rows that was best on the validation rows, or that the plan chose.
+        candidate: the arm with synthetic rows that was best on the validation rows, or that the plan chose.
         comparisons: every arm but the baseline, against the baseline on the test rows.
         rows: rows per class name of "training", "validation", "test" and "synthetic".
         config: what was asked for: steps, ratio, batch size and the like.
@@ -134,7 +134,7 @@ class Evaluation:
     fidelity: Fidelity | None = None
     plan: dict[str, Any] | None = None
     curation: dict[str, Any] | None = None
-    format_version: int = field(default=1)
+    format_version: int = field(default=2)
 
     @property
     def headline(self) -> Comparison:
@@ -177,6 +177,7 @@ def evaluate_arms(
     *,
     arms: Sequence[Arm] = ARMS,
     compare: tuple[str, str] | None = None,
+    metric: Metric | None = None,
     training: Train | None = None,
     steps: int = 600,
     seeds: int = 5,
@@ -201,7 +202,9 @@ def evaluate_arms(
             augmentation or judge is not given, arms for unequal classes where classes are equal, arms for the
             generator's time where it is not known, and arms with a loss of their own where ``training`` takes none.
         compare: the names of the arms without and with synthetic rows that answer the question, where something else
-            than validation rows has picked them.
+            than validation rows has picked them. An arm that takes labels from a judge is shown and never picked:
+            what it gains may be the judge's doing, not the samples'.
+        metric: what to compare; balanced accuracy where any set of rows has unequal classes, else accuracy, when None.
         training: the user's ``fn(loader, steps, seed)``; the built-in classifier on one thread when None.
             A custom function that cannot be sent to another process runs in this one.
         steps: optimizer steps of every training, up to an arm's own factor.
@@ -233,7 +236,7 @@ def evaluate_arms(
         require_unseen(draw.train, others, draw.trained_on)
         require_no_copies(draw.pool, others)
 
-    metric = _metric([*(draw.train for draw in draws), *others.values()])
+    metric = metric or _metric([*(draw.train for draw in draws), *others.values()])
     used = _applicable(arms, draws, training)
     parts = [
         Ingredients.of(d.train, d.pool, d.encode, ratio=ratio, batch_size=batch_size, judge=d.judge)
@@ -246,7 +249,16 @@ def evaluate_arms(
         runs = [
             partial(
                 _run,
-                partial(train_arm, arm, s, own, draw.augmentations, tests, training, _steps_of(arm, steps)),
+                partial(
+                    train_arm,
+                    arm,
+                    s,
+                    own if arm.judged else replace(own, judge=None),
+                    draw.augmentations,
+                    tests,
+                    training,
+                    _steps_of(arm, steps),
+                ),
                 own.n_classes,
             )
             for s, own, draw in zip(drawn, cycle(parts), cycle(draws), strict=False)
@@ -264,7 +276,9 @@ def evaluate_arms(
     results = tuple(next(result for result in found if result.name == arm.name) for arm in used)
     elapsed = time.perf_counter() - start
 
-    picked = compare or tuple(_best(results, metric, synthetic=kind).name for kind in (False, True))
+    shown_only = {arm.name for arm in used if arm.judged}
+    own = [result for result in results if result.name not in shown_only]
+    picked = compare or tuple(_best(own, metric, synthetic=kind).name for kind in (False, True))
     baseline, candidate = (next(arm for arm in results if arm.name == name) for name in picked)
     return Evaluation(
         metric=metric,
@@ -369,7 +383,7 @@ def _applicable(arms: Sequence[Arm], draws: Sequence[Draw], training: Train | No
         and (timed or arm.steps is not None)
         and (not arm.judged or all(draw.judge is not None for draw in draws))
     ]
-    if {arm.synthetic for arm in chosen if arm.steps is not None} != {True, False}:
+    if {arm.synthetic for arm in chosen if arm.steps is not None and not arm.judged} != {True, False}:
         raise InvalidRequest(
             f"Of the arms {listed(arm.name for arm in arms)} there are left {listed(arm.name for arm in chosen)}; "
             "a comparison needs one with synthetic rows and one without."

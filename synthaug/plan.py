@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from synthaug.selection import LEVEL, Choice
 
 FILE = "plan.json"
 GENERATOR = "generator"
+FORMAT = 2
+"""Of saved plans, which name it; others are not read."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Plan:
         metric: accuracy or balanced accuracy.
         choice: the standings and the gain.
         seconds: spent per stage.
-        cost: all of that, in trainings of one classifier.
+        cost: of generators, samples and classifiers together, in trainings of one classifier.
         data: fingerprint of the rows that chose.
         generator: trained on all of them where the plan is to use synthetic rows; else None.
     """
@@ -60,7 +62,7 @@ class Plan:
     curated: bool
     annealed: bool
     classifier_steps: int
-    metric: str
+    metric: Literal["accuracy", "balanced_accuracy"]
     choice: Choice
     seconds: Mapping[str, float]
     cost: float
@@ -78,17 +80,22 @@ class Plan:
 
     @property
     def ratio(self) -> float | Schedule:
-        """The share as `synthaug.mix` takes it."""
+        """The share as `synthaug.mix` takes it for a loader."""
         return linear(self.share, 0.0, steps=self.classifier_steps) if self.annealed else self.share
+
+    @property
+    def mean_share(self) -> float:
+        """The share over the training: of one that falls to 0, half of where it starts; what a fixed data set takes."""
+        return self.share / 2 if self.annealed else self.share
 
     @property
     def advice(self) -> str:
         """What to do, in one plain sentence."""
         judged = self.choice.judged
-        gained = None if judged is None else f"gained {self._told(judged.gain)} on folds that had not chosen"
+        gained = None if judged is None else self._judged_gain(judged.gain)
         if self.accepted:
             assert judged is not None, "what is accepted was judged"
-            falling = ", falling to 0 over the training," if self.annealed else ""
+            falling = f", falling to 0 over {self.classifier_steps} steps," if self.annealed else ""
             kind = "curated samples" if self.curated else "samples"
             said = (
                 f"Use synthetic rows: {self.share:.0%} of each batch{falling} as {kind} of {self.family}, with "
@@ -98,12 +105,16 @@ class Plan:
         elif self.choice.candidate is None:
             said = f"Use no synthetic rows: train with “{self.baseline}”; no share of any family did better."
         else:
+            chance = "" if judged is not None and judged.gain.mean <= 0 else ", which may be chance"
             said = (
                 f"Use no synthetic rows: train with “{self.baseline}”. The best with them was “{self.candidate}”, "
-                + (f"but choosing in this way {gained}" if gained else self._own_gain())
-                + ", which may be chance."
+                f"{f'but choosing in this way {gained}' if gained else self._own_gain()}{chance}."
             )
         return said.replace("%", " %")
+
+    def _judged_gain(self, gain: Interval) -> str:
+        nothing = "" if gain.mean > 0 else "nothing: "
+        return f"gained {nothing}{self._told(gain)} on folds that had not chosen"
 
     def _own_gain(self) -> str:
         """What the candidate gained on the rows that chose it."""
@@ -116,26 +127,39 @@ class Plan:
         return f"{_points(gain.mean)} points [{_points(gain.low)}, {_points(gain.high)}] of {metric}"
 
     def totals(self, counts: Mapping[str, int]) -> dict[str, int]:
-        """Final rows of each class for a data set of these rows per class, so that the share of synthetic ones is kept.
+        """Final rows of each class for a data set of these rows per class, so that `mean_share` of them are synthetic.
 
         Args:
             counts: real rows per class name.
         """
-        return {name: n + math.ceil(n * self.share / (1 - self.share)) for name, n in counts.items()}
+        return {
+            name: n + math.ceil(n * self.mean_share / (1 - self.mean_share)) for name, n in counts.items()
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data; `from_dict` reads it back."""
         kept = {k: v for k, v in vars(self).items() if k not in ("generator", "choice")}
-        whole = {"advice": self.advice, "share": self.share, **kept, "choice": asdict(self.choice)}
+        told = {"format_version": FORMAT, "advice": self.advice, "share": self.share}
+        whole = {**told, **kept, "choice": asdict(self.choice)}
         plain: dict[str, Any] = json.loads(json.dumps(whole))
         return plain
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], generator: Generator | None = None) -> Plan:
-        """The plan that `to_dict` wrote, with its generator where it has one."""
+        """The plan that `to_dict` wrote, with its generator where it has one.
+
+        Raises:
+            InvalidArtifact: another version of synthaug wrote it, whose choices are made and told otherwise.
+        """
         from pydantic import TypeAdapter
 
-        rest = {k: v for k, v in data.items() if k not in ("advice", "share", "choice", "kept")}
+        if data.get("format_version") != FORMAT:
+            raise InvalidArtifact(
+                f"The plan has the format {data.get('format_version', 1)}; this version of synthaug reads {FORMAT}. "
+                "Choose again."
+            )
+        told = ("format_version", "advice", "share")
+        rest = {k: v for k, v in data.items() if k not in (*told, "choice", "kept")}
         kept = None if data["kept"] is None else {k: tuple(v) for k, v in data["kept"].items()}
         choice = TypeAdapter(Choice).validate_python(data["choice"])
         return cls(**rest, choice=choice, kept=kept).with_generator(generator)

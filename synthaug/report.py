@@ -133,7 +133,7 @@ def _planned(e: Evaluation, plan: Mapping[str, Any]) -> str:
     """The advice where cross-validation chose and the test rows had the last word."""
     gain = e.headline.difference.mean * 100
     share = f"{plan['candidate_share']:.0%}".replace("%", " %")
-    falling = ", falling to none over the training," if plan["annealed"] else ""
+    falling = f", falling to none over {plan['classifier_steps']} steps," if plan["annealed"] else ""
     kind = f"{'curated ' if plan['curated'] else ''}samples of {plan['family']}"
     if not plan["accepted"]:
         return (
@@ -182,11 +182,11 @@ def _summary(e: Evaluation) -> str:
     """What was found, for a person who has never heard of a paired test."""
     difference, n = e.headline.difference, sum(e.rows["test"].values())
     better = "higher" if difference.mean >= 0 else "lower"
+    judge = "validation rows" if e.plan is None else "cross-validation"
     return (
-        f"Without synthetic rows, “{e.baseline}” did best. The best way with synthetic rows, "
-        f"“{e.candidate}”, scored {abs(difference.mean) * 100:.1f} points {better} on {n:,} test rows that "
-        "neither the generator nor the classifiers had seen. The 95 % interval of that difference, "
-        f"{_interval(difference)} points, {_found(e)}."
+        f"Without synthetic rows, {judge} preferred “{e.baseline}”; with them, “{e.candidate}”. The latter scored "
+        f"{abs(difference.mean) * 100:.1f} points {better} on {n:,} test rows that neither the generator nor the "
+        f"classifiers had seen. The 95 % interval of that difference, {_interval(difference)} points, {_found(e)}."
     )
 
 
@@ -225,11 +225,12 @@ def _caveat(e: Evaluation) -> str:
         f"Every classifier was trained for the same {e.config['steps']:,} steps, unless its arm says otherwise, "
         f"{len(e.seeds)} times per arm with different random seeds. {covered} The test rows are the same "
         f"throughout: what others would change is not in the intervals. {rests} Both arms named above were "
-        f"picked {_picked(e)}, not on the test rows."
+        f"picked {picked(e)}, not on the test rows."
     )
 
 
-def _picked(e: Evaluation) -> str:
+def picked(e: Evaluation) -> str:
+    """What the arms that are compared were picked by."""
     return "on validation rows" if e.plan is None else "by cross-validation inside the training rows"
 
 
@@ -399,12 +400,12 @@ def _chosen(e: Evaluation) -> str:
     """How the choice ended, in plain words."""
     if e.plan is None:
         return ""
-    cost = f"All of it took as long as {e.plan['cost']:.0f} trainings of one classifier."
+    cost = f"All of it cost as much as {e.plan['cost']:.0f} trainings of one classifier."
     judged = e.plan["choice"]["judged"]
     if judged is None:
         none = e.plan["choice"]["candidate"] is None
         why = "No share of any family did better" if none else "The best of them did hardly better"
-        return f"{why} than the same training without synthetic rows, which is what to use. {cost}"
+        return f"{why} than “{e.plan['baseline']}”, which is what to use. {cost}"
     gain = judged["gain"]
     told = (
         "Each part was set aside in turn, the others chose, and what they chose was judged on it. Choosing in this way "
@@ -414,7 +415,7 @@ def _chosen(e: Evaluation) -> str:
         sure = f"with {LEVEL:.0%} confidence more than {_signed(judged['bound'])}: likely no chance."
         end = sure.replace("%", " %")
     else:
-        end = "which may be chance: no synthetic rows."
+        end = "which may be chance: no synthetic rows." if gain["mean"] > 0 else "which is no gain."
     return f"{told}, {end} {cost}"
 
 
@@ -556,6 +557,7 @@ def _html(
         tried=_tried(e),
         shares=_shares(e),
         chosen=_chosen(e),
+        luck_judged=e.plan is not None and e.plan["choice"]["judged"] is not None,
         fidelity=_fidelity(e),
         pictures=[
             {

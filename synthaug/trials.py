@@ -161,6 +161,11 @@ class Trials:
         fitting_jobs: worker processes for generators, of one thread each.
         seed: decides classifier seeds and samples.
         progress: whether to show progress on stderr.
+
+    Attributes:
+        seconds: that went by, per stage.
+        training_seconds: of each classifier, in the process that trained it.
+        other_seconds: of generators, samples and judges in the processes that made them.
     """
 
     def __init__(
@@ -187,6 +192,7 @@ class Trials:
         self._fitting_jobs, self._sources = fitting_jobs, sources
         self.seconds: dict[str, float] = {"generators": 0.0, "classifiers": 0.0}
         self.training_seconds: list[float] = []
+        self.other_seconds = 0.0
         self._folds = self._fitted(data, folds, fit, augment, fitting_jobs)
         names = [
             *BASELINES,
@@ -268,6 +274,7 @@ class Trials:
             augmentations = augment(codec.encode(train.read()), train.labels)
             found.append(_Fold(train, others.read(), others.labels, codec.encode, augmentations, makers))
         self.seconds["generators"] += time.perf_counter() - start
+        self.other_seconds += sum(maker.seconds for maker in made.values())
         return found
 
     def _task(self, run: Run) -> Callable[[], tuple[np.ndarray, float]]:
@@ -291,15 +298,19 @@ class Trials:
             if of.source is not None and (of.source.name, of.curated) not in self._folds[run.fold].pools:
                 due.setdefault(run.fold, {})[of.source.name, of.curated] = of.source
         tasks = [partial(_drawn, self._folds[number], wanted, self._seed) for number, wanted in due.items()]
-        for number, (pools, judges) in zip(due, in_processes(tasks, self._fitting_jobs), strict=True):
+        for number, (pools, judges, seconds) in zip(
+            due, in_processes(tasks, self._fitting_jobs), strict=True
+        ):
             self._folds[number].pools.update(pools)
             self._folds[number].judges = judges
+            self.other_seconds += seconds
 
 
 def _drawn(
     fold: _Fold, wanted: Mapping[tuple[str, bool], Source], seed: int
-) -> tuple[dict[tuple[str, bool], Samples], Judges | None]:
-    """Pools of samples of a fold, and the judges that some of them needed."""
+) -> tuple[dict[tuple[str, bool], Samples], Judges | None, float]:
+    """Pools of samples of a fold, the judges that some of them needed, and the seconds that it took."""
+    start = time.perf_counter()
     judges = fold.judges
     pools = {}
     with one_thread():
@@ -312,7 +323,7 @@ def _drawn(
                 warnings.simplefilter("ignore", SynthaugWarning)
                 passing = judges if curated else None
                 pools[name, curated] = draw_pool(maker, passing, fold.encode, _POOL, seed=seed)
-    return pools, judges
+    return pools, judges, time.perf_counter() - start
 
 
 def ratio_of(treatment: Treatment, steps: int) -> Any:

@@ -40,7 +40,7 @@ from synthaug.mixing.schedule import Ratio
 from synthaug.mixing.streaming import mix_stream
 from synthaug.outputs import open_output
 from synthaug.plan import Plan
-from synthaug.report import advice
+from synthaug.report import advice, picked
 from synthaug.samples import Samples
 from synthaug.sampling import Generator
 from synthaug.trackers import Tracker, follow
@@ -238,11 +238,19 @@ def mix(
         [4, 4, 4, 4, 4]
     """
     if isinstance(source, Plan):
-        if source.generator is None:
+        own, maker = source, _maker_of(source)
+        if maker is None:
             return loader
-        ratio = source.ratio if ratio is None else ratio
-        seed = seed if source.kept is None else source.seed
-        source = source.generator
+        if ratio is None:
+            ratio = own.mean_share if is_huggingface(loader) else own.ratio
+        seed = seed if own.kept is None else own.seed
+        source = maker
+    if isinstance(source, Generator) and source.kept is not None:
+        if refresh is not None:
+            raise InvalidRequest(
+                "refresh= draws new rows; of a curated generator there are no more than were kept."
+            )
+        source = source.sample({name: min(pool, len(rows)) for name, rows in source.kept.items()}, seed=seed)
     ratio = 0.25 if ratio is None else ratio
     if is_huggingface(loader) and not hasattr(loader, "__len__"):
         given: dict[str, bool] = {
@@ -291,6 +299,16 @@ def mix(
         label=label,
         image=image,
     )
+
+
+def _maker_of(plan: Plan) -> Generator | None:
+    """The generator that a plan is to use; None where it is to use none."""
+    if plan.accepted and plan.generator is None:
+        raise InvalidRequest(
+            f"The plan is to use samples of {plan.family}, but came without its generator. Read it from the folder "
+            "that choose wrote, with Plan.load, or give it one with plan.with_generator."
+        )
+    return plan.generator
 
 
 def _refuse_given(kind: str, **given: bool) -> None:
@@ -347,10 +365,11 @@ def expand(
     columns: dict[str, Any] = {"label": label, "image": image, "group": group, "image_size": image_size}
     if isinstance(generator, Plan):
         plan = generator
-        if plan.generator is None:
+        generator = _maker_of(plan)
+        if generator is None:
             raise InvalidRequest(f"The plan is to add nothing. {plan.advice}")
         to = plan.totals if to is None else to
-        generator, seed = plan.generator, seed if plan.kept is None else plan.seed
+        seed = seed if plan.kept is None else plan.seed
     if to is None:
         raise InvalidRequest('expand was given no totals: say to="2x", to="balance" or to={class: total}.')
     plan_expansion(dataset, to, out=out, format=format, split=split, **columns)
@@ -426,7 +445,7 @@ def summary(evaluation: Evaluation) -> str:
             of = differences[arm.name].difference
             lines[-1] += f"  {100 * of.mean:+5.1f} points [{100 * of.low:+.1f}, {100 * of.high:+.1f}]"
         else:
-            lines[-1] += "  the baseline, best on validation rows"
+            lines[-1] += f"  the baseline, picked {picked(evaluation)}"
     return "\n".join(lines)
 
 

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from datasets import ClassLabel, Dataset, Features, Image
+from PIL import Image as PIL
 from torch.utils.data import DataLoader
 
 import synthaug
@@ -19,7 +21,14 @@ from synthaug import answers, trials
 from synthaug.arms import LADDER
 from synthaug.data.labeled import LabeledData, open_data
 from synthaug.data.split import cross_folds
-from synthaug.errors import InvalidData, InvalidRequest, Leakage, OutputExists, SynthaugWarning
+from synthaug.errors import (
+    InvalidArtifact,
+    InvalidData,
+    InvalidRequest,
+    Leakage,
+    OutputExists,
+    SynthaugWarning,
+)
 from synthaug.metrics.statistics import Interval
 from synthaug.plan import Plan
 from synthaug.selection import Choice, Judged, Standing, choose_option
@@ -108,6 +117,8 @@ def test_the_advice_tells_what_is_known_and_no_more(plan: Plan) -> None:
         "with +1.0 points [-3.0, +5.0] of accuracy on the very rows that chose it, which may be chance."
     )
     assert told(False, judged=None, candidate=None).endswith("no share of any family did better.")
+    lost = told(False, judged=replace(JUDGED, gain=Interval(-0.012, -0.03, 0.006, 30)))
+    assert lost.endswith("gained nothing: -1.2 points [-3.0, +0.6] of accuracy on folds that had not chosen.")
 
 
 def test_a_plan_that_is_kept_is_read_as_it_was_and_the_same_call_makes_no_other(
@@ -160,6 +171,11 @@ def test_curated_samples_are_those_that_passed_and_no_others(
         plan.generator.sample(10_000, seed=plan.seed)
     with pytest.raises(InvalidRequest, match="were curated"):
         plan.generator.sample(1, seed=plan.seed + 1)
+    # Fewer were kept than mix draws of another generator; all of them are in its pool.
+    loader: Any = DataLoader(list(zip(*shapes, strict=True)), batch_size=40)
+    assert len(list(synthaug.mix(loader, plan, pool=10_000))) == len(loader)
+    with pytest.raises(InvalidRequest, match="no more than were kept"):
+        synthaug.mix(loader, plan, refresh=1)
 
 
 def test_a_plan_for_none_leaves_a_loader_alone_and_expands_nothing(plan: Plan, shapes: Shapes) -> None:
@@ -169,6 +185,45 @@ def test_a_plan_for_none_leaves_a_loader_alone_and_expands_nothing(plan: Plan, s
     with pytest.raises(InvalidRequest, match="add nothing"):
         synthaug.expand(shapes, none)
     assert none.advice.startswith("Use no synthetic rows")
+
+
+def test_a_share_that_falls_to_0_is_half_of_it_in_a_fixed_data_set(plan: Plan, shapes: Shapes) -> None:
+    falling = replace(
+        plan, accepted=True, candidate_share=0.5, annealed=True, choice=replace(plan.choice, judged=JUDGED)
+    )
+    assert (falling.ratio.at(0, 0), falling.ratio.at(0, plan.classifier_steps)) == (0.5, 0.0)  # type: ignore[union-attr]
+    assert falling.totals({"a": 30}) == {"a": 40}
+    assert f"falling to 0 over {plan.classifier_steps} steps" in falling.advice
+    features = Features(image=Image(), label=ClassLabel(names=["lying", "standing"]))
+    pictures = [PIL.fromarray(image) for image in shapes[0]]
+    rows = Dataset.from_dict({"image": pictures, "label": shapes[1].tolist()}, features=features)
+    maker = synthaug.fit(rows, "warp", steps=1, progress=False)
+    mixed = synthaug.mix(rows, replace(falling, generator=maker))
+    assert sum(mixed["synthetic"]) == len(rows) / 4
+
+
+def test_a_plan_whose_generator_is_missing_is_not_taken_for_one_that_says_no(
+    plan: Plan, shapes: Shapes
+) -> None:
+    lost = replace(plan, accepted=True, generator=None, choice=replace(plan.choice, judged=JUDGED))
+    loader: Any = DataLoader(list(zip(*shapes, strict=True)))
+    for use in (lambda: synthaug.mix(loader, lost), lambda: synthaug.expand(shapes, lost)):
+        with pytest.raises(InvalidRequest, match="came without its generator"):
+            use()
+
+
+def test_a_plan_of_another_format_is_refused_by_name(
+    plan: Plan, shapes: Shapes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = plan.to_dict()
+    del old["format_version"]
+    with pytest.raises(InvalidArtifact, match=r"format 1; this version of synthaug reads 2. Choose again"):
+        Plan.from_dict(old)
+    monkeypatch.setattr(answers, "FORMAT", 1)
+    synthaug.choose(shapes, out=tmp_path / "plan", **SMALL)
+    monkeypatch.undo()
+    with pytest.raises(OutputExists, match="plan_format"):
+        synthaug.choose(shapes, out=tmp_path / "plan", **SMALL)
 
 
 def test_expand_without_totals_is_refused(shapes: Shapes) -> None:
@@ -200,6 +255,13 @@ def test_evaluate_chooses_and_tests_once_on_rows_that_had_no_part_in_it(
     assert "What judges would leave out" in text
     assert sum(sum(of["dropped"].values()) for of in found.curation["filters"]) <= found.curation["judged"]
     assert synthaug.evaluate(shapes, seeds=2, out=tmp_path / "report", **SMALL) == found
+
+
+def test_what_makes_folds_with_its_validation_rows_can_be_evaluated(shapes: Shapes) -> None:
+    # Four rows a class to train on are too few for three folds; with those to validate by they are enough.
+    few = np.sort(np.concatenate([np.flatnonzero(shapes[1] == k)[:7] for k in np.unique(shapes[1])]))
+    planned = answers.plan_evaluation((shapes[0][few], shapes[1][few]), folds=3, steps=2)
+    assert sum(planned["generator"]["folds"]) > sum(planned["rows"]["train"].values())
 
 
 def test_a_generator_that_saw_held_out_rows_is_refused(shapes: Shapes) -> None:
