@@ -253,7 +253,6 @@ class _Chooser:
         self.candidate, self.baseline = trials.treatments[tried], trials.treatments[choice.baseline]
         source = self.candidate.source
         assert source is not None, "a candidate has synthetic rows"
-        whole = sum(trials.training_seconds) + trials.other_seconds
         self.plan = Plan(
             accepted=choice.accepted,
             baseline=choice.baseline,
@@ -268,7 +267,7 @@ class _Chooser:
             metric="balanced_accuracy" if unequal else "accuracy",
             choice=choice,
             seconds=trials.seconds,
-            cost=whole / float(np.median(trials.training_seconds)),
+            cost=trials.trainings + trials.other_seconds / float(np.median(trials.training_seconds)),
             data=rows.fingerprint(),
             seed=seed,
             base=self.candidate.base,

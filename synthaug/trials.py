@@ -165,6 +165,7 @@ class Trials:
     Attributes:
         seconds: that went by, per stage.
         training_seconds: of each classifier, in the process that trained it.
+        trainings: how many there were, a longer one counted as so many more.
         other_seconds: of generators, samples and judges in the processes that made them.
     """
 
@@ -192,6 +193,7 @@ class Trials:
         self._fitting_jobs, self._sources = fitting_jobs, sources
         self.seconds: dict[str, float] = {"generators": 0.0, "classifiers": 0.0}
         self.training_seconds: list[float] = []
+        self.trainings = 0.0
         self.other_seconds = 0.0
         self._folds = self._fitted(data, folds, fit, augment, fitting_jobs)
         names = [
@@ -241,6 +243,7 @@ class Trials:
         start = time.perf_counter()
         self._fill_pools(runs)
         tasks = [self._task(run) for run in runs]
+        self.trainings += sum(self.treatments[run.option].arm.steps or 1 for run in runs)
         for correct, seconds in shown(in_processes(tasks, self._jobs), len(tasks), self._progress):
             self.training_seconds.append(seconds)
             yield correct
