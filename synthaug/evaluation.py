@@ -10,7 +10,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from itertools import cycle
@@ -22,7 +22,7 @@ from synthaug.arms import ARMS, Arm, Encode, Ingredients, shuffled
 from synthaug.data.labeled import LabeledData
 from synthaug.downstream import Predictions, Train, takes_loss, train_classifier
 from synthaug.draws import Draw, listed, require_alike, require_no_copies, require_unseen
-from synthaug.errors import InvalidRequest
+from synthaug.errors import InvalidArtifact, InvalidRequest
 from synthaug.metrics.classification import Scores
 from synthaug.metrics.fidelity import Fidelity, measure_fidelity
 from synthaug.metrics.statistics import (
@@ -37,6 +37,9 @@ from synthaug.mixing.schedule import Schedule
 from synthaug.samples import Samples
 from synthaug.seeding import derive, numpy_rng
 from synthaug.trainings import EncodedBatches, in_processes, one_thread, shown, train_arm, travels
+
+FORMAT = 2
+"""Of evaluations as JSON data, which name it; others are not read."""
 
 Metric: TypeAlias = Literal["accuracy", "balanced_accuracy"]
 
@@ -134,7 +137,7 @@ class Evaluation:
     fidelity: Fidelity | None = None
     plan: dict[str, Any] | None = None
     curation: dict[str, Any] | None = None
-    format_version: int = field(default=2)
+    format_version: int = FORMAT
 
     @property
     def headline(self) -> Comparison:
@@ -164,9 +167,18 @@ class Evaluation:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Evaluation:
-        """The evaluation that `to_dict` wrote."""
+        """The evaluation that `to_dict` wrote.
+
+        Raises:
+            InvalidArtifact: another version of synthaug wrote it.
+        """
         from pydantic import TypeAdapter
 
+        if data.get("format_version") != FORMAT:
+            raise InvalidArtifact(
+                f"The evaluation has the format {data.get('format_version')}; this version of synthaug reads {FORMAT}. "
+                "Evaluate again."
+            )
         return TypeAdapter(cls).validate_python({k: v for k, v in data.items() if k != "verdict"})
 
 

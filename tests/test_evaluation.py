@@ -20,7 +20,7 @@ from synthaug.arms import ARMS, LADDER
 from synthaug.augmentation import classical
 from synthaug.data.labeled import LabeledData, open_data
 from synthaug.draws import Draw
-from synthaug.errors import InvalidRequest, Leakage, SpecMismatch
+from synthaug.errors import InvalidArtifact, InvalidRequest, Leakage, SpecMismatch
 from synthaug.evaluation import Evaluation, compare_with_real, evaluate_arms
 from synthaug.metrics.statistics import paired_interval
 from synthaug.samples import Samples
@@ -82,6 +82,10 @@ def test_every_arm_is_kept_with_every_seed(good: Evaluation) -> None:
 
 def test_an_evaluation_survives_json(good: Evaluation) -> None:
     assert Evaluation.from_dict(json.loads(json.dumps(good.to_dict(), allow_nan=False))) == good
+    with pytest.raises(
+        InvalidArtifact, match=r"the format 1; this version of synthaug reads 2\. Evaluate again"
+    ):
+        Evaluation.from_dict(good.to_dict() | {"format_version": 1})
 
 
 def test_scores_are_the_same_whatever_the_number_of_processes(
