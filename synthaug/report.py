@@ -181,11 +181,12 @@ def write_report(
 def _summary(e: Evaluation) -> str:
     """What was found, for a person who has never heard of a paired test."""
     difference, n = e.headline.difference, sum(e.rows["test"].values())
-    better = "higher" if difference.mean >= 0 else "lower"
+    better = "higher" if difference.mean > 0 else "lower"
+    points = f"{abs(difference.mean) * 100:.1f} points {better}" if difference.mean else "the same"
     judge = "validation rows" if e.plan is None else "cross-validation"
     return (
         f"Without synthetic rows, {judge} preferred “{e.baseline}”; with them, “{e.candidate}”. The latter scored "
-        f"{abs(difference.mean) * 100:.1f} points {better} on {n:,} test rows that neither the generator nor the "
+        f"{points} on {n:,} test rows that neither the generator nor the "
         f"classifiers had seen. The 95 % interval of that difference, {_interval(difference)} points, {_found(e)}."
     )
 
