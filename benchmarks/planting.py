@@ -53,6 +53,7 @@ BROKEN = KINDS[2:]
 NOISE = 0.75
 FOLDS = 3
 TEST_SEEDS = 4
+REPLICATES = 20
 
 
 @dataclass(frozen=True)
@@ -220,7 +221,7 @@ class Bench:
 
 
 @click.command()
-@click.option("--replicates", default=20, show_default=True)
+@click.option("--replicates", default=REPLICATES, show_default=True)
 @click.option("--steps", default=200, show_default=True, help="Optimizer steps of each classifier.")
 @click.option("--kind", "kinds", multiple=True, default=KINDS, type=click.Choice(KINDS))
 def main(replicates: int, steps: int, kinds: tuple[str, ...]) -> None:

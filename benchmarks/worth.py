@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import fmean, median, stdev
 from typing import Any
 
+from planting import REPLICATES as PLANTINGS
 from primary import JUDGED
 
 from synthaug.charts import Series, line_chart
@@ -363,8 +364,9 @@ def planting() -> str:
         "",
         "How often `choose` took what it was offered, with Wilson's 95 % interval, and what that was worth on test "
         f"rows in points; clothes of {budget['side']}x{budget['side']}, {budget['steps']} steps, {budget['folds']} "
-        "folds. “Found” is the mean gain of the best it found, taken or not; “kept” what is left of that where only "
-        "what it took counts ([`planting.json`](planting.json), [how](../planting.py)):",
+        f"folds; {PLANTINGS} choices of each are wanted. “Found” is the mean gain of the best it found, taken or not; "
+        "“kept” what is left of that where only what it took counts ([`planting.json`](planting.json), "
+        "[how](../planting.py)):",
         "",
         "| generator | rows a class | choices | taken | found | kept |",
         "|---|---:|---:|---|---:|---:|",
