@@ -23,8 +23,8 @@ differ by a point. By more rows, or where generators differ by more, it is more,
 differ: 22 of 100 by 3,000 rows and 2.3 points (simulated). What is taken then gains nothing, and costs nothing."""
 
 # Standard errors that a candidate is better by on the rows that chose it, or it is refused without being judged: choice
-# was kind to it, judges would not be. By simulation one in 25 of those that would be accepted is lost by it, and where
-# nothing is gained a third of the trainings is saved.
+# was kind to it, judges would not be. By simulation up to one in ten of those that would be accepted is lost by it, and
+# where nothing is gained a third of the trainings is saved.
 _WORTH_JUDGING = 0.5
 
 _CONFIDENCE = 0.95
