@@ -26,7 +26,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ from classifiers import ARMS, data_folder, open_set, score_arm
 from recording import write_results
 
 import synthaug
-from synthaug.arms import Arm, Ingredients, with_synthetic
+from synthaug.arms import Arm, Ingredients, longer, with_synthetic
 from synthaug.augmentation import image_augmentations
 from synthaug.data.codec import ImageCodec
 from synthaug.data.labeled import LabeledData
@@ -135,11 +135,6 @@ def _drawn(rest: LabeledData, counts: list[int], seed: int, skip: bool = False) 
         rows = rng.permutation(np.flatnonzero(rest.labels == label))
         found.append(rows[n : 2 * n] if skip else rows[:n])
     return rest.take(np.sort(np.concatenate(found)))
-
-
-def longer(arm: Arm) -> Arm:
-    """The arm, trained 1.5 times as long."""
-    return replace(arm, name=f"{arm.name}, longer", steps=1.5)
 
 
 def gains(cell: Cell, rows: Rows, seed: int) -> dict[str, Any]:

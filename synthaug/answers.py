@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from joblib import cpu_count
 
-from synthaug.arms import ARMS, LADDER, Arm, Judge
+from synthaug.arms import ARMS, LADDER, LONGER, Arm, Judge, longer
 from synthaug.augmentation import image_augmentations
 from synthaug.curation import Judges
 from synthaug.data.items import Key
@@ -304,11 +304,10 @@ class _Chooser:
         return ratio_of(self.candidate, self._steps)
 
     def final_arms(self, usual: Sequence[Arm]) -> list[Arm]:
-        """The usual arms without synthetic rows, the chosen baseline, and the candidate."""
-        plain = [arm for arm in usual if not arm.synthetic]
-        if self.baseline.arm.name not in {arm.name for arm in plain}:
-            plain.append(self.baseline.arm)
-        return [*plain, self.candidate.arm]
+        """The usual arms without synthetic rows, what the candidate is put on top of for longer, and the candidate."""
+        plain = [arm for arm in usual if not arm.synthetic and arm != LONGER]
+        base = self.trials.treatments[self.candidate.base].arm
+        return [*plain, longer(base), self.candidate.arm]
 
     @property
     def _due(self) -> float:

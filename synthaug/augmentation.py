@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from synthaug.seeding import numpy_rng
+from synthaug.seeding import derive, numpy_rng
 
 # Root mean square displacement of a pixel away from the border, as a share of the shorter side. 0.05 at 28x28 is about
 # what Simard et al. (2003) gave digits.
@@ -19,33 +20,66 @@ ELASTIC = {"weak": 0.025, "medium": 0.05, "strong": 0.08}
 _FLIP_TRIAL_ROWS = 1000
 
 
+@dataclass(frozen=True)
+class _Step:
+    """Operations of albumentations, of which each image takes so many, in the order given; or with a chance."""
+
+    operations: Sequence[Any]
+    taken: int = 1
+    chance: float = 1.0
+
+    def takers(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """``(n, operations)`` bool: which image takes which operation."""
+        rank = rng.random((n, len(self.operations))).argsort(axis=1).argsort(axis=1)
+        return np.asarray((rank < self.taken) & (rng.random((n, 1)) < self.chance))
+
+
 class ImageAugmentation:
-    """A pipeline of albumentations as a function of the batch and the seed.
+    """Operations of albumentations as a function of the batch and the seed.
+
+    Each image takes operations of its own. What an operation draws, such as an angle, holds for some images of the
+    batch that take it, and for others with the next operation: to draw takes longer than to change a small image.
 
     Args:
-        build: makes the pipeline for images whose shorter side is the given number of pixels; it must travel to
-            other processes, which the pipeline itself need not.
+        build: makes the steps for images whose shorter side is the given number of pixels; it must travel to other
+            processes, which the operations need not.
+        together: how many images share a draw, at most.
     """
 
-    def __init__(self, build: Callable[[int], Any]) -> None:
-        self._build = build
-        self._pipeline: Any = None
+    def __init__(self, build: Callable[[int], Sequence[_Step]], together: int = 8) -> None:
+        self._build, self.together = build, together
+        self._steps: Sequence[_Step] | None = None
 
     def __call__(self, images: torch.Tensor, seed: int) -> torch.Tensor:
         """``(N, C, H, W)`` float32 images in [-1, 1], augmented; the input stays."""
-        from synthaug.mixing.albumentations import seed_transform  # imports albumentations
-
-        if self._pipeline is None:
-            self._pipeline = self._build(min(images.shape[2:]))
-        seed_transform(self._pipeline, seed)
+        if self._steps is None:
+            self._steps = self._build(min(images.shape[2:]))
         # Its float images lie in [0, 1], channels last.
         raw = np.ascontiguousarray(images.numpy().transpose(0, 2, 3, 1)) * 0.5 + 0.5
         with _one_opencv_thread():
-            changed = np.stack([self._pipeline(image=image)["image"] for image in raw])
-        return torch.from_numpy(np.ascontiguousarray(changed.transpose(0, 3, 1, 2)) * 2 - 1)
+            for number, step in enumerate(self._steps):
+                _change(raw, step, self.together, derive(seed, "augmentation", number))
+        return torch.from_numpy(np.ascontiguousarray(raw.transpose(0, 3, 1, 2)) * 2 - 1)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_build": self._build, "_pipeline": None}
+        return vars(self) | {"_steps": None}
+
+
+def _change(raw: np.ndarray, step: _Step, together: int, seed: int) -> None:
+    """Images ``(N, H, W, C)`` changed in place."""
+    from synthaug.mixing.albumentations import seed_transform  # imports albumentations
+
+    rng = numpy_rng(seed, "takers")
+    for number, (operation, takes) in enumerate(
+        zip(step.operations, step.takers(len(raw), rng).T, strict=True)
+    ):
+        seed_transform(operation, derive(seed, number))
+        takers = rng.permutation(np.flatnonzero(takes))
+        # Many at once have their contrast stretched as one image; there is nothing to draw.
+        size = 1 if isinstance(operation, _albumentations().AutoContrast) else together
+        for start in range(0, len(takers), size):
+            group = takers[start : start + size]
+            raw[group] = operation(images=raw[group])["images"]
 
 
 def image_augmentations(images: torch.Tensor, labels: np.ndarray) -> dict[str, ImageAugmentation]:
@@ -129,37 +163,25 @@ def _one_opencv_thread() -> Iterator[None]:
         cv2.setNumThreads(threads)
 
 
+def _albumentations() -> Any:
+    """The library, imported when it is needed."""
+    import synthaug.mixing.albumentations  # noqa: F401  # first: it keeps the next from asking the network
+
+    import albumentations  # isort: skip
+
+    return albumentations
+
+
 def _nearest_other(queries: torch.Tensor, rows: torch.Tensor) -> np.ndarray:
     """For query i the nearest of all rows but row i."""
     distances = torch.cdist(queries.flatten(1), rows.flatten(1))
     return distances.fill_diagonal_(torch.inf).argmin(dim=1).numpy()
 
 
-def _classical(flip: bool, side: int) -> Any:
-    import albumentations as A
-
-    return A.Compose(_classical_parts(flip))
-
-
-def _elastic(flip: bool, share: float, side: int) -> Any:
-    import albumentations as A
+def _classical(flip: bool, side: int) -> list[_Step]:
     import cv2
 
-    sigma = max(1.0, side / 7)
-    # Uniform noise in [-1, 1], blurred with sigma, has the standard deviation 1 / (2 sqrt(3 pi) sigma). Gaussian noise
-    # is divided by its maximum in albumentations, so that its strength would depend on the size of the image.
-    alpha = share * side * 2 * math.sqrt(3 * math.pi) * sigma
-    warp = A.ElasticTransform(
-        alpha=alpha, sigma=sigma, noise_distribution="uniform", border_mode=cv2.BORDER_REPLICATE, p=1.0
-    )
-    # Last, so that the others draw what they draw without it.
-    return A.Compose([*_classical_parts(flip), warp])
-
-
-def _classical_parts(flip: bool) -> list[Any]:
-    import albumentations as A
-    import cv2
-
+    A = _albumentations()
     # Strong enough for digits, mild enough for clothes: 15 degrees, 12 % and 9 % cost the latter 3 points.
     affine = A.Affine(
         scale=(0.9, 1.1),
@@ -168,13 +190,28 @@ def _classical_parts(flip: bool) -> list[Any]:
         border_mode=cv2.BORDER_REPLICATE,
         p=1.0,
     )
-    return [*_flip(flip), affine, A.Erasing(scale=(0.02, 0.15), p=0.1)]
+    return [*_flip(flip), _Step([affine]), _Step([A.Erasing(scale=(0.02, 0.15), p=1.0)], chance=0.1)]
 
 
-def _policy(flip: bool, side: int) -> Any:
-    import albumentations as A
+def _elastic(flip: bool, share: float, side: int) -> list[_Step]:
     import cv2
 
+    A = _albumentations()
+    sigma = max(1.0, side / 7)
+    # Uniform noise in [-1, 1], blurred with sigma, has the standard deviation 1 / (2 sqrt(3 pi) sigma). Gaussian noise
+    # is divided by its maximum in albumentations, so that its strength would depend on the size of the image.
+    alpha = share * side * 2 * math.sqrt(3 * math.pi) * sigma
+    warp = A.ElasticTransform(
+        alpha=alpha, sigma=sigma, noise_distribution="uniform", border_mode=cv2.BORDER_REPLICATE, p=1.0
+    )
+    # Last, so that the others draw what they draw without it.
+    return [*_classical(flip, side), _Step([warp])]
+
+
+def _policy(flip: bool, side: int) -> list[_Step]:
+    import cv2
+
+    A = _albumentations()
     move = partial(A.Affine, border_mode=cv2.BORDER_REPLICATE, p=1.0)
     operations = [
         move(rotate=(-15, 15)),
@@ -188,10 +225,9 @@ def _policy(flip: bool, side: int) -> Any:
         A.Posterize(num_bits=(4, 7), p=1.0),
         A.Sharpen(alpha=(0.1, 0.5), p=1.0),
     ]
-    return A.Compose([*_flip(flip), A.SomeOf(operations, n=2, replace=False, p=1.0)])
+    return [*_flip(flip), _Step(operations, taken=2)]
 
 
-def _flip(flip: bool) -> list[Any]:
-    import albumentations as A
-
-    return [A.HorizontalFlip(p=0.5)] if flip else []
+def _flip(flip: bool) -> list[_Step]:
+    A = _albumentations()
+    return [_Step([A.HorizontalFlip(p=1.0)], chance=0.5)] if flip else []

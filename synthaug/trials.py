@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import torch
 
-from synthaug.arms import LADDER, Arm, Augment, Encode, Ingredients, with_synthetic
+from synthaug.arms import LADDER, Arm, Augment, Encode, Ingredients, longer, with_synthetic
 from synthaug.curation import Judges, curated_pool, joined
 from synthaug.data.codec import ImageCodec
 from synthaug.data.labeled import LabeledData
@@ -214,10 +214,8 @@ class Trials:
     def menu(self, base: Option) -> list[Option]:
         """Longer training of a baseline, and every source on top of it."""
         arm = self.treatments[base.name].arm
-        longer = replace(
-            arm, name=f"{arm.name}, longer", steps=1.5, about=f"As “{arm.name}”, trained 1.5 times as long."
-        )
-        found = {longer.name: Treatment(longer)}
+        more = longer(arm)
+        found = {more.name: Treatment(more)}
         for family in self._families:
             for source in self._sources[family]:
                 treatment = _on_top(arm, source, SHARE)
@@ -282,7 +280,7 @@ class Trials:
 
     def _task(self, run: Run) -> Callable[[], tuple[np.ndarray, float]]:
         fold, of = self._folds[run.fold], self.treatments[run.option]
-        pool = _no_pool(fold.train) if of.source is None else fold.pools[of.source.name, of.curated]
+        pool = no_pool(fold.train) if of.source is None else fold.pools[of.source.name, of.curated]
         parts = Ingredients.of(
             fold.train, pool, fold.encode, ratio=ratio_of(of, self._steps), batch_size=self._batch_size
         )
@@ -389,7 +387,7 @@ def _judge(rows: np.ndarray, labels: np.ndarray, seed: int, *, n_classes: int) -
     return train_classifier(loader, _JUDGE_STEPS, seed, n_classes=n_classes)
 
 
-def _no_pool(train: LabeledData) -> Samples:
+def no_pool(train: LabeledData) -> Samples:
     """A stand-in where no synthetic row is used."""
     return Samples(
         samples=train.read(slice(0, 0)),

@@ -40,9 +40,32 @@ def test_augmentation_is_a_function_of_batch_and_seed(
     assert not torch.equal(first, augment(images, 6))
 
 
+@pytest.mark.parametrize(
+    "make", [classical, partial(elastic, share=0.05), policy], ids=["classical", "elastic", "policy"]
+)
+def test_what_an_image_becomes_does_not_depend_on_its_neighbours(
+    make: Callable[[bool], ImageAugmentation],
+) -> None:
+    # So that arms which differ in some rows of a batch are compared under the same changes of the others.
+    images = torch.rand(64, 1, 12, 12, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    others = images.clone()
+    others[::4] = -images[::4]
+    for seed in range(5):
+        kept, changed = make(True)(images, seed), make(True)(others, seed)
+        same = torch.arange(64) % 4 != 0
+        assert torch.equal(kept[same], changed[same])
+        assert not torch.equal(kept, changed)
+
+
+def test_policy_changes_equal_images_in_many_ways() -> None:
+    image = torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    changed = policy(flip=True)(image.expand(64, -1, -1, -1), 0)
+    assert len({each.numpy().tobytes() for each in changed}) > 48
+
+
 def test_flips_are_not_tied_to_turns() -> None:
     # A bright bar in the upper left: a flip moves it to the right, a turn tilts it.
-    images = torch.full((200, 1, 33, 33), -1.0)
+    images = torch.full((1600, 1, 33, 33), -1.0)
     images[:, :, 15:18, :14] = 1
     changed = classical(flip=True)(images, 0)[:, 0] + 1
     columns = torch.arange(33.0)
@@ -73,7 +96,7 @@ def test_digits_are_not_mirrored_and_what_has_no_direction_is() -> None:
 def test_elastic_displaces_pixels_by_the_share_of_the_side_it_names() -> None:
     # In a ramp the value of a pixel tells where it came from.
     side = 48
-    ramp = torch.linspace(-1, 1, side).expand(40, 1, side, side).contiguous()
+    ramp = torch.linspace(-1, 1, side).expand(320, 1, side, side).contiguous()
     without = classical(flip=False)(ramp, 0)
     inner = slice(side // 4, -side // 4)
     found = []
