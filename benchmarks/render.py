@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from samples import RESULTS, ablations, cas, colour, curation, generators, overhead, peers, speed
-from worth import choices, further, length, limits, planting, primary, shares, warp
+from worth import choices, draws, further, length, limits, planting, primary, shares, warp
 
 README = Path(__file__).parents[1] / "README.md"
 PAGE = {
@@ -24,6 +24,7 @@ PAGE = {
     curation: "curation.json",
     colour: "cifar10.json",
     ablations: "ablations.json",
+    draws: "draws",
     speed: "speed",
     peers: "peers.json",
 }

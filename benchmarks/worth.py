@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import fmean, median, stdev
 from typing import Any
 
+from draws import BATCH
 from planting import REPLICATES as PLANTINGS
 from primary import JUDGED
 
@@ -430,6 +431,32 @@ def warp() -> str:
             chosen["warp"].removeprefix("warp, "),
         ]
         lines.append("| " + " | ".join(row) + " |")
+    return "\n".join(lines)
+
+
+def draws() -> str:
+    found = [json.loads(path.read_text()) for path in sorted((RESULTS / "draws").glob("*.json"))]
+    first, last = (str(n) for n in found[0]["budget"]["together"])
+    lines = [
+        "## One draw for several images",
+        "",
+        f"What augmentation takes of a step on one thread, in ms for a batch of {BATCH}, and the "
+        f"accuracy that it gives, where each image of a batch has a draw of its own and where up to {last} share one, "
+        f"with the standard error over replicates, of which {found[0]['budget']['replicates']} are wanted "
+        "([results](draws)):",
+        "",
+        f"| data | rows a class | n | arm | ms, own draws | ms, {last} share | own draws | {last} share, in points |",
+        "|---|---|---:|---|---:|---:|---:|---:|",
+    ]
+    for cell in found:
+        replicates = cell["replicates"]
+        for arm in replicates[0]:
+            of = [(r[arm][first], r[arm][last]) for r in replicates]
+            spent = [f"{median(pair[i]['batch_ms'] for pair in of):.1f}" for i in (0, 1)]
+            own = f"{100 * fmean(a['balanced_accuracy'] for a, _ in of):.1f} %"
+            change = points([100 * (b["balanced_accuracy"] - a["balanced_accuracy"]) for a, b in of])
+            about = [*_data_and_rows(cell), str(len(replicates)), arm]
+            lines.append("| " + " | ".join([*about, *spent, own, change]) + " |")
     return "\n".join(lines)
 
 

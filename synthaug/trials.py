@@ -355,6 +355,18 @@ def draw_pool(maker: Maker, judges: Judges | None, encode: Encode, per_class: in
     return curated_pool(sample, encode, judges, maker.classes, per_class)[0]
 
 
+def no_pool(train: LabeledData) -> Samples:
+    """A stand-in where no synthetic row is used."""
+    return Samples(
+        samples=train.read(slice(0, 0)),
+        labels=np.array(train.values)[:0],
+        classes=train.classes,
+        values=train.values,
+        spec=train.spec,
+        provenance={"class": np.array(train.classes)[:0]},
+    )
+
+
 def _on_top(
     base: Arm, source: Source, share: float, *, curated: bool = False, annealed: bool = False
 ) -> Treatment:
@@ -385,15 +397,3 @@ def _judge(rows: np.ndarray, labels: np.ndarray, seed: int, *, n_classes: int) -
         generator=torch_rng(seed, "choice", "judge"),
     )
     return train_classifier(loader, _JUDGE_STEPS, seed, n_classes=n_classes)
-
-
-def no_pool(train: LabeledData) -> Samples:
-    """A stand-in where no synthetic row is used."""
-    return Samples(
-        samples=train.read(slice(0, 0)),
-        labels=np.array(train.values)[:0],
-        classes=train.classes,
-        values=train.values,
-        spec=train.spec,
-        provenance={"class": np.array(train.classes)[:0]},
-    )

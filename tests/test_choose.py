@@ -100,7 +100,8 @@ def test_the_advice_tells_what_is_known_and_no_more(plan: Plan) -> None:
     name = "policy + 25% warp, mild"
     own = Standing(name, True, 6, 0.9, Interval(0.01, -0.03, 0.05, 30))
     choice = Choice("policy", name, False, JUDGED, (own,), 9)
-    plan = replace(plan, accepted=False, baseline="policy", base="policy", candidate=name, family="warp")
+    plan = replace(plan, baseline="policy", base="policy", candidate=name, family="warp")
+    plan = replace(plan, candidate_share=0.25, curated=False, annealed=False)
 
     def told(accepted: bool, **parts: Any) -> str:
         return replace(plan, accepted=accepted, choice=replace(choice, **parts)).advice
