@@ -288,8 +288,9 @@ def length() -> str:
         "",
         "Balanced accuracy with the policy alone, trained for so many steps, and what half of each batch as samples of "
         "warp adds to it at the same number, in points with the standard error over replicates ([results](length), "
-        f"{budget['replicates']} wanted). The generator's {budget['generator_steps']} steps take about as long as "
-        f"{worth:.0f} of the classifier.",
+        f"{budget['replicates']} wanted). The generator's {budget['generator_steps']} steps took as long as "
+        f"about {worth:.0f} of the classifier in the [runs](primary/gains) whose time was taken, and would now take "
+        "as long as more of them, as augmentation has become quicker.",
         "",
         "| data | rows a class | n | trained with | " + " | ".join(f"{n} steps" for n in lengths) + " |",
         "|---|---|---:|---|" + "---:|" * len(lengths),
