@@ -11,7 +11,6 @@ by one, so that a run goes on where it was stopped.
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ import torch
 from classifiers import ARMS, data_folder, score_arm
 from primary import CELLS as PRIMARY
 from primary import STEPS, Rows
-from recording import write_results
+from recording import replicates_due
 
 from synthaug.arms import Ingredients
 from synthaug.augmentation import image_augmentations
@@ -66,21 +65,13 @@ def replicate(rows: Rows, seed: int) -> dict[str, Any]:
 def main(folder: Path | None, replicates: int, names: tuple[str, ...]) -> None:
     torch.set_num_threads(1)
     budget = {"steps": STEPS, "together": list(TOGETHER), "replicates": REPLICATES}
-    for seed in range(replicates):
-        for cell in (cell for cell in PRIMARY if cell.name in names):
-            out = RESULTS / f"{cell.name}.json"
-            known = json.loads(out.read_text()) if out.exists() else {}
-            done = known["replicates"] if known.get("budget") == budget else []
-            if len(done) > seed:
-                continue
-            started = time.monotonic()
-            done.append(replicate(Rows.of(cell, folder, seed), seed))
-            write_results(out, {"cell": cell.name, "budget": budget, "replicates": done})
-            told = ", ".join(
-                f"{kind} " + " ".join(f"{100 * of['balanced_accuracy']:.1f}" for of in by.values())
-                for kind, by in done[-1].items()
-            )
-            click.echo(f"{cell.name} {seed}: {time.monotonic() - started:.0f} s, {told}")
+    for due in replicates_due([c for c in PRIMARY if c.name in names], RESULTS, budget, replicates):
+        found = replicate(Rows.of(due.cell, folder, due.seed), due.seed)
+        told = (
+            f"{kind} " + " ".join(f"{100 * of['balanced_accuracy']:.1f}" for of in by.values())
+            for kind, by in found.items()
+        )
+        due.keep(found, ", ".join(told))
 
 
 if __name__ == "__main__":

@@ -13,8 +13,6 @@ on where it was stopped.
 
 from __future__ import annotations
 
-import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,7 @@ import torch
 from classifiers import ARMS, data_folder, score_arm
 from primary import CELLS as PRIMARY
 from primary import GENERATOR_STEPS, Cell, Rows
-from recording import write_results
+from recording import replicates_due
 
 from synthaug.arms import Ingredients, with_synthetic
 from synthaug.augmentation import image_augmentations
@@ -70,21 +68,12 @@ def main(folder: Path | None, replicates: int) -> None:
         "share": SHARE,
         "replicates": REPLICATES,
     }
-    for seed in range(replicates):
-        for cell in (by_name[name] for name in CELLS):
-            out = RESULTS / f"{cell.name}.json"
-            known = json.loads(out.read_text()) if out.exists() else {}
-            done = known["replicates"] if known.get("budget") == budget else []
-            if len(done) > seed:
-                continue
-            started = time.monotonic()
-            done.append(replicate(cell, Rows.of(cell, folder, seed), seed))
-            write_results(out, {"cell": cell.name, "budget": budget, "replicates": done})
-            told = ", ".join(
-                f"{name} " + " ".join(f"{100 * score:.1f}" for score in of.values())
-                for name, of in done[-1].items()
-            )
-            click.echo(f"{cell.name} {seed}: {time.monotonic() - started:.0f} s, {told}")
+    for due in replicates_due([by_name[name] for name in CELLS], RESULTS, budget, replicates):
+        found = replicate(due.cell, Rows.of(due.cell, folder, due.seed), due.seed)
+        told = (
+            f"{name} " + " ".join(f"{100 * score:.1f}" for score in of.values()) for name, of in found.items()
+        )
+        due.keep(found, ", ".join(told))
 
 
 if __name__ == "__main__":

@@ -13,8 +13,6 @@ stopped.
 
 from __future__ import annotations
 
-import json
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,7 @@ import torch
 from classifiers import ARMS, data_folder, open_set, score_arm
 from primary import CELLS as PRIMARY
 from primary import GENERATOR_STEPS, STEPS, Cell, Rows
-from recording import write_results
+from recording import replicates_due
 
 from synthaug.arms import Ingredients, with_synthetic
 from synthaug.augmentation import image_augmentations
@@ -106,20 +104,11 @@ def main(folder: Path | None, replicates: int) -> None:
     torch.set_num_threads(1)
     by_name = {cell.name: cell for cell in PRIMARY}
     budget = {"steps": STEPS, "generator_steps": GENERATOR_STEPS, "share": SHARE, "replicates": REPLICATES}
-    for seed in range(replicates):
-        for cell in (by_name[name] for name in CELLS):
-            out = RESULTS / f"{cell.name}.json"
-            known = json.loads(out.read_text()) if out.exists() else {}
-            done = known["replicates"] if known.get("budget") == budget else []
-            if len(done) > seed:
-                continue
-            started = time.monotonic()
-            rows = Rows.of(cell, folder, seed)
-            done.append(replicate(cell, rows, _unseen(cell, rows, folder), seed))
-            classes = list(rows.train.classes)
-            write_results(out, {"cell": cell.name, "budget": budget, "classes": classes, "replicates": done})
-            told = ", ".join(f"{name} {100 * np.mean(of):.1f}" for name, of in done[-1].items())
-            click.echo(f"{cell.name} {seed}: {time.monotonic() - started:.0f} s, {told}")
+    for due in replicates_due([by_name[name] for name in CELLS], RESULTS, budget, replicates):
+        rows = Rows.of(due.cell, folder, due.seed)
+        found = replicate(due.cell, rows, _unseen(due.cell, rows, folder), due.seed)
+        told = ", ".join(f"{name} {100 * np.mean(of):.1f}" for name, of in found.items())
+        due.keep(found, told, classes=list(rows.train.classes))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,6 @@ characters at 5 a class, with drawers of their own in the test rows.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,7 +33,7 @@ import click
 import numpy as np
 import torch
 from classifiers import ARMS, data_folder, open_set, score_arm
-from recording import write_results
+from recording import replicates_due
 
 import synthaug
 from synthaug.arms import Arm, Ingredients, longer, with_synthetic
@@ -180,7 +179,7 @@ def gains(cell: Cell, rows: Rows, seed: int) -> dict[str, Any]:
     return found
 
 
-def choices(cell: Cell, rows: Rows, seed: int, jobs: int) -> dict[str, Any]:
+def choices(rows: Rows, seed: int, jobs: int) -> dict[str, Any]:
     """The plan, and what it and its baseline score on test rows."""
     started = time.monotonic()
     plan = synthaug.choose(rows.train, steps=GENERATOR_STEPS, seed=seed, jobs=jobs, progress=False)
@@ -224,18 +223,12 @@ def main(
     budget: dict[str, Any] = {"steps": STEPS, "generator_steps": GENERATOR_STEPS, "replicates": REPLICATES}
     if what == "choices":
         budget["judged"] = JUDGED
-    for seed in range(replicates):
-        for cell in cells:
-            out = RESULTS / ("further" if further else "primary") / what / f"{cell.name}.json"
-            known = json.loads(out.read_text()) if out.exists() else {}
-            done = known["replicates"] if known.get("budget") == budget else []
-            if (names and cell.name not in names) or len(done) > seed:
-                continue
-            rows = Rows.of(cell, folder, seed)
-            started = time.monotonic()
-            done.append(gains(cell, rows, seed) if what == "gains" else choices(cell, rows, seed, jobs))
-            write_results(out, {"cell": cell.name, "budget": budget, "replicates": done})
-            click.echo(f"{what} {cell.name} {seed}: {time.monotonic() - started:.0f} s, {_brief(done[-1])}")
+    results = RESULTS / ("further" if further else "primary") / what
+    wanted = [cell for cell in cells if not names or cell.name in names]
+    for due in replicates_due(wanted, results, budget, replicates):
+        rows = Rows.of(due.cell, folder, due.seed)
+        found = gains(due.cell, rows, due.seed) if what == "gains" else choices(rows, due.seed, jobs)
+        due.keep(found, _brief(found))
 
 
 def _brief(replicate: dict[str, Any]) -> str:

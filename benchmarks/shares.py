@@ -11,8 +11,6 @@ that a run goes on where it was stopped.
 
 from __future__ import annotations
 
-import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ import torch
 from classifiers import ARMS, data_folder, score_arm
 from primary import CELLS as PRIMARY
 from primary import Rows
-from recording import write_results
+from recording import replicates_due
 
 from synthaug.arms import Ingredients, with_synthetic
 from synthaug.augmentation import image_augmentations
@@ -77,20 +75,13 @@ def replicate(train: LabeledData, test: LabeledData, seed: int, unequal: bool) -
 @click.option("--replicates", default=5, show_default=True)
 def main(folder: Path | None, replicates: int) -> None:
     torch.set_num_threads(1)
-    cells = [cell for cell in PRIMARY if cell.name in CELLS]
-    for seed in range(replicates):
-        for cell in cells:
-            out = RESULTS / f"{cell.name}.json"
-            budget = {"steps": STEPS, "shares": list(CLASS_SHARES if cell.unequal else map(str, SHARES))}
-            known = json.loads(out.read_text()) if out.exists() else {}
-            done = known["replicates"] if known.get("budget") == budget else []
-            if len(done) > seed:
-                continue
-            started = time.monotonic()
-            rows = Rows.of(cell, folder, seed)
-            done.append(replicate(rows.train, rows.test, seed, cell.unequal))
-            write_results(out, {"cell": cell.name, "budget": budget, "replicates": done})
-            click.echo(f"{cell.name} {seed}: {time.monotonic() - started:.0f} s {done[-1]}")
+    for unequal in (False, True):
+        cells = [cell for cell in PRIMARY if cell.name in CELLS and cell.unequal == unequal]
+        budget = {"steps": STEPS, "shares": list(CLASS_SHARES if unequal else map(str, SHARES))}
+        for due in replicates_due(cells, RESULTS, budget, replicates):
+            rows = Rows.of(due.cell, folder, due.seed)
+            found = replicate(rows.train, rows.test, due.seed, unequal)
+            due.keep(found, str(found))
 
 
 if __name__ == "__main__":
