@@ -249,6 +249,7 @@ class _Chooser:
             parts,
             weights,
         )
+        trials.end()
         tried = choice.candidate or next(of.name for of in choice.standings if of.synthetic)
         self.candidate, self.baseline = trials.treatments[tried], trials.treatments[choice.baseline]
         source = self.candidate.source

@@ -276,7 +276,9 @@ def evaluate_arms(
             for s, own, draw in zip(drawn, cycle(parts), cycle(draws), strict=False)
             for arm in arms
         ]
-        outcomes = list(shown(in_processes(runs, jobs if travels(training) else 1), len(runs), progress))
+        outcomes = list(
+            shown(in_processes(runs, jobs if travels(training) else 1), len(runs), progress, "classifiers")
+        )
         return [
             _collected(arm, outcomes[i :: len(arms)], _steps_of(arm, steps)) for i, arm in enumerate(arms)
         ]

@@ -22,6 +22,10 @@ about 2 of 100 choices are accepted, and 3 to 6 by up to 1,000 rows where genera
 differ by a point. By more rows, or where generators differ by more, it is more, as three folds tell little of how they
 differ: 22 of 100 by 3,000 rows and 2.3 points (simulated). What is taken then gains nothing, and costs nothing."""
 
+_TRIALS, _JUDGINGS = 2, 4
+# One in so many goes on from the first seed to the others: of baselines, and of options with synthetic rows.
+_KEPT_BASELINES, _KEPT = 2, 3
+
 # Standard errors that a candidate is better by on the rows that chose it, or it is refused without being judged: choice
 # was kind to it, judges would not be. By simulation up to one in ten of those that would be accepted is lost by it, and
 # where nothing is gained a third of the trainings is saved.
@@ -133,8 +137,8 @@ def choose_option(
     folds: Sequence[np.ndarray],
     weights: np.ndarray,
     *,
-    trials: int = 2,
-    judgings: int = 4,
+    trials: int = _TRIALS,
+    judgings: int = _JUDGINGS,
 ) -> Choice:
     """The best option, and whether its gain over the best baseline is more than chance.
 
@@ -195,6 +199,26 @@ def choose_option(
         standings=ledger.standings(whole, base, trials),
         trainings=len(ledger.known),
     )
+
+
+def trainings_to_expect(*, baselines: int, longer: int, options: int, variants: int, folds: int) -> int:
+    """About how many trainings `choose_option` makes with its defaults if nothing ends it early.
+
+    Args:
+        baselines: what it starts from.
+        longer: options of the menu without synthetic rows.
+        options: options of the menu with synthetic rows.
+        variants: of the best one.
+        folds: parts that are held out in turn.
+    """
+
+    def race(n: int, keep: int) -> int:
+        return n + -(-n // keep) * (_TRIALS - 1)
+
+    search = race(options, _KEPT) + race(variants, _KEPT)
+    made = race(baselines, _KEPT_BASELINES) + longer * _TRIALS + search
+    # Searches that leave a fold out go ways of their own about half of the time.
+    return folds * (made + search // 2 + 2 * _JUDGINGS)
 
 
 def _is_worth_judging(best: Option, base: Option, ledger: _Ledger, trials: int) -> bool:
@@ -302,7 +326,7 @@ class _Ledger:
 
 
 def _race(
-    view: _View, options: Sequence[Option], trials: int, keep: int = 2
+    view: _View, options: Sequence[Option], trials: int, keep: int = _KEPT_BASELINES
 ) -> Generator[list[Run], None, Option]:
     """The best of the options: all with one seed, then one in so many of them with the other seeds."""
     every, first = range(trials), range(1)
@@ -317,10 +341,10 @@ def _search(view: _View, base: Option, options: Sequence[Option], variants: Menu
     if not options:
         return None
     every = range(trials)
-    best = yield from _race(view, options, trials, keep=3)
+    best = yield from _race(view, options, trials, _KEPT)
     further = variants(best)
     if further:
-        other = yield from _race(view, further, trials, keep=3)
+        other = yield from _race(view, further, trials, _KEPT)
         best = view.ranked([best, other], every)[0]
     return best if view.mean(best, every) > view.mean(base, every) + 1e-9 else None
 

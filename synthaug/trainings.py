@@ -84,11 +84,11 @@ def travels(training: Train | None) -> bool:
     return True
 
 
-def shown(outcomes: Iterator[T], total: int, progress: bool, what: str = "classifiers") -> Iterator[T]:
+def shown(outcomes: Iterator[T], total: int, progress: bool, what: str) -> Iterator[T]:
     """The outcomes, with progress and the time left on stderr."""
     from tqdm.auto import tqdm
 
-    return iter(tqdm(outcomes, total=total, desc=what, unit="run", disable=not progress))
+    return iter(tqdm(outcomes, total=total, desc=what, unit="run", disable=not progress or not total))
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from synthaug.metrics.fidelity import FeatureClassifier
 from synthaug.mixing.schedule import linear
 from synthaug.samples import Samples
 from synthaug.seeding import derive, torch_rng
-from synthaug.selection import Option, Run
+from synthaug.selection import Option, Run, trainings_to_expect
 from synthaug.trainings import in_processes, one_thread, shown, train_arm, travels
 
 SHARE = 0.25
@@ -210,6 +210,14 @@ class Trials:
             arms = [_BY_NAME["real"]]
         self.treatments = {arm.name: Treatment(arm) for arm in arms}
         self.baselines = [Option(arm.name) for arm in arms]
+        self._bar: Any = None
+        self._expected = trainings_to_expect(
+            baselines=len(arms),
+            longer=1,
+            options=sum(len(sources[family]) for family in families),
+            variants=len(OTHER_SHARES) + 2,
+            folds=len(folds),
+        )
 
     def menu(self, base: Option) -> list[Option]:
         """Longer training of a baseline, and every source on top of it."""
@@ -242,10 +250,30 @@ class Trials:
         self._fill_pools(runs)
         tasks = [self._task(run) for run in runs]
         self.trainings += sum(self.treatments[run.option].arm.steps or 1 for run in runs)
-        for correct, seconds in shown(in_processes(tasks, self._jobs), len(tasks), self._progress):
+        bar = self._counted(len(tasks))
+        for correct, seconds in in_processes(tasks, self._jobs):
             self.training_seconds.append(seconds)
+            bar.update()
             yield correct
         self.seconds["classifiers"] += time.perf_counter() - start
+
+    def end(self) -> None:
+        """Closes what shows progress: no more is to be scored."""
+        if self._bar is not None:
+            self._bar.total = self._bar.n
+            self._bar.close()
+            self._bar = None
+
+    def _counted(self, due: int) -> Any:
+        """One bar for all trainings of a choice, with the time left as if nothing ended it early."""
+        from tqdm.auto import tqdm
+
+        if self._bar is None:
+            self._bar = tqdm(
+                desc="choice", total=self._expected, unit="run", smoothing=0.1, disable=not self._progress
+            )
+        self._bar.total = max(self._expected, len(self.training_seconds) + due)
+        return self._bar
 
     def _fitted(
         self,

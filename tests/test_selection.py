@@ -10,7 +10,7 @@ import pytest
 from synthaug import selection
 from synthaug.errors import InvalidRequest
 from synthaug.metrics.statistics import Interval
-from synthaug.selection import Choice, Option, Run, choose_option
+from synthaug.selection import Choice, Option, Run, choose_option, trainings_to_expect
 
 BASELINES = [Option("plain"), Option("classical"), Option("elastic")]
 
@@ -110,6 +110,32 @@ def test_a_large_planted_gain_is_found_among_many_options() -> None:
     found = [World({"option 4": 0.25}, seed=seed).choose(NINE) for seed in range(60)]
     assert np.mean([choice.accepted for choice in found]) > 0.8
     assert np.mean([choice.candidate == "option 4" for choice in found]) > 0.9
+
+
+def test_as_many_trainings_are_made_as_were_to_be_expected() -> None:
+    """A gain that is taken costs what is foretold; where nothing is gained most choices end earlier."""
+    expected = trainings_to_expect(baselines=len(BASELINES), longer=1, options=4, variants=4, folds=3)
+    made: dict[float, list[int]] = {}
+    for gain in (0.0, 0.25):
+        for seed in range(30):
+            world = World(
+                {f"option 1{end}": gain for end in ("", " less", " more", " falling", " curated")}, seed=seed
+            )
+            choice = choose_option(
+                BASELINES,
+                lambda base: [Option("longer"), *(Option(f"option {i}", synthetic=True) for i in range(4))],
+                lambda best: [
+                    Option(f"{best.name} {end}", synthetic=True)
+                    for end in ("less", "more", "falling", "curated")
+                ],
+                world.score,
+                world.folds,
+                world.weights,
+            )
+            assert choice.trainings == len(world.made)
+            made.setdefault(gain, []).append(choice.trainings)
+    assert 0.8 * expected < np.median(made[0.25]) < 1.2 * expected
+    assert np.median(made[0.0]) < 0.8 * expected
 
 
 def test_harmful_options_are_never_taken() -> None:
