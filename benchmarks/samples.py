@@ -57,22 +57,21 @@ def curation() -> str:
         lines.append("| " + " | ".join([*row, change(own, "diversity"), change(own, "recognised")]) + " |")
     trained = [key for key in keys if any("accuracy" in c for c in cells if (c["data"], c["kind"]) == key)]
     if trained:
+        scores = [c["accuracy"] for c in cells if "accuracy" in c]
+        names = [n for n in ("agreement", "outliers", "copies", "all", "soft labels") if n in scores[0]]
         lines += [
             "",
             "What each filter does to a classifier: accuracy with a quarter of each batch as it comes, and points that "
-            "are added by the first samples which a filter, or all of them, let pass, or by labels that judges give "
-            "in shares, with the standard error over seeds:",
+            "are added by the first samples which a filter, or all of them, let pass"
+            + (", or by labels that judges give in shares" if "soft labels" in names else "")
+            + ", with the standard error over seeds:",
             "",
-            "| data | family | seeds | no filter | agreement | outliers | copies | all | soft labels |",
-            "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+            f"| data | family | seeds | no filter | {' | '.join(names)} |",
+            "|---|---|---:|---:|" + "---:|" * len(names),
         ]
         for data, kind in trained:
             own = [c["accuracy"] for c in cells if (c["data"], c["kind"]) == (data, kind)]
-            gains = [
-                points([100 * (c[name] - c["none"]) for c in own])
-                for name in ("agreement", "outliers", "copies", "all", "soft labels")
-                if name in own[0]
-            ]
+            gains = [points([100 * (c[name] - c["none"]) for c in own]) for name in names]
             plain = f"{100 * fmean(c['none'] for c in own):.1f} %"
             lines.append(
                 "| " + " | ".join([data.replace("_", "-"), kind, str(len(own)), plain, *gains]) + " |"
