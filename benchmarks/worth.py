@@ -165,11 +165,11 @@ def followed() -> str:
     if len(made) < 2:
         return ""
     cost = median(of["plan"]["cost"] for of in made)
+    asked, cells = len(_choices()), len(_primary())
+    where = f"these {cells} cells" if asked == cells else f"{asked} of these {cells} cells"
     return (
-        f"`choose` with its defaults was asked {len(made)} times in {len(_choices())} of these {len(_primary())} "
-        f"cells. {_taken(made)} A plan without synthetic rows gains 0, as what it names is the baseline itself: in the "
-        f"mean of all {_interval([of['gain'] for of in made])} points. An answer costs as much as {cost:.0f} trainings "
-        "of one classifier ([cell by cell](benchmarks/results/README.md))."
+        f"`choose` with its defaults was asked {len(made)} times in {where}. {_taken(made)} An answer costs as much as "
+        f"{cost:.0f} trainings of one classifier ([cell by cell](benchmarks/results/README.md))."
     )
 
 
@@ -177,10 +177,16 @@ def _taken(made: list[dict[str, Any]]) -> str:
     """How many plans use synthetic rows, and what each of these gains."""
     gains = sorted(of["gain"] for of in made if of["plan"]["accepted"])
     if not gains:
-        return "No plan uses synthetic rows."
+        most = wilson_interval(0, len(made)).high
+        return (
+            f"No plan uses synthetic rows (of as many more, up to {most:.0%} might); each names the baseline itself, "
+            "so that to follow it gains nothing and harms nothing."
+        )
     listed = ", ".join(map(_signed, gains))
     return (
-        f"{len(gains)} of the plans use synthetic rows; over the baseline that was chosen they gain {listed}."
+        f"{len(gains)} of the plans use synthetic rows; over the baseline that was chosen they gain {listed}. The "
+        "others gain 0, as what they name is the baseline itself: in the mean of all "
+        f"{_interval([of['gain'] for of in made])} points."
     )
 
 
@@ -210,11 +216,13 @@ def choices() -> str:
         ]
         lines.append("| " + " | ".join(row) + " |")
     every = [of["gain"] for cell in _choices() for of in cell["replicates"]]
-    if len(every) > 1:
-        wanted = _choices()[0]["budget"]["replicates"]
+    wanted = _choices()[0]["budget"]["replicates"]
+    if any(every):
+        lines += ["", f"Over all {len(every)}: {_interval(every)} points; {wanted} a cell are wanted."]
+    else:
         lines += [
             "",
-            f"Over all of them, of which {wanted} a cell are wanted: {_interval(every)} points.",
+            f"Over all {len(every)}: none is taken, and so nothing gained or lost; {wanted} a cell are wanted.",
         ]
     return "\n".join(lines)
 
