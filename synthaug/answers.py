@@ -197,7 +197,7 @@ def _folds(rows: LabeledData, n: int, seed: int) -> list[np.ndarray]:
 class _Chooser:
     """A choice made, and what the final test needs of it.
 
-    Folds keep their generators in ``folder``, so that a killed choice does not train them again.
+    Generators of the folds and scores of classifiers are kept in ``folder``: a killed choice does not train them again.
     """
 
     def __init__(
@@ -236,6 +236,7 @@ class _Chooser:
             jobs=jobs,
             fitting_jobs=jobs if resolve_device(device).type == "cpu" else 1,
             seed=seed,
+            folder=None if folder is None else folder / "trials",
             progress=progress,
         )
         counts = np.bincount(rows.labels[np.concatenate(parts)], minlength=len(rows.classes))
@@ -346,9 +347,9 @@ def _fit(
 
 
 def _sweep(folder: Path) -> None:
-    """Removes what only a choice that is killed would need: the folds' generators, and checkpoints."""
-    for fold in folder.glob("fold-*"):
-        shutil.rmtree(fold)
+    """Removes what only a choice that is killed would need: the folds' generators, scores, and checkpoints."""
+    for part in (*folder.glob("fold-*"), *folder.glob("trials")):
+        shutil.rmtree(part)
     for kept in folder.glob("generator*"):
         forget(kept)
 

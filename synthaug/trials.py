@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -21,6 +23,7 @@ from synthaug.draws import require_unseen
 from synthaug.errors import SynthaugWarning
 from synthaug.metrics.fidelity import FeatureClassifier
 from synthaug.mixing.schedule import linear
+from synthaug.outputs import atomic_write_text, encode_name
 from synthaug.samples import Samples
 from synthaug.seeding import derive, torch_rng
 from synthaug.selection import Option, Run, trainings_to_expect
@@ -141,6 +144,34 @@ class _Fold:
     judges: Judges | None = None
 
 
+class _Kept:
+    """Scores in the files of a folder, one for each training; of no folder none."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        if folder is not None:
+            folder.mkdir(exist_ok=True)
+
+    def read(self, run: Run) -> tuple[np.ndarray, float] | None:
+        """Which held-out rows were recognised, and the seconds that it took; None where it is not known."""
+        if self._folder is None or not self._file(run).exists():
+            return None
+        found = json.loads(self._file(run).read_text(encoding="utf-8"))
+        return np.array([float(row) for row in found["correct"]]), found["seconds"]
+
+    def write(self, run: Run, correct: np.ndarray, seconds: float) -> tuple[np.ndarray, float]:
+        """What was given, kept."""
+        if self._folder is not None:
+            rows = "".join("1" if row else "0" for row in correct)
+            found = {**asdict(run), "seconds": seconds, "correct": rows}
+            atomic_write_text(self._file(run), json.dumps(found))
+        return correct, seconds
+
+    def _file(self, run: Run) -> Path:
+        assert self._folder is not None, "no folder has no files"
+        return self._folder / encode_name(f"{run.option}, {run.fold}, {run.seed}.json")
+
+
 class Trials:
     """Scores options on held-out rows: `score`, `menu` and `variants` are what `choose_option` takes.
 
@@ -160,6 +191,7 @@ class Trials:
         jobs: worker processes for classifiers.
         fitting_jobs: worker processes for generators, of one thread each.
         seed: decides classifier seeds and samples.
+        folder: keeps scores as they come, for a choice that goes on where this one was stopped; None for nowhere.
         progress: whether to show progress on stderr.
 
     Attributes:
@@ -186,6 +218,7 @@ class Trials:
         jobs: int = 1,
         fitting_jobs: int = 1,
         seed: int = 0,
+        folder: Path | None = None,
         progress: bool = True,
     ) -> None:
         self._families, self._training, self._steps, self._batch_size = families, training, steps, batch_size
@@ -210,6 +243,7 @@ class Trials:
             arms = [_BY_NAME["real"]]
         self.treatments = {arm.name: Treatment(arm) for arm in arms}
         self.baselines = [Option(arm.name) for arm in arms]
+        self._kept = _Kept(folder)
         self._bar: Any = None
         self._expected = trainings_to_expect(
             baselines=len(arms),
@@ -247,11 +281,14 @@ class Trials:
     def score(self, runs: Sequence[Run]) -> Iterator[np.ndarray]:
         """For each run which held-out rows were recognised, 1.0 or 0.0."""
         start = time.perf_counter()
-        self._fill_pools(runs)
-        tasks = [self._task(run) for run in runs]
+        known = {run: self._kept.read(run) for run in runs}
+        due = [run for run in runs if known[run] is None]
+        self._fill_pools(due)
         self.trainings += sum(self.treatments[run.option].arm.steps or 1 for run in runs)
-        bar = self._counted(len(tasks))
-        for correct, seconds in in_processes(tasks, self._jobs):
+        bar = self._counted(len(runs))
+        made = in_processes([self._task(run) for run in due], self._jobs)
+        for run in runs:
+            correct, seconds = known[run] or self._kept.write(run, *next(made))
             self.training_seconds.append(seconds)
             bar.update()
             yield correct

@@ -32,6 +32,7 @@ from synthaug.errors import (
 from synthaug.metrics.statistics import Interval
 from synthaug.plan import Plan
 from synthaug.selection import Choice, Judged, Standing, choose_option
+from synthaug.trainings import train_arm
 from synthaug.trials import Trials
 
 SMALL: dict[str, Any] = {"steps": 2, "classifier_steps": 2, "folds": 2, "jobs": 1, "progress": False}
@@ -225,6 +226,30 @@ def test_a_plan_of_another_format_is_refused_by_name(
     monkeypatch.undo()
     with pytest.raises(OutputExists, match="plan_format"):
         synthaug.choose(shapes, out=tmp_path / "plan", **SMALL)
+
+
+def test_a_choice_that_was_killed_trains_no_classifier_again(
+    shapes: Shapes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = synthaug.choose(shapes, out=tmp_path / "whole", **SMALL)
+    made, at_most = 0, 20
+
+    def counted(*given: Any) -> Any:
+        nonlocal made
+        made += 1
+        if made > at_most:
+            raise KeyboardInterrupt
+        return train_arm(*given)
+
+    monkeypatch.setattr(trials, "train_arm", counted)
+    with pytest.raises(KeyboardInterrupt):
+        synthaug.choose(shapes, out=tmp_path / "plan", **SMALL)
+    assert not (tmp_path / "plan").exists()
+    made, at_most = 0, 1000
+    again = synthaug.choose(shapes, out=tmp_path / "plan", **SMALL)
+    assert again.choice == whole.choice
+    assert made == whole.choice.trainings - 20
+    assert not list((tmp_path / "plan").glob("trials*"))
 
 
 def test_expand_without_totals_is_refused(shapes: Shapes) -> None:
