@@ -6,7 +6,7 @@ import json
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -163,8 +163,7 @@ class _Kept:
         """What was given, kept."""
         if self._folder is not None:
             rows = "".join("1" if row else "0" for row in correct)
-            found = {**asdict(run), "seconds": seconds, "correct": rows}
-            atomic_write_text(self._file(run), json.dumps(found))
+            atomic_write_text(self._file(run), json.dumps({"seconds": seconds, "correct": rows}))
         return correct, seconds
 
     def _file(self, run: Run) -> Path:

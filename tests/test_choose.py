@@ -274,6 +274,10 @@ def test_evaluate_chooses_and_tests_once_on_rows_that_had_no_part_in_it(
     assert found.rows["training"] == seen[0].counts
     assert sum(found.rows["training"].values()) + sum(found.rows["test"].values()) == len(shapes[0])
     assert "validation" not in found.rows
+    # What is trained for longer is what the candidate is put on top of.
+    names = [arm.name for arm in found.arms]
+    assert f"{found.plan['base']}, longer" in names
+    assert "longer" not in names
     assert found.plan["accepted"] or found.verdict != "helps"
     text = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
     assert "How much, and of what" in text
