@@ -452,8 +452,8 @@ def draws() -> str:
         f"What augmentation takes of a step on one thread, in ms for a batch of {BATCH}, and the "
         f"accuracy that it gives, where each image of a batch has a draw of its own and where up to {last} share one, "
         f"with the standard error over replicates, of which {found[0]['budget']['replicates']} are wanted "
-        "([results](draws)). Gains, limits, shares and the first replicates of choices and lengths above were made with "
-        "own draws:",
+        "([results](draws)). Gains, limits, shares, learned against hand-made variation, and part of the choices and "
+        "of the lengths were made with own draws:",
         "",
         f"| data | rows a class | n | arm | ms, own draws | ms, {last} share | own draws | {last} share, in points |",
         "|---|---|---:|---|---:|---:|---:|---:|",
