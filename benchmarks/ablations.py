@@ -22,12 +22,12 @@ import torch
 from recording import write_results
 
 from synthaug.data.labeled import LabeledData, open_data
-from synthaug.data.split import part
-from synthaug.downstream import train_classifier
-from synthaug.evaluation import compare_with_real
-from synthaug.sampling import Generator
+from synthaug.data.splits import part
+from synthaug.generators.generator import Generator
+from synthaug.judging.evaluation import compare_with_real
 from synthaug.seeding import numpy_rng
-from synthaug.training import train_generator
+from synthaug.training.classifier import train_classifier
+from synthaug.training.train import train_generator
 
 RESULTS = Path(__file__).parent / "results" / "ablations.json"
 

@@ -26,16 +26,16 @@ import torch
 from classifiers import ARMS, data_folder, draw, open_set, score_arm
 from recording import write_results
 
-from synthaug.arms import Ingredients
-from synthaug.augmentation import ELASTIC, image_augmentations
-from synthaug.data.codec import ImageCodec
 from synthaug.data.labeled import LabeledData
-from synthaug.data.split import part, with_three_splits
-from synthaug.evaluation import compare_with_real
-from synthaug.samples import Samples
-from synthaug.sampling import Generator
+from synthaug.data.splits import part, with_three_splits
+from synthaug.generators.generator import Generator
+from synthaug.generators.samples import Samples
+from synthaug.judging.arms import Ingredients
+from synthaug.judging.evaluation import compare_with_real
+from synthaug.modalities.image.augment import ELASTIC, image_augmentations
+from synthaug.modalities.image.codec import ImageCodec
 from synthaug.seeding import numpy_rng
-from synthaug.training import train_generator
+from synthaug.training.train import train_generator
 
 RESULTS = Path(__file__).parent / "results" / "cas.json"
 # (data, training rows a class; None for all)

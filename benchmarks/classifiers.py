@@ -11,11 +11,11 @@ import click
 import numpy as np
 from torch.utils.data import DataLoader
 
-from synthaug.arms import LADDER, Arm, Augment, Ingredients
 from synthaug.data.labeled import LabeledData, open_data
-from synthaug.downstream import train_and_score, train_classifier
-from synthaug.metrics.classification import Scores
+from synthaug.judging.arms import LADDER, Arm, Augment, Ingredients
+from synthaug.metrics.scores import Scores
 from synthaug.seeding import numpy_rng
+from synthaug.training.classifier import train_and_score, train_classifier
 
 ARMS = {arm.name: arm for arm in LADDER}
 

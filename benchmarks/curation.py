@@ -28,19 +28,19 @@ from classifiers import ARMS, data_folder, draw, open_set, score_arm
 from recording import write_results
 from torch.utils.data import DataLoader, TensorDataset
 
-from synthaug.arms import Ingredients
-from synthaug.augmentation import image_augmentations
-from synthaug.curation import FILTERS, Judges, curated_pool, joined
-from synthaug.data.codec import ImageCodec
 from synthaug.data.labeled import LabeledData
-from synthaug.data.split import part, with_three_splits
-from synthaug.downstream import Classifier, train_classifier
-from synthaug.evaluation import pool_size
+from synthaug.data.splits import part, with_three_splits
 from synthaug.families import FAMILIES
-from synthaug.samples import Samples
-from synthaug.sampling import Generator
+from synthaug.generators.generator import Generator
+from synthaug.generators.samples import Samples
+from synthaug.judging.arms import Ingredients
+from synthaug.judging.curation import FILTERS, Judges, curated_pool, joined
+from synthaug.judging.evaluation import pool_size
+from synthaug.modalities.image.augment import image_augmentations
+from synthaug.modalities.image.codec import ImageCodec
 from synthaug.seeding import numpy_rng, torch_rng
-from synthaug.training import train_generator
+from synthaug.training.classifier import Classifier, train_classifier
+from synthaug.training.train import train_generator
 
 RESULTS = Path(__file__).parent / "results" / "curation.json"
 OTHERS = 50

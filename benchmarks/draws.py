@@ -1,6 +1,7 @@
 """What does it cost a classifier that images of a batch share what an augmentation draws?
 
-In `synthaug.augmentation` an operation draws once for up to eight images, as to draw takes longer than to change them.
+In `modalities.image.augment` an operation draws once for up to eight images, as to draw takes longer than to change
+them.
 Here classifiers are trained with a draw for every image instead, and everything else the same: the rows, first
 weights, order of rows, and which image takes which operations. Replicates (rows and classifier drawn anew) are kept one
 by one, so that a run goes on where it was stopped.
@@ -22,10 +23,10 @@ from primary import CELLS as PRIMARY
 from primary import STEPS, Rows
 from recording import replicates_due
 
-from synthaug.arms import Ingredients
-from synthaug.augmentation import image_augmentations
-from synthaug.data.codec import ImageCodec
-from synthaug.trials import no_pool
+from synthaug.judging.arms import Ingredients
+from synthaug.judging.trials import no_pool
+from synthaug.modalities.image.augment import image_augmentations
+from synthaug.modalities.image.codec import ImageCodec
 
 RESULTS = Path(__file__).parent / "results" / "draws"
 CELLS = ("fashion_mnist-10", "mnist-10")

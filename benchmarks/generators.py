@@ -19,10 +19,10 @@ from classifiers import data_folder, open_set
 from recording import write_results
 
 from synthaug import verbs
-from synthaug.data.split import part
-from synthaug.evaluation import compare_with_real
+from synthaug.data.splits import part
 from synthaug.families import FAMILIES
-from synthaug.grids import save_grid
+from synthaug.judging.evaluation import compare_with_real
+from synthaug.modalities.image.view import save_grid
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -23,11 +23,11 @@ from primary import CELLS as PRIMARY
 from primary import GENERATOR_STEPS, Cell, Rows
 from recording import replicates_due
 
-from synthaug.arms import Ingredients, with_synthetic
-from synthaug.augmentation import image_augmentations
-from synthaug.evaluation import pool_size
-from synthaug.sampling import Generator
-from synthaug.training import train_generator
+from synthaug.generators.generator import Generator
+from synthaug.judging.arms import Ingredients, with_synthetic
+from synthaug.judging.evaluation import pool_size
+from synthaug.modalities.image.augment import image_augmentations
+from synthaug.training.train import train_generator
 
 RESULTS = Path(__file__).parent / "results" / "length"
 CELLS = (

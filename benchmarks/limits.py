@@ -25,16 +25,16 @@ from primary import CELLS as PRIMARY
 from primary import GENERATOR_STEPS, STEPS, Cell, Rows
 from recording import replicates_due
 
-from synthaug.arms import Ingredients, with_synthetic
-from synthaug.augmentation import image_augmentations
 from synthaug.data.labeled import LabeledData
-from synthaug.data.split import part, with_three_splits
-from synthaug.evaluation import pool_size
-from synthaug.samples import Samples
-from synthaug.sampling import Generator
+from synthaug.data.splits import part, with_three_splits
+from synthaug.generators.generator import Generator
+from synthaug.generators.samples import Samples
+from synthaug.judging.arms import Ingredients, with_synthetic
+from synthaug.judging.evaluation import pool_size
+from synthaug.judging.trials import FITTED_WITH
+from synthaug.modalities.image.augment import image_augmentations
 from synthaug.seeding import numpy_rng
-from synthaug.training import train_generator
-from synthaug.trials import FITTED_WITH
+from synthaug.training.train import train_generator
 
 RESULTS = Path(__file__).parent / "results" / "limits"
 CELLS = (

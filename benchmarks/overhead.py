@@ -36,7 +36,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import synthaug
 from synthaug.data.labeled import open_data
-from synthaug.samples import Samples
+from synthaug.generators.samples import Samples
 
 RATIO, BATCH = 0.25, 64
 

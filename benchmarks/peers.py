@@ -35,12 +35,12 @@ import torch
 from recording import write_results
 from torch import Tensor, nn
 
-from synthaug import loop
-from synthaug.data.codec import ImageCodec
 from synthaug.data.labeled import open_data
-from synthaug.data.split import part
-from synthaug.families.backbones import Decoder, Encoder, Pyramid, default_base
-from synthaug.training import _Batches, _Maker
+from synthaug.data.splits import part
+from synthaug.modalities.image.codec import ImageCodec
+from synthaug.modalities.image.nets import Decoder, Encoder, Pyramid, default_base
+from synthaug.training import loop
+from synthaug.training.train import _Batches, _Maker
 
 RESULTS = Path(__file__).parent / "results"
 BATCH, LATENT, LR = 64, 32, 2e-3

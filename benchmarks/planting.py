@@ -31,17 +31,17 @@ from classifiers import draw
 from primary import JUDGED
 from recording import write_results
 
-from synthaug.arms import Augment, Ingredients
-from synthaug.data.codec import ImageCodec
 from synthaug.data.labeled import LabeledData, open_data
-from synthaug.data.split import cross_folds, part
+from synthaug.data.splits import cross_folds, part
 from synthaug.errors import SynthaugWarning
-from synthaug.evaluation import pool_size
-from synthaug.samples import Samples
+from synthaug.generators.samples import Samples
+from synthaug.judging.arms import Augment, Ingredients
+from synthaug.judging.evaluation import pool_size
+from synthaug.judging.search import Choice, Run, choose_option
+from synthaug.judging.trainings import train_arm
+from synthaug.judging.trials import Source, Treatment, Trials, draw_pool, fit_judges, ratio_of
+from synthaug.modalities.image.codec import ImageCodec
 from synthaug.seeding import derive, numpy_rng
-from synthaug.selection import Choice, Run, choose_option
-from synthaug.trainings import train_arm
-from synthaug.trials import Source, Treatment, Trials, draw_pool, fit_judges, ratio_of
 
 RESULTS = Path(__file__).parent / "results" / "planting.json"
 SIDE = 12

@@ -36,17 +36,17 @@ from classifiers import ARMS, data_folder, open_set, score_arm
 from recording import replicates_due
 
 import synthaug
-from synthaug.arms import Arm, Ingredients, longer, with_synthetic
-from synthaug.augmentation import image_augmentations
-from synthaug.data.codec import ImageCodec
 from synthaug.data.labeled import LabeledData
-from synthaug.data.split import part, with_three_splits
-from synthaug.evaluation import pool_size
+from synthaug.data.splits import part, with_three_splits
+from synthaug.generators.generator import Generator
+from synthaug.judging.arms import Arm, Ingredients, longer, with_synthetic
+from synthaug.judging.evaluation import pool_size
+from synthaug.judging.trials import FITTED_WITH, SOURCES
 from synthaug.mixing.schedule import linear
-from synthaug.sampling import Generator
+from synthaug.modalities.image.augment import image_augmentations
+from synthaug.modalities.image.codec import ImageCodec
 from synthaug.seeding import numpy_rng
-from synthaug.training import train_generator
-from synthaug.trials import FITTED_WITH, SOURCES
+from synthaug.training.train import train_generator
 
 RESULTS = Path(__file__).parent / "results"
 STEPS = 400

@@ -14,7 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import click
 
-from synthaug.evaluation import environment
+from synthaug.judging.evaluation import environment
 
 
 class Named(Protocol):

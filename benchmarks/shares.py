@@ -21,13 +21,13 @@ from primary import CELLS as PRIMARY
 from primary import Rows
 from recording import replicates_due
 
-from synthaug.arms import Ingredients, with_synthetic
-from synthaug.augmentation import image_augmentations
 from synthaug.data.labeled import LabeledData
-from synthaug.evaluation import pool_size
-from synthaug.sampling import Generator
-from synthaug.training import train_generator
-from synthaug.trials import SOURCES
+from synthaug.generators.generator import Generator
+from synthaug.judging.arms import Ingredients, with_synthetic
+from synthaug.judging.evaluation import pool_size
+from synthaug.judging.trials import SOURCES
+from synthaug.modalities.image.augment import image_augmentations
+from synthaug.training.train import train_generator
 
 RESULTS = Path(__file__).parent / "results" / "shares"
 CELLS = ("fashion_mnist-10", "mnist-10", "fashion_mnist-unequal", "mnist-unequal")

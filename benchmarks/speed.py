@@ -1,6 +1,6 @@
 """How far is training, and sampling, from the fastest loop one would write by hand?
 
-Bundled Fashion-MNIST, batches of 64 rows of 28x28, one process. Training: `synthaug.loop.train` as users get it (rows
+Bundled Fashion-MNIST, batches of 64 rows of 28x28, one process. Training: `training.loop.train` as users get it (rows
 chosen and encoded as it goes, history, checkpoints, guards) beside a bare loop of the same modules, losses, fused
 AdamW, augmentation and moving average on tensors that were encoded before, with rows that were chosen before. The two
 take turns within one run of ours: each round is a twentieth of the budget, so that every one of ours holds one
@@ -32,15 +32,16 @@ import torch.nn.functional as F
 from recording import write_results
 from torch.utils.flop_counter import FlopCounterMode
 
-from synthaug import loop, sampling
-from synthaug.appraisal import Appraiser, Rows
-from synthaug.data.codec import ImageCodec
 from synthaug.data.labeled import LabeledData, open_data
-from synthaug.data.split import part
+from synthaug.data.splits import part
 from synthaug.families import FAMILIES
-from synthaug.families.backbones import Decoder, Encoder
 from synthaug.families.base import Family
-from synthaug.training import _Batches, _Maker, train_generator
+from synthaug.generators import generator as sampling
+from synthaug.modalities.image.codec import ImageCodec
+from synthaug.modalities.image.nets import Decoder, Encoder
+from synthaug.training import loop
+from synthaug.training.appraise import Appraiser, Rows
+from synthaug.training.train import _Batches, _Maker, train_generator
 
 RESULTS = Path(__file__).parent / "results"
 MATRIX = 1024

@@ -25,14 +25,14 @@ import torch
 from classifiers import ARMS, data_folder, draw, open_set, score_arm
 from recording import write_results
 
-from synthaug.arms import Ingredients
-from synthaug.augmentation import image_augmentations
 from synthaug.data.labeled import LabeledData
-from synthaug.data.split import part, with_three_splits
-from synthaug.evaluation import pool_size
-from synthaug.samples import Samples
-from synthaug.sampling import Generator
-from synthaug.training import Trained, train_generator
+from synthaug.data.splits import part, with_three_splits
+from synthaug.generators.generator import Generator
+from synthaug.generators.samples import Samples
+from synthaug.judging.arms import Ingredients
+from synthaug.judging.evaluation import pool_size
+from synthaug.modalities.image.augment import image_augmentations
+from synthaug.training.train import Trained, train_generator
 
 RESULTS = Path(__file__).parent / "results" / "warp"
 CELLS = [(data, n) for n in (5, 10, 20) for data in ("mnist", "fashion_mnist", "bundled:digits")]

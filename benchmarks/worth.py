@@ -12,7 +12,6 @@ from draws import BATCH
 from planting import REPLICATES as PLANTINGS
 from primary import JUDGED
 
-from synthaug.charts import Series, line_chart
 from synthaug.metrics.statistics import (
     SIGN_FLIPS_FROM,
     Interval,
@@ -21,6 +20,7 @@ from synthaug.metrics.statistics import (
     sign_flip_p,
     wilson_interval,
 )
+from synthaug.report.charts import Series, line_chart
 
 RESULTS = Path(__file__).parent / "results"
 # With fewer replicates an interval is longer than the chart.

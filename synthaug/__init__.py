@@ -13,15 +13,15 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from synthaug.errors import SynthaugError as SynthaugError
     from synthaug.errors import SynthaugWarning as SynthaugWarning
-    from synthaug.evaluation import Evaluation as Evaluation
-    from synthaug.mixing.batches import BatchMixer as BatchMixer
+    from synthaug.generators.generator import Generator as Generator
+    from synthaug.generators.samples import Samples as Samples
+    from synthaug.judging.evaluation import Evaluation as Evaluation
+    from synthaug.judging.plan import Plan as Plan
     from synthaug.mixing.schedule import constant as constant
     from synthaug.mixing.schedule import cosine as cosine
     from synthaug.mixing.schedule import linear as linear
     from synthaug.mixing.schedule import off_after as off_after
-    from synthaug.plan import Plan as Plan
-    from synthaug.samples import Samples as Samples
-    from synthaug.sampling import Generator as Generator
+    from synthaug.mixing.torch.step import BatchMixer as BatchMixer
     from synthaug.verbs import choose as choose
     from synthaug.verbs import evaluate as evaluate
     from synthaug.verbs import expand as expand
@@ -36,15 +36,15 @@ _HOMES = {
     "expand": "synthaug.verbs",
     "choose": "synthaug.verbs",
     "evaluate": "synthaug.verbs",
-    "BatchMixer": "synthaug.mixing.batches",
+    "BatchMixer": "synthaug.mixing.torch.step",
     "constant": "synthaug.mixing.schedule",
     "linear": "synthaug.mixing.schedule",
     "cosine": "synthaug.mixing.schedule",
     "off_after": "synthaug.mixing.schedule",
-    "Generator": "synthaug.sampling",
-    "Samples": "synthaug.samples",
-    "Plan": "synthaug.plan",
-    "Evaluation": "synthaug.evaluation",
+    "Generator": "synthaug.generators.generator",
+    "Samples": "synthaug.generators.samples",
+    "Plan": "synthaug.judging.plan",
+    "Evaluation": "synthaug.judging.evaluation",
     "SynthaugError": "synthaug.errors",
     "SynthaugWarning": "synthaug.errors",
 }

@@ -15,7 +15,7 @@ from typing import Any, TextIO, TypeVar
 import click
 
 from synthaug import __version__
-from synthaug.counts import parse_counts, parse_to
+from synthaug.data.counts import parse_counts, parse_to
 from synthaug.errors import InvalidRequest, SynthaugError, SynthaugWarning
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -255,7 +255,7 @@ def expand(
 ) -> None:
     """Write DATA with synthetic rows added, each with its provenance."""
     from synthaug import verbs
-    from synthaug.plan import Plan
+    from synthaug.judging.plan import Plan
 
     if (to is None and plan is None) or (generator is not None and plan is not None):
         raise click.UsageError("Give --to, or --plan; and either --generator or --plan.")
@@ -398,7 +398,7 @@ def push(path: Path, name: str, license: str | None, private: bool, include_rows
 
     The token is that of `hf auth login` or HF_TOKEN.
     """
-    from synthaug import hub
+    from synthaug.files import hub
 
     if _is_dry(given, {"push": str(path), "to": name}):
         return

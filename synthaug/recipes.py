@@ -12,12 +12,12 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from synthaug import verbs
-from synthaug.counts import resolve_counts
-from synthaug.data.formats import choose_format
+from synthaug.data.counts import resolve_counts
 from synthaug.data.labeled import LabeledData, open_data
-from synthaug.data.split import training_rows, with_three_splits
+from synthaug.data.splits import training_rows, with_three_splits
 from synthaug.errors import InvalidRequest, did_you_mean
-from synthaug.sampling import Generator
+from synthaug.files.formats import choose_format
+from synthaug.generators.generator import Generator
 from synthaug.seeding import torch_rng
 
 

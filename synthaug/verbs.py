@@ -11,40 +11,41 @@ from typing import Any
 
 import numpy as np
 
-from synthaug import expansion, inspection
-from synthaug.answers import choose, describe, evaluate, plan_choice, plan_evaluation
-from synthaug.artifact import MANIFEST, read_manifest, write_artifact
-from synthaug.counts import Totals
-from synthaug.data.formats import read_record
+from synthaug.data.counts import Totals
 from synthaug.data.items import Key
 from synthaug.data.labeled import LabeledData, open_data
-from synthaug.data.split import (
+from synthaug.data.splits import (
     split_names,
     training_and_held_out,
     training_rows,
     validation_rows,
 )
-from synthaug.data.stored import read_samples
 from synthaug.errors import InvalidRequest, OutputExists
-from synthaug.evaluation import (
+from synthaug.files import expand as expansion
+from synthaug.files.expand import expand_dataset, write_samples
+from synthaug.files.formats import read_record
+from synthaug.files.stored import read_samples
+from synthaug.generators.artifact import MANIFEST, read_manifest, write_artifact
+from synthaug.generators.generator import Generator
+from synthaug.generators.samples import Samples
+from synthaug.judging.answers import choose, describe, evaluate, plan_choice, plan_evaluation
+from synthaug.judging.evaluation import (
     Evaluation,
 )
-from synthaug.expansion import expand_dataset, write_samples
-from synthaug.grids import save_grid
-from synthaug.loop import forget
-from synthaug.mixing.dataloader import mix_dataloader
-from synthaug.mixing.huggingface import is_huggingface, mix_dataset
-from synthaug.mixing.policy import Mode
+from synthaug.judging.plan import Plan
+from synthaug.mixing.huggingface.dataset import is_huggingface, mix_dataset
+from synthaug.mixing.huggingface.stream import mix_stream
+from synthaug.mixing.plan import Mode
 from synthaug.mixing.pool import Refresh
 from synthaug.mixing.schedule import Ratio
-from synthaug.mixing.streaming import mix_stream
+from synthaug.mixing.torch.loader import mix_dataloader
+from synthaug.modalities.image.view import save_grid
 from synthaug.outputs import open_output
-from synthaug.plan import Plan
-from synthaug.report import advice, picked
-from synthaug.samples import Samples
-from synthaug.sampling import Generator
-from synthaug.trackers import Tracker, follow
-from synthaug.training import Trained, plan_training, resolve_device, train_generator
+from synthaug.report import inside as inspection
+from synthaug.report.report import advice, picked
+from synthaug.training.loop import forget
+from synthaug.training.trackers import Tracker, follow
+from synthaug.training.train import Trained, plan_training, resolve_device, train_generator
 
 __all__ = [
     "choose", "describe", "draw", "evaluate", "expand", "fit", "inspect", "load", "mix", "plan_choice",
@@ -91,7 +92,7 @@ def fit(
             None. Without either the last averaged weights are taken.
         overwrite: replace what another request left at ``out``.
         tracker: ``tensorboard`` or ``wandb``, which write into ``out``, or an object with their methods
-            (`synthaug.trackers.Tracker`); ``history.jsonl`` is always kept there.
+            (`synthaug.training.trackers.Tracker`); ``history.jsonl`` is always kept there.
         progress: show a progress bar on stderr.
 
     Returns:
@@ -469,7 +470,7 @@ def draw(
     split: str | None = None,
     **columns: Any,
 ) -> dict[str, str]:
-    """Pictures of what is inside a generator, in a new folder, and what each shows; see `synthaug.inspection`.
+    """Pictures of what is inside a generator, in a new folder, and what each shows; see `synthaug.report.inside`.
 
     Args:
         generator: a generator, or the folder or name of a saved one.

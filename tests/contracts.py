@@ -9,7 +9,7 @@ import torch
 
 from synthaug.families import build
 from synthaug.families.base import Family
-from synthaug.loop import Batch, BatchKind
+from synthaug.training.loop import Batch, BatchKind
 
 COUNTS = (9, 4, 30)
 

@@ -7,9 +7,9 @@ from functools import cache
 import numpy as np
 import torch
 
-from synthaug.data.codec import ImageCodec
 from synthaug.data.labeled import LabeledData, open_data
-from synthaug.samples import Samples
+from synthaug.generators.samples import Samples
+from synthaug.modalities.image.codec import ImageCodec
 
 
 @cache

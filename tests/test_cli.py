@@ -172,7 +172,7 @@ def test_what_cannot_be_done_is_refused_before_training_and_leaves_nothing(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("training began")
 
-    monkeypatch.setattr("synthaug.loop.train", never)
+    monkeypatch.setattr("synthaug.training.loop.train", never)
     images, labels = shapes
     np.savez(tmp_path / "data.npz", X=images, y=labels)
     np.savez(tmp_path / "single.npz", X=images, y=np.zeros(len(images), np.int64))

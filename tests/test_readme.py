@@ -17,9 +17,9 @@ from PIL import Image
 import synthaug
 from synthaug.cli import main
 from synthaug.data.labeled import open_data
-from synthaug.data.split import training_rows
+from synthaug.data.splits import training_rows
 from synthaug.errors import InvalidRequest, SynthaugWarning
-from synthaug.expansion import write_samples
+from synthaug.files.expand import write_samples
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 

@@ -1,1 +1,1 @@
-"""Stage 1, data in: one view over every kind of labelled image set, its splits and its codec."""
+"""Rows in: one view over every kind of labelled data set, its classes, counts and splits."""

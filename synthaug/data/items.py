@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from synthaug.data.targets import Label, as_array, plain_label
+from synthaug.data.classes import Label, as_array, plain_label
 from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind, did_you_mean
 
 Key = int | str

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from synthaug.data.fingerprint import fingerprints
+from synthaug.data.classes import Label, classes_of
 from synthaug.data.items import Key
-from synthaug.data.pictures import Images
 from synthaug.data.sources import read_source
-from synthaug.data.spec import ImageSpec
-from synthaug.data.targets import Label, classes_of
 from synthaug.errors import InvalidData, InvalidRequest, SynthaugWarning
+from synthaug.modalities.image.cells import Images
+from synthaug.modalities.image.fingerprint import fingerprints
+from synthaug.modalities.image.spec import ImageSpec
 
 _SMALLEST = 8  # pixels a side
 _FEW = 5  # images of a class

@@ -17,11 +17,11 @@ from zipfile import BadZipFile
 import numpy as np
 from PIL import Image
 
+from synthaug.data.classes import as_array, plain_label
 from synthaug.data.items import IMAGE_NAMES, LABEL_NAMES, ItemForm, Key
-from synthaug.data.pictures import Images, Pictures, Stack
-from synthaug.data.spec import Container
-from synthaug.data.targets import as_array, plain_label
 from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind, did_you_mean
+from synthaug.modalities.image.cells import Images, Pictures, Stack
+from synthaug.modalities.image.spec import Container
 from synthaug.outputs import decode_name
 
 if TYPE_CHECKING:

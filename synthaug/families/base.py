@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from synthaug.loop import Phase
+from synthaug.training.loop import Phase
 
 # What a setting of a family may be.
 Count = Annotated[int, Field(ge=1)]

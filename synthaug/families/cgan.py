@@ -14,9 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from synthaug.errors import InvalidRequest
-from synthaug.families.backbones import Decoder, Encoder, Pyramid, default_base
 from synthaug.families.base import Count, Family, NotNegative, Positive, parameters_of
-from synthaug.families.diffaug import augment
 from synthaug.families.losses import (
     AdversarialLoss,
     anchor_penalty,
@@ -26,7 +24,9 @@ from synthaug.families.losses import (
     sameness_penalty,
     slope_penalty,
 )
-from synthaug.loop import Batch, Loss, Phase
+from synthaug.modalities.image.diffaug import augment
+from synthaug.modalities.image.nets import Decoder, Encoder, Pyramid, default_base
+from synthaug.training.loop import Batch, Loss, Phase
 
 _LIPSCHITZ_WEIGHT = 10.0  # Gulrajani et al.
 _R1_EVERY = 16

@@ -10,9 +10,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from synthaug.families.backbones import Decoder, Encoder, Pyramid, default_base
 from synthaug.families.base import Count, Family, NotNegative, Positive, normal, parameters_of
-from synthaug.loop import Batch, Loss, Phase
+from synthaug.modalities.image.nets import Decoder, Encoder, Pyramid, default_base
+from synthaug.training.loop import Batch, Loss, Phase
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from synthaug.families.backbones import Encoder, Pyramid, default_base
 from synthaug.families.base import Count, Family, NotNegative, Positive, normal, parameters_of
-from synthaug.loop import Batch, Loss, Phase
+from synthaug.modalities.image.nets import Encoder, Pyramid, default_base
+from synthaug.training.loop import Batch, Loss, Phase
 
 _LABEL_FEATURES = 16
 _EXEMPLAR_FEATURES = 64

@@ -1,1 +1,1 @@
-"""What can be measured: leaves that any stage may use."""
+"""What can be measured: scores, fidelity, statistics."""

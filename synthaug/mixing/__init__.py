@@ -1,1 +1,1 @@
-"""Synthetic rows mixed into the training a person already runs: one integer plan, thin adapters on it."""
+"""Into a training: the plan of what is synthetic, and thin adapters for the frameworks."""

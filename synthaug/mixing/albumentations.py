@@ -22,11 +22,11 @@ os.environ.setdefault(
 import albumentations as A
 from torch.utils.data import get_worker_info
 
-from synthaug.data.formats import read_record
+from synthaug.data.classes import Label, plain_label
 from synthaug.data.labeled import LabeledData, open_data
-from synthaug.data.spec import ImageSpec
-from synthaug.data.targets import Label, plain_label
 from synthaug.errors import InvalidData, InvalidRequest, SpecMismatch, UnsupportedKind, did_you_mean
+from synthaug.files.formats import read_record
+from synthaug.modalities.image.spec import ImageSpec
 from synthaug.seeding import derive, numpy_rng
 
 _SLACK = 0.05  # of the pool's range: rounding and resizing overshoot, another normalisation by far more

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from synthaug.data.targets import Label, as_array
+from synthaug.data.classes import Label, as_array
 from synthaug.errors import InvalidRequest, Leakage, SpecMismatch, did_you_mean
+from synthaug.generators.samples import Samples
 from synthaug.mixing.schedule import Ratio, Schedule, Share
-from synthaug.samples import Samples
 
 PROBES = 64
 """Rows that are looked at to compare real and synthetic ones."""

@@ -8,12 +8,12 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from synthaug.data.fingerprint import fingerprints
-from synthaug.data.spec import ImageSpec
-from synthaug.data.targets import Label, as_array, plain_label
+from synthaug.data.classes import Label, as_array, plain_label
 from synthaug.errors import InvalidRequest, Leakage, did_you_mean
+from synthaug.generators.samples import Samples
 from synthaug.mixing.checks import PROBES, Look, mismatch, spread
-from synthaug.samples import Samples
+from synthaug.modalities.image.fingerprint import fingerprints
+from synthaug.modalities.image.spec import ImageSpec
 from synthaug.seeding import numpy_rng
 
 Transform = Callable[[Any], Any]

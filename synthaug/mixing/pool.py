@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset, Subset
 
+from synthaug.data.classes import Label
 from synthaug.data.items import ItemForm, Key
-from synthaug.data.spec import Container, Layout
-from synthaug.data.targets import Label
 from synthaug.errors import InvalidRequest, SpecMismatch, SynthaugError
+from synthaug.generators.samples import Samples
 from synthaug.mixing.checks import PROBES, Look, mismatch, spread
-from synthaug.samples import Samples
+from synthaug.modalities.image.spec import Container, Layout
 
 Transform = Callable[..., Any]
 """An image to what an item holds. An albumentations one is called by name, as it asks to be."""

@@ -9,9 +9,9 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from synthaug.data.fingerprint import fingerprints
-from synthaug.data.targets import plain_label
+from synthaug.data.classes import plain_label
 from synthaug.errors import InvalidData, SynthaugWarning, UnsupportedKind
+from synthaug.generators.samples import Samples
 from synthaug.mixing.checks import (
     PROBES,
     Look,
@@ -22,9 +22,9 @@ from synthaug.mixing.checks import (
     shares_by_class,
     spread,
 )
-from synthaug.mixing.policy import MixingPlan, Mode
+from synthaug.mixing.plan import MixingPlan, Mode
 from synthaug.mixing.schedule import Ratio
-from synthaug.samples import Samples
+from synthaug.modalities.image.fingerprint import fingerprints
 
 
 class SampleSource(Protocol):
@@ -60,7 +60,7 @@ class SyntheticRows(BaseEstimator):  # type: ignore[misc]
         synthetic_: ``(n,)`` bool, which rows of the last result are synthetic.
 
     Example:
-        >>> from synthaug.data.spec import ImageSpec
+        >>> from synthaug.modalities.image.spec import ImageSpec
         >>> spec, about = ImageSpec(8, 8, 1, "HW", "uint8", 0, 255), {"class": np.array(["0", "1"])}
         >>> pool = Samples(np.ones((2, 8, 8), np.uint8), np.arange(2), ("0", "1"), (0, 1), spec, about)
         >>> X, y = SyntheticRows(pool, ratio=0.5).fit_resample(np.zeros((4, 64), np.uint8), [0, 1, 0, 1])

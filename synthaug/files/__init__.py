@@ -1,0 +1,1 @@
+"""Rows out: formats on disk, cards, larger data sets, the hub."""

@@ -1,0 +1,288 @@
+"""Generators and data sets to and from the Hugging Face Hub, as the folders they are.
+
+What leaves is a copy of the files that belong to the output, with a card. Training rows leave only when that is
+said. Nothing is fetched that could run: JSON, safetensors and text.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from synthaug.errors import HubError, InvalidData, InvalidRequest, UnsupportedKind
+from synthaug.files.formats import Card, card_header, provenance_features, read_record, table_cell
+from synthaug.generators.artifact import CARD, MANIFEST, check_files, model_card
+from synthaug.modalities.image.spec import ImageSpec
+from synthaug.outputs import RECORD
+
+_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+_FILES = ["*.json", "*.jsonl", "*.safetensors", "*.md"]  # all that a saved generator may consist of
+_ROWS = 1000  # at a time
+
+
+def push(
+    source: Any,
+    name: str,
+    *,
+    license: str | None = None,
+    private: bool | None = None,
+    token: str | bool | None = None,
+    include_rows: bool = False,
+) -> str:
+    """The address of a repository that now holds a saved generator or a data set with synthetic rows.
+
+    The repository is made where there is none; files of the same name are replaced. Beside the rows go a card and
+    the recipe that makes them again. Folders that the data were read from are not named.
+
+    Args:
+        source: the folder of a saved generator; an output of `synthaug.expand` or of sampling (a folder, a
+            parquet file or a saved Hugging Face set; the latter goes as parquet); or a map-style Hugging Face
+            set, or a dictionary of its splits, with columns of provenance.
+        name: ``owner/name``.
+        license: as the Hub spells it, e.g. ``cc-by-4.0``; the card says "not stated" without it.
+        private: whether only its owner sees it; as the owner has set it when None.
+        token: of the hub; the one stored on this machine when None.
+        include_rows: let real rows leave: those in a data set, or those that a generator keeps.
+
+    Raises:
+        InvalidRequest: a name without owner, or real rows without ``include_rows``.
+        InvalidData: neither a generator nor a data set with synthetic rows of synthaug.
+        InvalidArtifact: a generator whose files have changed.
+        HubError: the hub cannot be reached or refuses.
+    """
+    import huggingface_hub
+
+    if not _NAME.fullmatch(name):
+        raise InvalidRequest(f'"{name}" was given to push to. A repository is called "owner/name".')
+    with TemporaryDirectory() as folder:
+        work = Path(folder)
+        if not isinstance(source, str | os.PathLike):
+            kind, rows = "dataset", _stage_columns(source, work)
+        elif (Path(source) / MANIFEST).is_file():
+            kind, rows = "model", _stage_generator(Path(source), work, name)
+        else:
+            kind, rows = "dataset", _stage_output(Path(source), work)
+        if rows and not include_rows:
+            raise InvalidRequest(f"{rows} Pass include_rows=True (--include-rows) if they may be seen there.")
+        if license:
+            _license(work / CARD, license)
+        with _one_error(f"push to {name}"):
+            api = huggingface_hub.HfApi(token=token, library_name="synthaug")
+            api.create_repo(name, repo_type=kind, private=private, exist_ok=True)
+            api.upload_folder(
+                repo_id=name,
+                repo_type=kind,
+                folder_path=work,
+                commit_message="Upload with synthaug",
+            )
+            return f"{api.endpoint}/{'datasets/' if kind == 'dataset' else ''}{name}"
+
+
+def find_generator(name: str | Path, *, revision: str | None = None, token: str | bool | None = None) -> Path:
+    """The folder of a saved generator: ``name`` itself where it is on disk, else a copy of ``owner/name``.
+
+    Args:
+        name: a folder, or a repository where no folder of that name is there.
+        revision: branch, tag or commit of the repository.
+        token: of the hub; the one stored on this machine when None.
+
+    Raises:
+        InvalidRequest: a revision of a folder.
+        HubError: the hub cannot be reached, or has no such repository.
+    """
+    import huggingface_hub
+
+    path, asked = Path(name), Path(name).as_posix()
+    # gen/best beside a folder gen/ is a mistyped path, not a repository.
+    here = os.path.lexists(path) or not _NAME.fullmatch(asked) or path.parent.is_dir()
+    if here:
+        if revision is not None:
+            raise InvalidRequest(
+                f'revision="{revision}" was asked for, but {path} is a folder. Leave it out.'
+            )
+        return path
+    with _one_error(f'load "{asked}", which is no folder here'):
+        found: str = huggingface_hub.snapshot_download(
+            asked, revision=revision, token=token, allow_patterns=_FILES, library_name="synthaug"
+        )
+    return Path(found)
+
+
+@contextmanager
+def _one_error(what: str) -> Iterator[None]:
+    import huggingface_hub.errors as hub
+
+    reasons = (OSError, hub.HFValidationError, vars(hub)["HTTPError"])
+    try:
+        yield
+    except reasons as error:
+        said = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        remedy = "Check the name, the network and the token (hf auth login)."
+        if isinstance(error, hub.OfflineModeIsEnabled) or "HF_HUB_OFFLINE" in str(error):
+            remedy = "HF_HUB_OFFLINE is set: unset it to use the hub."
+        elif isinstance(error, hub.RevisionNotFoundError):
+            remedy = "Check the revision."
+        raise HubError(f"Cannot {what}: {said.rstrip('.')}. {remedy}") from error
+
+
+# ------------------------------------------------------------ copies of what belongs to an output
+# Each returns what there is to say about real rows in it, or nothing.
+
+
+def _stage_generator(path: Path, work: Path, name: str) -> str:
+    manifest = check_files(path)
+    for file in manifest["files"]:
+        shutil.copyfile(path / file, work / file)
+    data = manifest["data"] | {"origin": _last(manifest["data"]["origin"])}
+    text = json.dumps(manifest | {"data": data}, indent=2, ensure_ascii=False)
+    (work / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    # A card that was edited is the better one.
+    own = path / CARD
+    card = own.read_text(encoding="utf-8") if own.is_file() else model_card(manifest)
+    (work / CARD).write_text(card.replace("OWNER/NAME", name), encoding="utf-8")
+    return f"The files of {path} contain training rows." if manifest["contains_training_rows"] else ""
+
+
+def _stage_output(path: Path, work: Path) -> str:
+    if not path.exists():
+        raise InvalidData(f"There is no file or folder {path}.")
+    record = read_record(path)
+    if record is None or "card" not in record:
+        raise InvalidData(
+            f"{path} is neither a saved generator nor a data set that synthaug wrote. Other data sets go to the "
+            "hub with its own tools."
+        )
+    described = record["card"]
+    card = Card(**(described | {"spec": ImageSpec.from_dict(described["spec"])}))
+    described["origin"] = _last(card.origin)
+    if path.is_dir() and not _is_saved_set(path):
+        shutil.copytree(path, work, dirs_exist_ok=True)
+    elif path.is_dir():
+        import datasets
+
+        _write_parquet(datasets.load_from_disk(str(path)), work)
+    elif path.suffix.lower() == ".npz":
+        raise InvalidRequest(f"{path} is an .npz file, which the hub does not read. Write .parquet instead.")
+    else:
+        _copy_parquet(path, work, record)
+    (work / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    text = (path / CARD).read_text(encoding="utf-8") if (path / CARD).is_file() else card.markdown()
+    text = text.replace(card.origin or "\0", described["origin"])
+    (work / CARD).write_text(text, encoding="utf-8", errors="backslashreplace")
+    real = sum(card.real.values()) + sum(card.copied.values())
+    return f"{path} contains {real} real rows." if real else ""
+
+
+def _stage_columns(source: Any, work: Path) -> str:
+    import datasets
+
+    if not isinstance(source, datasets.Dataset | datasets.DatasetDict):
+        raise UnsupportedKind(
+            f"a {type(source).__name__} was given to push; taken are the path of a generator or of an output, "
+            "and map-style Hugging Face data sets"
+        )
+    parts = source if isinstance(source, datasets.DatasetDict) else {"train": source}
+    real, origins = 0, set()
+    made: dict[str, int] = {}
+    for rows in parts.values():
+        if not {"synthetic", "generator", "seed", "index"} <= set(rows.column_names):
+            raise InvalidData(
+                "The data set has no columns of provenance, so it holds no synthetic rows of synthaug. Push it "
+                "with its own push_to_hub."
+            )
+        plain = rows.with_format(
+            "numpy", columns=[k for k in provenance_features() if k in rows.column_names]
+        )
+        table = plain[:]
+        synthetic = np.asarray(table["synthetic"], bool)
+        real += int((~synthetic).sum())
+        names = np.asarray(table["class"])[synthetic] if "class" in table else np.empty(0, str)
+        for name, n in zip(*np.unique(names.astype(str), return_counts=True), strict=True):
+            made[str(name)] = made.get(str(name), 0) + int(n)
+        weights, seeds = np.asarray(table["generator"])[synthetic], np.asarray(table["seed"])[synthetic]
+        origins |= set(zip(weights.tolist(), seeds.tolist(), strict=True))
+    _write_parquet(source, work)
+    recipe = [{"generator": generator, "seed": seed} for generator, seed in sorted(origins)]
+    record = {"real": real, "synthetic": made, "made_by": recipe}
+    (work / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    (work / CARD).write_text(_columns_card(real, made, recipe), encoding="utf-8", errors="backslashreplace")
+    return f"The data set contains {real} real rows." if real else ""
+
+
+def _columns_card(real: int, made: Mapping[str, int], recipe: list[dict[str, Any]]) -> str:
+    rows = "".join(f"| {table_cell(name)} | {n} |\n" for name, n in made.items())
+    by = "".join(f"- weights with SHA-256 `{one['generator']}`, seed {one['seed']}\n" for one in recipe)
+    return (
+        card_header(real + sum(made.values()), real=bool(real)) + "# Labelled images with synthetic rows\n\n"
+        f"{real} rows are real, where the column `synthetic` is false. The others were made:\n\n"
+        f"| class | synthetic rows |\n|---|---:|\n{rows}\n"
+        f"Their generators:\n\n{by}"
+        "- Licence: not stated\n\n"
+        "The columns `generator`, `seed`, `class` and `index` say how to make each of them again: "
+        "`synthaug.load(...).sample_rows(class, index, index + 1, seed=seed)`.\n\n"
+        "Synthetic rows are for training. Do not test on them, and do not train a generator on them.\n"
+    )
+
+
+def _write_parquet(source: Any, work: Path) -> None:
+    import datasets
+    import pyarrow.parquet as pq
+    from datasets.table import embed_table_storage
+
+    (work / "data").mkdir()
+    parts = source if isinstance(source, datasets.DatasetDict) else {"train": source}
+    for name, rows in parts.items():
+        schema = rows.features.arrow_schema
+        with pq.ParquetWriter(work / "data" / f"{name}.parquet", schema) as writer:
+            for table in rows.with_format("arrow").iter(_ROWS):
+                # Images that are files here go along.
+                writer.write_table(embed_table_storage(table.cast(schema)).cast(schema))
+
+
+def _copy_parquet(path: Path, work: Path, record: Mapping[str, Any]) -> None:
+    """The rows of a parquet output with this record, in a file for each split, as the Hub tells them apart."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    (work / "data").mkdir()
+    file = pq.ParquetFile(path)
+    known = file.schema_arrow
+    schema = known.with_metadata({**known.metadata, b"synthaug": json.dumps(record).encode()})
+    with ExitStack() as stack:
+        stack.enter_context(file)
+        writers: dict[str, Any] = {}
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group).cast(schema)
+            splits = pa.array(["train"] * len(table)) if "split" not in known.names else table["split"]
+            for split in pc.unique(splits).to_pylist():
+                if split not in writers:
+                    place = work / "data" / f"{re.sub(r'[^A-Za-z0-9_]', '_', split)}.parquet"
+                    writers[split] = stack.enter_context(pq.ParquetWriter(place, schema))
+                writers[split].write_table(table.filter(pc.equal(splits, split)))
+
+
+def _is_saved_set(path: Path) -> bool:
+    return (path / "dataset_dict.json").exists() or (path / "state.json").exists()
+
+
+def _last(origin: str) -> str:
+    """What data were read from, without the folders it lies in."""
+    return origin.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+
+
+def _license(card: Path, license: str) -> None:
+    """States the licence in the header and in the text of a card."""
+    text = card.read_text(encoding="utf-8").replace("- Licence: not stated", f"- Licence: {license}", 1)
+    if not re.search(r"\A---\n(.*\n)*?license: ", text) and text.startswith("---\n"):
+        text = f"---\nlicense: {license}\n" + text.removeprefix("---\n")
+    card.write_text(text, encoding="utf-8")

@@ -1,0 +1,1 @@
+"""What was learned: generators, their samples, and generators as folders."""

@@ -1,0 +1,1 @@
+"""Into Hugging Face data sets, of known length and streaming."""

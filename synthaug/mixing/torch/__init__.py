@@ -1,0 +1,1 @@
+"""Into PyTorch loaders, streams and training steps."""

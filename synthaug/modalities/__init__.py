@@ -1,0 +1,1 @@
+"""What a row is: one folder for each kind of data. Nothing else knows pixels."""

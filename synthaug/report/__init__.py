@@ -1,0 +1,1 @@
+"""Telling people: tables, charts, pages, and pictures of a generator's inside."""

@@ -1,0 +1,135 @@
+"""Looking inside a generator: pictures of what its noise does, and of samples beside their nearest real rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from synthaug.data.labeled import LabeledData
+from synthaug.errors import InvalidRequest
+from synthaug.generators.generator import Generator
+from synthaug.metrics.fidelity import nearest_rows
+from synthaug.modalities.image.view import save_grid
+from synthaug.seeding import torch_rng
+
+_CLASSES = 20
+
+
+def interpolation(
+    generator: Generator, *, steps: int = 9, seed: int = 0, classes: int = _CLASSES
+) -> np.ndarray:
+    """The same walk from one draw of noise to another, in every class.
+
+    Along the arc cos(t) a + sin(t) b, so that each point is as likely a draw as the two ends.
+
+    Args:
+        generator: what to look into.
+        steps: pictures on the way, both ends included.
+        seed: decides the two ends.
+        classes: at most so many classes, the first ones.
+
+    Returns:
+        ``(K * steps, *spec.shape)`` rows, class by class.
+    """
+    rng = torch_rng(seed, "inspection", "interpolation")
+    start, end = torch.randn(2, *generator.noise_shape, generator=rng)
+    angle = torch.linspace(0, torch.pi / 2, steps).view(-1, *[1] * start.ndim)
+    walk = angle.cos() * start + angle.sin() * end
+    return np.concatenate([generator.from_noise(name, walk) for name in generator.classes[:classes]])
+
+
+def traversal(
+    generator: Generator, name: str, *, dimensions: int = 8, steps: int = 9, seed: int = 0
+) -> tuple[list[int], np.ndarray]:
+    """What single dimensions of the noise change, those first that change most.
+
+    Each is moved from -2 to 2 while the others stay; how much it changes is the mean squared difference between
+    the two ends, over a few draws of the others.
+
+    Args:
+        generator: what to look into.
+        name: the class.
+        dimensions: how many to show.
+        steps: pictures of each.
+        seed: decides the draws.
+
+    Returns:
+        Positions in the flattened noise, and ``(dimensions * steps, *spec.shape)`` rows in their order.
+    """
+    rng = torch_rng(seed, "inspection", "traversal")
+    size = int(np.prod(generator.noise_shape))
+    draws = torch.randn(4, size, generator=rng)
+
+    def moved(base: Tensor, dimension: int, values: Tensor) -> np.ndarray:
+        noise = base.repeat(len(values), 1)
+        noise[:, dimension] = values
+        return generator.from_noise(name, noise.view(-1, *generator.noise_shape))
+
+    ends = torch.tensor([-2.0, 2.0])
+    change = []
+    for dimension in range(size):
+        pairs = [moved(base, dimension, ends).astype(np.float64) for base in draws]
+        change.append(np.mean([np.square(pair[1] - pair[0]).mean() for pair in pairs]))
+    shown = np.argsort(change)[::-1][:dimensions].tolist()
+    values = torch.linspace(-2, 2, steps)
+    return shown, np.concatenate([moved(draws[0], dimension, values) for dimension in shown])
+
+
+def beside_nearest(
+    generator: Generator, data: LabeledData, *, per_class: int = 6, seed: int = 0, classes: int = _CLASSES
+) -> tuple[np.ndarray, np.ndarray]:
+    """Samples, drawn at random, and the row of the data nearest to each (Euclidean, on pixels).
+
+    Args:
+        generator: what to look into.
+        data: real rows of the same form, usually those it was trained on.
+        per_class: samples of each class.
+        seed: decides the samples.
+        classes: at most so many classes, the first ones.
+
+    Returns:
+        Two arrays ``(K * per_class, *spec.shape)``, class by class.
+
+    Raises:
+        InvalidRequest: the data have another form.
+    """
+    if data.spec.shape != generator.spec.shape or data.spec.dtype != generator.spec.dtype:
+        raise InvalidRequest(
+            f"The generator makes rows of the form {generator.spec}, the data have {data.spec}. Read them with "
+            "the same image_size."
+        )
+    made = generator.sample(dict.fromkeys(generator.classes[:classes], per_class), seed=seed).samples
+    rows = data.read()
+    return made, rows[nearest_rows(made, rows)[0]]
+
+
+def draw(
+    generator: Generator, folder: Path, *, data: LabeledData | None = None, seed: int = 0
+) -> dict[str, str]:
+    """Writes the pictures of this module into an existing folder; returns what each file shows.
+
+    Args:
+        generator: what to look into.
+        folder: where ``interpolation.png``, ``traversal.png`` and, with data, ``nearest.png`` go.
+        data: real rows to show the samples beside.
+        seed: decides what is drawn.
+    """
+    names, spec = generator.classes[:_CLASSES], generator.spec
+    walk = interpolation(generator, seed=seed)
+    save_grid(folder / "interpolation.png", names, {"from one draw of noise to another": walk}, spec)
+    first = names[0]
+    shown, moved = traversal(generator, first, seed=seed)
+    lines = [f"noise {dimension}" for dimension in shown]
+    save_grid(folder / "traversal.png", lines, {f"{first}: each from -2 to 2": moved}, spec)
+    about = {
+        "interpolation.png": "one walk between two draws of noise, in every class",
+        "traversal.png": f'the dimensions of the noise that change "{first}" most',
+    }
+    if data is not None:
+        made, nearest = beside_nearest(generator, data, seed=seed)
+        save_grid(folder / "nearest.png", names, {"synthetic": made, "nearest real row": nearest}, spec)
+        about["nearest.png"] = "samples, and in the same order the real row nearest to each"
+    return about

@@ -1,0 +1,1 @@
+"""Learning: a labelled data set and a family in, a generator out."""

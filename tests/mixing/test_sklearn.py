@@ -1,0 +1,177 @@
+"""The sampler for scikit-learn: real rows as they were, the same share in every class, nothing at predict time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numbered import Levels, is_synthetic, number, pictures, pool
+from sklearn.base import clone
+from sklearn.neighbors import KNeighborsClassifier
+
+from synthaug.errors import (
+    InvalidData,
+    InvalidRequest,
+    Leakage,
+    SpecMismatch,
+    SynthaugWarning,
+    UnsupportedKind,
+)
+from synthaug.mixing.schedule import linear
+from synthaug.mixing.sklearn import SyntheticRows
+from synthaug.modalities.image.fingerprint import fingerprints
+
+
+class Drawn:
+    """Behind the face of a generator: rows of the pool, as many as are asked for."""
+
+    classes, values, spec = Levels.classes, Levels.values, Levels.spec
+
+    def __init__(self):
+        self.asked = []
+
+    def sample(self, counts, *, seed=0):
+        self.asked.append(dict(counts))
+        samples = pool(per_class=40)
+        names = samples.provenance["class"].tolist()
+        return samples[
+            np.concatenate([[i for i, k in enumerate(names) if k == n][:c] for n, c in counts.items()])
+        ]
+
+
+def rows(n=60):
+    return pictures(n), np.arange(n) % 3
+
+
+@pytest.mark.parametrize("ratio", [0.25, 0.5, 0.6])
+def test_every_real_row_stays_and_each_class_gets_its_share_of_its_own_rows(ratio):
+    X, y = rows()
+    sampler = SyntheticRows(pool(), ratio=ratio)
+    more, labels = sampler.fit_resample(X, y)
+    assert (more[:60] == X).all()
+    assert labels[:60].tolist() == y.tolist()
+    made = more[60:]
+    assert sampler.synthetic_.tolist() == [False] * 60 + [True] * len(made)
+    assert all(
+        is_synthetic(x) and (number(x) - 10_000) % 3 == k for x, k in zip(made, labels[60:], strict=True)
+    )
+    due = 20 * ratio / (1 - ratio)
+    assert np.abs(np.bincount(labels[60:], minlength=3) - due).max() < 1
+
+
+def test_in_replace_a_row_gives_way_to_one_of_its_class():
+    X, y = rows()
+    sampler = SyntheticRows(pool(), ratio=0.25, mode="replace")
+    mixed, labels = sampler.fit_resample(X, y)
+    assert labels.tolist() == y.tolist()
+    assert sampler.synthetic_.tolist() == [is_synthetic(x) for x in mixed]
+    assert np.bincount(y[sampler.synthetic_]).tolist() == [5, 5, 5]
+    assert (mixed[~sampler.synthetic_] == X[~sampler.synthetic_]).all()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float64"])
+@pytest.mark.parametrize("flat", [False, True])
+def test_the_shape_and_dtype_of_x_are_kept_and_labels_may_be_strings(dtype, flat):
+    X, y = rows()
+    X = X.reshape(60, -1 if flat else 8, *(() if flat else (8,))).astype(dtype)
+    names = np.array(["cat", "dog", "owl"])[y]
+    named = replace(pool(), values=("cat", "dog", "owl"), labels=np.array(["cat", "dog", "owl"] * 5))
+    more, labels = SyntheticRows(named, ratio=0.25).fit_resample(X, names.tolist())
+    assert (more.dtype, more.shape[1:]) == (X.dtype, X.shape[1:])
+    assert (more[:60] == X).all()
+    assert set(labels) == set(names)
+    assert [more[60:].dtype, len(more)] == [X.dtype, len(labels)]
+
+
+def test_a_generator_is_asked_for_as_many_rows_as_are_due_and_none_comes_twice():
+    X, y = rows()
+    keep = (y != 1) | (np.arange(60) < 30)
+    source = Drawn()
+    more, labels = SyntheticRows(source, ratio={"cat": 0.5, "dog": 0.25}).fit_resample(X[keep], y[keep])
+    assert source.asked == [{"cat": 20, "dog": 4}]
+    made = [number(x) for x in more[keep.sum() :]]
+    assert len(set(made)) == len(made)
+    added = np.bincount(labels[keep.sum() :], minlength=3).tolist()
+    assert added[0] == 20
+    assert added[1] in (3, 4)
+    assert added[2] == 0
+
+
+def test_a_function_makes_rows_for_what_is_being_fitted():
+    given = []
+
+    def make(X, y):
+        given.append((X, y))
+        return Drawn() if len(given) > 1 else pool()
+
+    sampler = SyntheticRows(make, ratio=0.5)
+    for n in (30, 60):
+        assert sampler.fit_resample(*rows(n))[0].shape[0] == 2 * n
+    assert [len(X) for X, _ in given] == [30, 60]
+
+
+def test_it_is_cloned_and_configured_like_any_estimator_and_has_no_part_in_prediction():
+    sampler = clone(SyntheticRows(pool(), ratio=0.5, mode="replace", seed=4)).set_params(seed=5)
+    assert {k: v for k, v in sampler.get_params().items() if k != "source"} == {
+        "ratio": 0.5,
+        "mode": "replace",
+        "seed": 5,
+    }
+    results = [clone(sampler).set_params(seed=seed).fit_resample(*rows())[0] for seed in (5, 5, 6)]
+    assert (results[0] == results[1]).all()
+    assert (results[0] != results[2]).any()
+    # What a pipeline of imbalanced-learn skips outside of fit.
+    assert not any(hasattr(sampler, name) for name in ("transform", "fit_transform", "predict"))
+
+
+def test_an_estimator_is_fitted_on_the_result():
+    X, y = SyntheticRows(pool(), ratio=0.25).fit_resample(*rows())
+    model = KNeighborsClassifier(1).fit(X.reshape(len(X), -1), y)
+    assert model.predict(pool().samples.reshape(15, -1)).tolist() != []
+    assert len(model._fit_X) == 80
+
+
+def test_ratio_zero_changes_nothing():
+    X, y = rows()
+    same, labels = SyntheticRows(pool(), ratio=0).fit_resample(X, y)
+    assert (same == X).all()
+    assert (labels == y).all()
+
+
+@pytest.mark.parametrize(
+    ("sampler", "data", "error", "message"),
+    [
+        (SyntheticRows(pool(), ratio=1), rows(), InvalidRequest, "below 1"),
+        (SyntheticRows(pool(), ratio={"cow": 0.5}), rows(), InvalidRequest, "names the class 'cow'"),
+        (SyntheticRows(pool(), ratio=linear(0.5, 0, epochs=2)), rows(), InvalidRequest, "fitted once"),
+        (SyntheticRows(pool()), (rows()[0], rows()[1][:5]), InvalidData, "60 rows and y 5"),
+        (SyntheticRows(pool()), (rows()[0] / 255, rows()[1]), SpecMismatch, "before what scales"),
+        (SyntheticRows(pool()), (rows()[0][:, :7], rows()[1]), SpecMismatch, "8x8"),
+        (SyntheticRows(pool()), (rows()[0], rows()[1] + 1), InvalidRequest, 'hold no row of "3"'),
+        (SyntheticRows("pool.npz"), rows(), UnsupportedKind, "type str was given"),
+        (SyntheticRows(pool()), (rows()[0], np.eye(3)[rows()[1]]), UnsupportedKind, "soft and multi-hot"),
+    ],
+)
+def test_what_cannot_be_mixed_is_refused(sampler, data, error, message):
+    with pytest.raises(error, match=message):
+        sampler.fit_resample(*data)
+
+
+@pytest.mark.parametrize("form", [lambda X: X, lambda X: X.reshape(60, -1).astype("int64")])
+def test_rows_that_are_held_out_are_refused(form):
+    X, y = rows()
+    known = replace(pool(), held_out=fingerprints(X[[33]], "HW"))
+    with pytest.raises(Leakage, match="first is row 33"):
+        SyntheticRows(known).fit_resample(form(X), y)
+
+
+def test_a_generator_that_has_seen_the_rows_of_other_folds_is_warned_of():
+    X, y = rows()
+    source = Drawn()
+    source.trained_on = fingerprints(X, "HW")
+    SyntheticRows(source).fit_resample(X, y)
+    with pytest.warns(SynthaugWarning, match=r"trained on 15 rows that are not in X.*function of X and y"):
+        SyntheticRows(source).fit_resample(X[:45], y[:45])
+    SyntheticRows(lambda X, y: source).fit_resample(X[:45], y[:45])
+    SyntheticRows(source).fit_resample(255 - X, y)
