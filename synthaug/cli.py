@@ -1,6 +1,7 @@
-"""The command line: parses, calls the library, prints. It decides nothing.
+"""The command line: parses, fills in requests, calls the library, prints. It decides nothing.
 
-Torch and the rest are imported inside the commands, so that ``synthaug --help`` answers at once.
+Options are made from the fields of requests. Nothing heavy is imported before a command runs, so that
+``synthaug --help`` answers at once.
 """
 
 from __future__ import annotations
@@ -15,10 +16,24 @@ from typing import Any, TextIO, TypeVar
 import click
 
 from synthaug import __version__
-from synthaug.data.counts import parse_counts, parse_to
 from synthaug.errors import InvalidRequest, SynthaugError, SynthaugWarning
+from synthaug.requests import (
+    ChooseRequest,
+    DataRequest,
+    EvaluateRequest,
+    ExpandRequest,
+    FitRequest,
+    InspectRequest,
+    Option,
+    PushRequest,
+    Request,
+    SampleRequest,
+    options_of,
+    request_of,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
+R = TypeVar("R", bound=Request)
 
 EXIT_FAILED, EXIT_USAGE, EXIT_NO = 1, 2, 3
 
@@ -67,6 +82,42 @@ class _Size(click.ParamType[Any]):
         return sides[0] if len(sides) == 1 else (sides[0], sides[1])
 
 
+# ------------------------------------------------------------------------------------- options from requests
+
+_KINDS: dict[str, dict[str, Any]] = {
+    "str": {"type": str},
+    "str | None": {"type": str},
+    "data.Key | None": {"type": str},
+    "int": {"type": int},
+    "int | None": {"type": int},
+    "float | None": {"type": float},
+    "bool": {"is_flag": True},
+    "bool | None": {"is_flag": True, "flag_value": True, "default": None},
+    "int | tuple[int, int] | None": {"type": _Size()},
+    "Sequence[str]": {"multiple": True, "metavar": "NAME"},
+}
+"""The types of fields that become options, as they are written; commands take the other fields in their own way."""
+
+_SPELLED = {"families": "family"}
+_EVERYWHERE = ("seed", "device")
+
+
+def _asks(request: type[Request], *left_out: str) -> Callable[[F], F]:
+    """An option for each field of a request, but for those that every command has."""
+    told = [each for name, each in options_of(request).items() if name not in (*_EVERYWHERE, *left_out)]
+    return _options(*(_option(each) for each in told if each.kind in _KINDS))
+
+
+def _option(of: Option) -> Callable[[F], F]:
+    spelled = _SPELLED.get(of.name, of.name).replace("_", "-")
+    usual: dict[str, Any] = {"default": of.default, "show_default": of.default not in (None, False)}
+    return click.option(f"--{spelled}", of.name, help=_sentence(of.help), **(usual | _KINDS[of.kind]))
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
 def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
     def add(command: F) -> F:
         for option in reversed(options):
@@ -76,33 +127,22 @@ def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
     return add
 
 
-_SEED = click.IntRange(-(2**63), 2**63 - 1)
+def _asked(kind: type[R], given: Mapping[str, Any], **more: Any) -> R:
+    """A request from the options of a command."""
+    known = options_of(kind)
+    return request_of(kind, {name: value for name, value in given.items() if name in known} | more)
 
-_data = click.argument("data")
-_columns = _options(
-    click.option("--label", help="Column of the labels."),
-    click.option("--image", help="Column of the images."),
-    click.option("--group", help="Column of groups that must stay on one side of a split."),
-    click.option("--split", help="Split to use: to train on (train), with evaluate to test on (test)."),
-    click.option(
-        "--image-size", type=_Size(), help="Resize every image to this many pixels a side, or to HxW."
-    ),
-)
-_budget = _options(
-    click.option("--steps", type=int, help="Training budget in steps."),
-    click.option(
-        "--minutes", type=float, help="Training budget in minutes of wall time; 3 if neither is given."
-    ),
-)
+
+_data = _options(click.argument("data"), _asks(DataRequest, "source"))
 _common = _options(
     click.option(
         "--seed",
         type=click.IntRange(-(2**63), 2**63 - 1),
-        default=0,
+        default=FitRequest.seed,
         show_default=True,
         help="The only source of randomness.",
     ),
-    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, ..."),
+    click.option("--device", default=FitRequest.device, show_default=True, help="auto, cpu, cuda, ..."),
     click.option(
         "--json", "as_json", is_flag=True, help="One JSON document on stdout, everything else on stderr."
     ),
@@ -110,16 +150,12 @@ _common = _options(
     click.option("--dry-run", is_flag=True, help="Say what would be done, and stop."),
     click.option("--overwrite", is_flag=True, help="Replace an output that came from another request."),
 )
-_family = click.option("--family", default="cvae", show_default=True, help="cvae, cgan or warp.")
-
-_families = click.option(
-    "--family",
-    multiple=True,
-    default=("cvae", "warp"),
-    show_default=True,
-    help="cvae, cgan or warp to try; repeatable.",
+_generator = click.option(
+    "--generator",
+    type=click.Path(path_type=Path),
+    help=_sentence(options_of(ExpandRequest)["generator"].help),
 )
-_folds = click.option("--folds", type=int, default=3, show_default=True, help="Parts held out in turn.")
+_jobs = click.option("--jobs", type=int, help="Processes that train classifiers; one a core without it.")
 
 
 def _out(help: str, required: bool = True) -> Callable[[F], F]:
@@ -128,6 +164,9 @@ def _out(help: str, required: bool = True) -> Callable[[F], F]:
 
 def _example(text: str) -> str:
     return f"\b\nExample:\n  {text}"
+
+
+# -------------------------------------------------------------------------------------------------- commands
 
 
 @click.group(
@@ -150,19 +189,16 @@ def main() -> None:
 
 @main.command(epilog=_example("synthaug fit photos/ --family cgan --minutes 10 --out gen/"))
 @_data
-@_family
 @_out("Folder for the generator.")
-@_budget
+@_asks(FitRequest)
 @click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Setting of the family; repeatable."
 )
 @click.option("--validation", metavar="DATA", help="Rows to choose the best checkpoint by.")
-@click.option("--tracker", metavar="NAME", help="tensorboard or wandb, beside the history.jsonl in --out.")
-@_columns
+@click.option("--tracker", metavar="NAME", help="tensorboard, wandb, ..., beside the history.jsonl in --out.")
 @_common
 def fit(
     data: str,
-    family: str,
     out: Path,
     settings: tuple[str, ...],
     validation: str | None,
@@ -176,30 +212,17 @@ def fit(
     """
     from synthaug import verbs
 
-    options = _settings(settings)
-    if given["dry_run"]:
-        device = given["device"]
-        plan = verbs.plan_fit(
-            data, family, options=options, device=device, **_budget_of(given), **_columns_of(given)
-        )
-        _report(given, {"fit": data, "out": str(out)} | plan, _indented(plan))
-        return
-    generator = verbs.fit(
-        data,
-        family,
-        options=options,
-        validation=validation,
-        tracker=tracker,
-        out=out,
-        overwrite=given["overwrite"],
-        seed=given["seed"],
-        device=given["device"],
-        progress=_progress(given),
-        **_budget_of(given),
-        **_columns_of(given),
+    by = (
+        None if validation is None else _opened(validation, given | {"train_split": None, "test_split": None})
     )
-    said = f"{generator}\n{generator.achieved['text']}\nsaved in {out}"
-    _report(given, verbs.describe(generator) | {"out": str(out)}, said)
+    asked = _asked(
+        FitRequest, given, dataset=_opened(data, given), options=_settings(settings), validation=by
+    )
+    if _is_dry(given, lambda: {"fit": data, "out": str(out)} | asked.describe()):
+        return
+    generator = verbs.fit(**asked.arguments(), out=out, tracker=tracker, **_how(given))
+    found = _plain(generator.about) | {"out": str(out)}
+    _report(given, found, f"{generator}\n{generator.achieved.text}\nsaved in {out}")
 
 
 @main.command(epilog=_example("synthaug sample gen/ --counts cat=100,dog=20 --out more.parquet"))
@@ -207,81 +230,56 @@ def fit(
 @click.option("--per-class", type=int, help="Rows of every class.")
 @click.option("--counts", help="Rows by class, e.g. cat=100,dog=20.")
 @_out("Folder, .parquet or .npz to write.")
-@click.option("--format", "format_", help="folder, parquet, npz or hf, where the suffix does not say.")
+@_asks(SampleRequest)
 @_common
-def sample(
-    gen: Path, per_class: int | None, counts: str | None, out: Path, format_: str | None, **given: Any
-) -> None:
+def sample(gen: Path, per_class: int | None, counts: str | None, out: Path, **given: Any) -> None:
     """Write exactly the rows asked for, made by GEN."""
     if (per_class is None) == (counts is None):
         raise click.UsageError("Give either --per-class or --counts.")
     from synthaug import verbs
+    from synthaug.data import parse_counts
 
+    rows = per_class if counts is None else parse_counts(counts)
     generator = verbs.load(gen, device=given["device"])
-    asked: int | dict[str, int] = parse_counts(counts) if counts is not None else int(per_class or 0)
-    resolved = generator.resolve(asked)
-    if _is_dry(given, {"sample": str(gen), "counts": resolved, "out": str(out)}):
+    asked = _asked(SampleRequest, given, generator=generator, counts=rows, out=out)
+    found = asked.describe()
+    if _is_dry(given, lambda: {"sample": str(gen)} | found):
         return
-    verbs.write_samples(
-        generator, asked, out, format=format_, seed=given["seed"], overwrite=given["overwrite"]
-    )
-    _report(given, {"out": str(out), "counts": resolved}, f"{sum(resolved.values())} rows in {out}")
+    verbs.sample(**asked.arguments(), **_how(given))
+    _report(given, found, f"{sum(found['counts'].values())} rows in {out}")
 
 
 @main.command(epilog=_example("synthaug expand photos/ --to 2x --out photos2x/"))
 @_data
-@click.option(
-    "--generator", type=click.Path(path_type=Path), help="A saved generator; one is trained without it."
-)
+@_generator
 @click.option(
     "--plan", type=click.Path(path_type=Path), help="What choose wrote: its generator and its share."
 )
-@click.option("--to", help="Final totals: 2x, balance, or cat=500,dog=200; with --plan its share without it.")
+@click.option("--to", help=_sentence(options_of(ExpandRequest)["to"].help))
 @_out("Folder, .parquet or .npz to write.")
-@click.option("--format", "format_", help="folder, parquet, npz or hf, where the suffix does not say.")
-@_family
-@_budget
-@_columns
+@_asks(ExpandRequest)
 @_common
 def expand(
-    data: str,
-    generator: Path | None,
-    plan: Path | None,
-    to: str | None,
-    out: Path,
-    format_: str | None,
-    family: str,
-    **given: Any,
+    data: str, generator: Path | None, plan: Path | None, to: str | None, out: Path, **given: Any
 ) -> None:
     """Write DATA with synthetic rows added, each with its provenance."""
-    from synthaug import verbs
-    from synthaug.judging.plan import Plan
-
     if (to is None and plan is None) or (generator is not None and plan is not None):
         raise click.UsageError("Give --to, or --plan; and either --generator or --plan.")
+    from synthaug import verbs
+    from synthaug.data import parse_to
+    from synthaug.judging import Plan
+
     chosen = None if plan is None else Plan.load(plan, given["device"])
     if chosen is not None and not chosen.accepted:
         _report(given, {"rows_added": {}, "advice": chosen.advice}, f"Nothing is added. {chosen.advice}")
         return
-    totals = chosen.totals if chosen is not None and to is None else parse_to(str(to))
-    adds = verbs.plan_expansion(data, totals, out=out, format=format_, **_columns_of(given))
-    if _is_dry(given, {"expand": data, "rows_to_add": adds, "out": str(out)}):
+    maker = chosen if generator is None else verbs.load(generator, device=given["device"])
+    totals = None if to is None else parse_to(to)
+    asked = _asked(ExpandRequest, given, dataset=_opened(data, given), generator=maker, to=totals, out=out)
+    adds = asked.describe()["rows_to_add"]
+    if _is_dry(given, lambda: {"expand": data, "rows_to_add": adds, "out": str(out)}):
         return
-    maker = chosen or (generator if generator is None else verbs.load(generator, device=given["device"]))
-    verbs.expand(
-        data,
-        maker,
-        to=totals,
-        out=out,
-        format=format_,
-        family=family,
-        seed=given["seed"],
-        device=given["device"],
-        overwrite=given["overwrite"],
-        progress=_progress(given),
-        **_budget_of(given),
-        **_columns_of(given),
-    )
+    verbs.expand(**asked.arguments(), **_how(given))
     _report(
         given, {"out": str(out), "rows_added": adds}, f"{sum(adds.values())} synthetic rows added, see {out}"
     )
@@ -290,143 +288,85 @@ def expand(
 @main.command(epilog=_example("synthaug choose photos/ --family cvae --family cgan --out plan/"))
 @_data
 @_out("Folder for the plan and its generator.", required=False)
-@_families
-@_budget
-@_folds
-@click.option(
-    "--classifier-steps", type=int, default=400, show_default=True, help="Optimizer steps of each training."
-)
-@click.option("--full", is_flag=True, help="Try every baseline there is, not the usual few.")
-@_columns
+@_asks(ChooseRequest, "seeds", "generators")
+@_jobs
 @_common
-def choose(data: str, out: Path | None, family: tuple[str, ...], **given: Any) -> None:
+def choose(data: str, out: Path | None, jobs: int | None, **given: Any) -> None:
     """Say how much of which synthetic rows to train with, by cross-validation; it may be none."""
     from synthaug import verbs
+    from synthaug.judging.words import choice_on_terminal
 
-    how = {k: given[k] for k in ("seed", "device", "full", "folds", "classifier_steps")}
-    how |= {"families": family, **_budget_of(given), **_columns_of(given)}
-    if given["dry_run"]:
-        plan = verbs.plan_choice(data, **how)
-        _report(given, {"choose": data} | plan, _indented(plan))
+    asked = _asked(ChooseRequest, given, dataset=_opened(data, given))
+    if _is_dry(given, lambda: {"choose": data} | asked.describe()):
         return
-    chosen = verbs.choose(data, out=out, overwrite=given["overwrite"], progress=_progress(given), **how)
-    lines = [
-        chosen.advice,
-        "",
-        *(f"  {of.name:48} {100 * of.score:5.1f} %" for of in chosen.choice.standings),
-    ]
-    cost = f"It took as long as {chosen.cost:.0f} trainings of one classifier."
-    _report(given, chosen.to_dict(), "\n".join([*lines, "", cost, *([f"See {out}"] if out else [])]))
+    plan = verbs.choose(**asked.arguments(), out=out, jobs=jobs, **_how(given))
+    _report(given, plan.to_dict(), choice_on_terminal(plan) + (f"\nSee {out}" if out else ""))
 
 
 @main.command(epilog=_example("synthaug evaluate photos/ --family cgan --out report/"))
 @_data
 @_out("Folder for the report.", required=False)
-@click.option(
-    "--generator", type=click.Path(path_type=Path), help="A saved generator; one is trained without it."
-)
-@_families
-@_budget
-@click.option("--ratio", type=float, help="Share of synthetic rows in a batch; chosen without it.")
-@_folds
-@click.option("--seeds", type=int, default=5, show_default=True, help="Classifier seeds.")
-@click.option(
-    "--classifier-steps", type=int, default=400, show_default=True, help="Optimizer steps in every arm."
-)
-@click.option("--full", is_flag=True, help="Compare with every baseline there is, not with the usual few.")
-@click.option(
-    "--generators",
-    type=int,
-    default=1,
-    show_default=True,
-    help="Generators to train, each on the whole budget; the verdict then holds for any like them.",
-)
+@_generator
+@_asks(EvaluateRequest)
+@_jobs
 @click.option("--fail-on-no", is_flag=True, help="Exit with 3 unless synthetic rows help.")
-@_columns
 @_common
 def evaluate(
-    data: str,
-    out: Path | None,
-    generator: Path | None,
-    family: tuple[str, ...],
-    fail_on_no: bool,
-    **given: Any,
+    data: str, out: Path | None, generator: Path | None, jobs: int | None, fail_on_no: bool, **given: Any
 ) -> None:
     """Choose how much of which synthetic rows to use, then test it once on rows that had no part in it."""
     from synthaug import verbs
+    from synthaug.judging.words import evaluation_on_terminal
 
-    arguments = {k: given[k] for k in ("full", "generators", "ratio", "folds", "seeds", "classifier_steps")}
     maker = None if generator is None else verbs.load(generator, device=given["device"])
-    if given["dry_run"]:
-        how = {"seed": given["seed"], "device": given["device"], **arguments, **_budget_of(given)}
-        plan = verbs.plan_evaluation(data, family=family, generator=maker, **how, **_columns_of(given))
-        _report(given, {"evaluate": data} | plan, _indented(plan))
+    asked = _asked(EvaluateRequest, given, dataset=_opened(data, given), generator=maker)
+    if _is_dry(given, lambda: {"evaluate": data} | asked.describe()):
         return
-    evaluation = verbs.evaluate(
-        data,
-        family=family,
-        generator=maker,
-        out=out,
-        seed=given["seed"],
-        device=given["device"],
-        overwrite=given["overwrite"],
-        progress=_progress(given),
-        **arguments,
-        **_budget_of(given),
-        **_columns_of(given),
-    )
-    _report(
-        given,
-        evaluation.to_dict(),
-        verbs.summary(evaluation) + (f"\nSee {out / 'report.html'}" if out else ""),
-    )
+    evaluation = verbs.evaluate(**asked.arguments(), out=out, jobs=jobs, **_how(given))
+    told = evaluation_on_terminal(evaluation) + (f"\nSee {out / 'report.html'}" if out else "")
+    _report(given, evaluation.to_dict(), told)
     if fail_on_no and evaluation.verdict != "helps":
         click.get_current_context().exit(EXIT_NO)
 
 
 @main.command(epilog=_example("synthaug push gen/ me/gen --license cc-by-4.0"))
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("source", metavar="PATH", type=click.Path(path_type=Path))
 @click.argument("name")
-@click.option(
-    "--license", help="As the hub spells it, e.g. cc-by-4.0; the card says it is not stated without it."
-)
-@click.option("--private", is_flag=True, help="Seen by its owner only.")
-@click.option("--include-rows", is_flag=True, help="Let real rows leave with it.")
+@_asks(PushRequest, "name")
 @_common
-def push(path: Path, name: str, license: str | None, private: bool, include_rows: bool, **given: Any) -> None:
+def push(source: Path, name: str, **given: Any) -> None:
     """Upload a saved generator or an output at PATH to the Hugging Face Hub as NAME, that is OWNER/NAME.
 
     The token is that of `hf auth login` or HF_TOKEN.
     """
-    from synthaug.files import hub
+    from synthaug import verbs
 
-    if _is_dry(given, {"push": str(path), "to": name}):
+    asked = _asked(PushRequest, given, source=source, name=name)
+    if _is_dry(given, asked.describe):
         return
-    address = hub.push(path, name, license=license, private=private or None, include_rows=include_rows)
-    _report(given, {"pushed": str(path), "to": address}, f"{path} is now at {address}")
+    address = verbs.push(**asked.arguments())
+    _report(given, {"pushed": str(source), "to": address}, f"{source} is now at {address}")
 
 
-@main.command(epilog=_example("synthaug inspect gen/ --out pictures/ --data photos/"))
+@main.command(epilog=_example("synthaug inspect gen/ --out pictures/ --real photos/"))
 @click.argument("path")
 @_out("Folder for pictures of what is inside a generator.", required=False)
-@click.option("--data", help="Real rows to show a generator's samples beside, with --out.")
-@_columns
+@click.option("--real", metavar="DATA", help=_sentence(options_of(InspectRequest)["real"].help))
+@_asks(DataRequest, "source")
 @_common
-def inspect(path: str, out: Path | None, data: str | None, **given: Any) -> None:
+def inspect(path: str, out: Path | None, real: str | None, **given: Any) -> None:
     """Say what is in a data set, a saved generator or an output; draw what is inside a generator."""
     from synthaug import verbs
 
-    if data is not None and out is None:
-        raise click.UsageError("--data is for the pictures: give --out too.")
-    if out is not None:
-        if _is_dry(given, {"inspect": path, "out": str(out)}):
-            return
-        how = {"seed": given["seed"], "device": given["device"], "overwrite": given["overwrite"]}
-        about = verbs.draw(path, out, data=data, **how, **_columns_of(given))
-        _report(given, {"out": str(out), "pictures": about}, _indented({str(out): about}))
+    if out is not None and _is_dry(given, lambda: {"inspect": path, "out": str(out)}):
         return
-    found = verbs.inspect(path, **_columns_of(given))
-    _report(given, found, _indented(found))
+    said = any(given[name] is not None for name in options_of(DataRequest) if name != "source")
+    source = _opened(path, given) if said and real is None else path
+    rows = None if real is None else _opened(real, given)
+    how = {name: given[name] for name in ("seed", "device", "overwrite")}
+    found = verbs.inspect(source, real=rows, out=out, **how)
+    shown = {str(out): found["pictures"]} if out is not None else found
+    _report(given, found, _indented(shown))
 
 
 @main.command(epilog=_example("synthaug run expand-and-judge --data photos/ --out result/"))
@@ -463,30 +403,28 @@ def demo(out: Path | None, **given: Any) -> None:
 def _run_recipe(recipe: Any, given: Mapping[str, Any]) -> None:
     from synthaug import recipes
 
-    if _is_dry(given, recipe.model_dump(mode="json")):
+    if _is_dry(given, lambda: recipe.model_dump(mode="json")):
         return
     result = recipes.run_recipe(
         recipe,
         seed=given["seed"],
         device=given["device"],
-        overwrite=given["overwrite"],
-        progress=_progress(given),
         say=(lambda text: None) if given["quiet"] else (lambda text: click.echo(text, err=given["as_json"])),
+        **_how(given),
     )
     if given["as_json"]:
         click.echo(json.dumps(result, ensure_ascii=False))
 
 
-def _columns_of(given: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: given[name] for name in ("label", "image", "group", "split", "image_size")}
+# ------------------------------------------------------------------------------------ what commands have alike
 
 
-def _budget_of(given: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: given[name] for name in ("steps", "minutes") if given[name] is not None}
+def _opened(source: str, given: Mapping[str, Any]) -> Any:
+    return _asked(DataRequest, given, source=source).open()
 
 
-def _progress(given: Mapping[str, Any]) -> bool:
-    return not given["quiet"] and sys.stderr.isatty()
+def _how(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {"overwrite": given["overwrite"], "progress": not given["quiet"] and sys.stderr.isatty()}
 
 
 def _settings(texts: tuple[str, ...]) -> dict[str, Any]:
@@ -505,8 +443,9 @@ def _settings(texts: tuple[str, ...]) -> dict[str, Any]:
     return found
 
 
-def _is_dry(given: Mapping[str, Any], plan: Mapping[str, Any]) -> bool:
+def _is_dry(given: Mapping[str, Any], describe: Callable[[], Mapping[str, Any]]) -> bool:
     if given["dry_run"]:
+        plan = describe()
         _report(given, plan, _indented(plan))
     return bool(given["dry_run"])
 
@@ -518,10 +457,18 @@ def _report(given: Mapping[str, Any], document: Any, text: str) -> None:
         click.echo(text)
 
 
+def _plain(value: Any) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(value)
+
+
 def _indented(document: Mapping[str, Any]) -> str:
     import yaml
 
-    return str(yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True)).rstrip()
+    # through JSON, which knows no tuples
+    plain = json.loads(json.dumps(document))
+    return str(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)).rstrip()
 
 
 if __name__ == "__main__":

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
-
 
 class SynthaugError(Exception):
     """The parent of every error a user's request can raise."""
@@ -48,19 +45,3 @@ class Leakage(SynthaugError, ValueError):
 
 class Diverged(SynthaugError, RuntimeError):
     """Training produced non-finite losses and lower learning rates did not help."""
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A sentence naming the closest known names, or all of them when few, or nothing.
-
-    >>> did_you_mean("sneeker", ["Sneaker", "Bag"])
-    ' Did you mean "Sneaker"?'
-    """
-    names = [str(n) for n in known]
-    lowered = {n.lower(): n for n in names}
-    close = difflib.get_close_matches(str(name).lower(), lowered, n=1, cutoff=0.6)
-    if close:
-        return f' Did you mean "{lowered[close[0]]}"?'
-    if 0 < len(names) <= 20:
-        return " Known: " + ", ".join(f'"{n}"' for n in names) + "."
-    return ""

@@ -8,20 +8,20 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import re
 import shutil
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-from synthaug.errors import InvalidRequest, OutputExists
+from filelock import FileLock, Timeout
 
-if sys.platform != "win32":
-    import fcntl
+from synthaug.errors import InvalidRequest, OutputExists
 
 RECORD = "synthaug.json"
 """The file of an output folder that holds ``{"request": ...}``: what was asked for."""
@@ -158,6 +158,17 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def environment() -> dict[str, str]:
+    """Library versions and hardware, for results to be read by."""
+    packages = ("torch", "numpy", "scikit-learn", "albumentations")
+    return {
+        "hardware": f"{_processor()}, {os.cpu_count()} cores",
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+    }
+
+
 def encode_name(name: str, among: Iterable[str] = ()) -> str:
     """Any name as one path component that is safe on every system; `decode_name` reads it back.
 
@@ -201,6 +212,16 @@ def decode_name(component: str) -> str:
         return unquote(component, errors="surrogatepass")
     except UnicodeDecodeError:
         return component
+
+
+def _processor() -> str:
+    """The processor's name where the system tells it."""
+    if os.path.exists("/proc/cpuinfo"):
+        with open("/proc/cpuinfo") as lines:
+            for line in lines:
+                if line.startswith("model name"):
+                    return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
 
 
 def _beside(path: Path, suffix: str) -> Path:
@@ -260,22 +281,17 @@ def _short(value: Any) -> str:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Holds ``folder`` against other processes; the system lets go when this one dies."""
-    if sys.platform == "win32":
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
+    lock = FileLock(_beside(folder, ".lock"))
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OutputExists(
-                f"{folder} is being written by another process. Wait for it, or choose another output."
-            ) from None
-        except OSError:
-            pass  # a file system without locks: the caller has to keep two calls apart
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise OutputExists(
+            f"{folder} is being written by another process. Wait for it, or choose another output."
+        ) from None
+    try:
         yield
     finally:
-        # Closing alone would leave the lock with worker processes forked meanwhile.
+        # Where a file that is held can be removed, whoever waits for it sees that it is gone; elsewhere it stays.
         with suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_UN)
-        os.close(handle)
+            os.unlink(lock.lock_file)
+        lock.release()

@@ -1,90 +1,95 @@
-"""Recipes: a usual job from data to report, declared in YAML."""
+"""Recipes: a usual job from data to report, declared in YAML. Their steps are the fields of the same requests."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import MISSING, asdict
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal, get_type_hints
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from torch.utils.data import DataLoader
 
 from synthaug import verbs
-from synthaug.data.counts import resolve_counts
-from synthaug.data.labeled import LabeledData, open_data
-from synthaug.data.splits import training_rows, with_three_splits
-from synthaug.errors import InvalidRequest, did_you_mean
-from synthaug.files.formats import choose_format
-from synthaug.generators.generator import Generator
+from synthaug.data import LabeledData, resolve_counts, training_rows, with_three_splits
+from synthaug.errors import InvalidRequest
+from synthaug.files import choose_format
+from synthaug.generators import Generator
+from synthaug.judging import BATCH_SIZE, Plan, Protocol
+from synthaug.judging.words import evaluation_on_terminal
+from synthaug.mixing import check_share
+from synthaug.report import draw_beside
+from synthaug.requests import (
+    ChooseRequest,
+    DataRequest,
+    EvaluateRequest,
+    ExpandRequest,
+    FitRequest,
+    SampleRequest,
+    options_of,
+    request_of,
+)
 from synthaug.seeding import torch_rng
+from synthaug.wording import did_you_mean
+
+_STRICT = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+def _step(request: type, left_out: tuple[str, ...], **more: Any) -> Any:
+    """A model of the fields of a request, but for some, and of others with these defaults."""
+    hints = get_type_hints(request) | get_type_hints(Protocol)
+    told = {name: of.default for name, of in options_of(request).items() if name not in left_out}
+    model: dict[str, Any] = {
+        name: (hints[name], ... if default is MISSING else default) for name, default in told.items()
+    }
+    model |= {name: (type(default), default) for name, default in more.items()}
+    return create_model(request.__name__.removesuffix("Request"), __config__=_STRICT, **model)
 
 
-class DataStep(_Strict):
-    """The data set, and what to call its parts."""
-
-    source: str | None = None
-    label: str | None = None
-    image: str | None = None
-    group: str | None = None
-    image_size: int | tuple[int, int] | None = None
-
-
-class FitStep(_Strict):
-    """The generator to train."""
-
-    family: str = "cvae"
-    steps: int | None = None
-    minutes: float | None = None
-    options: dict[str, Any] = {}
+_EVERYWHERE = ("seed", "device")
+_DATA: Any = _step(DataRequest, ("source",), source="")
+_FIT: Any = _step(FitRequest, ("dataset", "validation", *_EVERYWHERE)) | None
+_CHOOSE: Any = _step(ChooseRequest, ("dataset", "train", "seeds", "generators", *_EVERYWHERE)) | None
+_SAMPLE: Any = _step(SampleRequest, ("generator", "out", "format", "seed"), file="samples.parquet") | None
+_MADE = ("family", "steps", "minutes")
+_EXPAND: Any = (
+    _step(ExpandRequest, ("dataset", "generator", "out", "format", *_MADE, *_EVERYWHERE), file="expanded")
+    | None
+)
+_EVALUATE: Any = _step(EvaluateRequest, ("dataset", "generator", "train", *_EVERYWHERE)) | None
 
 
-class SampleStep(_Strict):
-    """Synthetic rows alone, in ``samples.parquet`` or another format."""
-
-    counts: Annotated[int, Field(ge=1)] | dict[str, int] = 20
-    file: str = "samples.parquet"
-
-
-class MixStep(_Strict):
+class MixStep(BaseModel):
     """A DataLoader mixed for one epoch, to count what is in its batches."""
 
-    ratio: float = Field(0.25, ge=0, lt=1)
-    batch_size: int = Field(64, ge=1)
+    model_config = _STRICT
+
+    ratio: float | None = None
+    batch_size: int = BATCH_SIZE
 
 
-class ExpandStep(_Strict):
-    """The larger data set."""
+class Recipe(BaseModel):
+    """What `synthaug run` executes: the steps that are there, in this order.
 
-    to: str | dict[str, int] = "2x"
-    file: str = "expanded"
+    The generator of ``fit``, or else the plan of ``choose``, serves those after it. Without ``fit``, ``evaluate``
+    chooses what it tests.
+    """
 
-
-class EvaluateStep(_Strict):
-    """Classifiers with and without synthetic rows."""
-
-    ratio: float = Field(0.25, gt=0, lt=1)
-    seeds: int = Field(5, ge=2)
-    classifier_steps: int = Field(600, ge=1)
-
-
-class Recipe(_Strict):
-    """What `synthaug run` executes: one generator, then each step that is there, in this order."""
+    model_config = _STRICT
 
     version: Literal[1]
     about: str
-    data: DataStep = DataStep()
+    data: _DATA = _DATA()
     out: str = "result"
-    fit: FitStep = FitStep()
-    sample: SampleStep | None = None
+    fit: _FIT = None
+    choose: _CHOOSE = None
+    sample: _SAMPLE = None
     mix: MixStep | None = None
-    expand: ExpandStep | None = None
-    evaluate: EvaluateStep | None = None
+    expand: _EXPAND = None
+    evaluate: _EVALUATE = None
 
 
 def shipped() -> dict[str, str]:
@@ -137,8 +142,12 @@ def load_recipe(
         raise InvalidRequest(
             f'Recipe "{name}", key "{where}": {first["msg"]} (found {first["input"]!r}).'
         ) from None
-    if recipe.data.source is None:
+    if not recipe.data.source:
         raise InvalidRequest(f'The recipe "{name}" has no data set of its own. Give one with --data.')
+    if recipe.fit is None and recipe.choose is None and (recipe.sample or recipe.mix or recipe.expand):
+        raise InvalidRequest(
+            f'The recipe "{name}" makes no synthetic rows: give it a step "fit" or "choose".'
+        )
     return recipe
 
 
@@ -164,75 +173,130 @@ def run_recipe(
     Returns:
         What each step produced, as plain JSON data.
     """
-    out, started = Path(recipe.out), time.monotonic()
-    shared: dict[str, Any] = {"seed": seed, "overwrite": overwrite, "progress": progress}
-    columns = recipe.data.model_dump(include={"label", "image", "group", "image_size"})
-    data = open_data(recipe.data.source, **columns)
-    if recipe.evaluate is not None:  # so that one generator serves every step
+    data = request_of(DataRequest, recipe.data.model_dump()).open()
+    if recipe.evaluate is not None and recipe.fit is not None:  # so that one generator serves every step
         data = with_three_splits(data, seed)
-    _check(recipe, data)
+    run = _Run(recipe, data, seed, device, {"overwrite": overwrite, "progress": progress}, say)
+    run.check()
     train = training_rows(data)
+    run.step(f"{data.origin}: {len(train)} training rows of {len(data.classes)} classes, {data.form}")
     done: dict[str, Any] = {"data": {"rows": len(train), "classes": len(data.classes)}}
-
-    def step(title: str, where: Path | None = None) -> None:
-        place = f" -> {where}" if where else ""
-        say(f"[{time.monotonic() - started:5.0f} s] {title}{place}")
-
-    step(f"{data.origin}: {len(train)} training rows of {len(data.classes)} classes, {data.spec}")
-    place = out / "generator"
-    step(f"Training a {recipe.fit.family}", place)
-    generator = verbs.fit(data, **recipe.fit.model_dump(), device=device, out=place, **shared)
-    done["fit"] = verbs.describe(generator) | {"out": str(place)}
-    if recipe.sample is not None:
-        place = out / recipe.sample.file
-        verbs.write_samples(generator, recipe.sample.counts, place, seed=seed, overwrite=overwrite)
-        verbs.show(generator, train, out / "samples.png", seed=seed)
-        done["sample"] = {"out": str(place), "picture": str(out / "samples.png")}
-        step("Real rows beside synthetic ones", out / "samples.png")
-    if recipe.mix is not None:
-        done["mix"] = _mix(train, generator, recipe.mix, seed)
-        counted = "{batches} batches, {real} real and {synthetic} synthetic rows".format(**done["mix"])
-        step(f"Mixed a DataLoader at ratio {recipe.mix.ratio}: {counted}")
-    if recipe.expand is not None:
-        place = out / recipe.expand.file
-        verbs.expand(data, generator, to=recipe.expand.to, out=place, **shared)
-        done["expand"] = {"out": str(place)}
-        step(f"Expanded to {recipe.expand.to}", place)
-    if recipe.evaluate is not None:
-        place = out / "report"
-        step("Training classifiers with and without synthetic rows", place)
-        evaluation = verbs.evaluate(
-            data, generator=generator, out=place, **recipe.evaluate.model_dump(), **shared
-        )
-        done["evaluate"] = evaluation.to_dict()
-        say("\n" + verbs.summary(evaluation))
-        step("Open the report", place / "report.html")
+    for name in ("fit", "choose", "sample", "mix", "expand", "evaluate"):
+        if getattr(recipe, name) is not None:
+            done[name] = getattr(run, name)()
     return done
 
 
-def _check(recipe: Recipe, data: LabeledData) -> None:
-    """Refuses what a later step would refuse, before the generator is trained."""
-    if recipe.sample is not None:
-        resolve_counts(recipe.sample.counts, data.classes, data.values)
-        choose_format(recipe.sample.file, None, data.spec)
-    if recipe.expand is not None:
-        verbs.plan_expansion(data, recipe.expand.to, out=Path(recipe.out) / recipe.expand.file)
-    if recipe.evaluate is not None:
-        budget = recipe.fit.model_dump(include={"family", "steps", "minutes"})
-        verbs.plan_evaluation(data, **budget, **recipe.evaluate.model_dump())
+class _Run:
+    """A recipe under way: what is opened, and what makes the synthetic rows of its later steps."""
 
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: LabeledData,
+        seed: int,
+        device: str,
+        how: dict[str, Any],
+        say: Callable[[str], None],
+    ) -> None:
+        self.recipe, self.data, self.seed, self.device, self.how = recipe, data, seed, device, how
+        self.out, self.say, self.started = Path(recipe.out), say, time.monotonic()
+        self.generator: Generator | None = None
+        self.plan: Plan | None = None
 
-def _mix(train: LabeledData, generator: Generator, how: MixStep, seed: int) -> dict[str, int]:
-    from torch.utils.data import DataLoader
+    def step(self, title: str, where: Path | None = None) -> None:
+        place = f" -> {where}" if where else ""
+        self.say(f"[{time.monotonic() - self.started:5.0f} s] {title}{place}")
 
-    labels = [train.values[position] for position in train.labels]
-    rows = list(zip(train.read(), labels, strict=True))
-    rng = torch_rng(seed, "recipe", "mix")
-    loader: DataLoader[Any] = DataLoader(rows, how.batch_size, shuffle=True, generator=rng)  # type: ignore[arg-type]
-    mixed = verbs.mix(loader, generator, ratio=how.ratio, seed=seed, labels=labels)
-    drawn = [int(row) for batch in mixed.batch_sampler for row in batch]
-    synthetic = sum(row >= len(rows) for row in drawn)
-    return {"batches": len(mixed), "real": len(drawn) - synthetic, "synthetic": synthetic}
+    def check(self) -> None:
+        """Refuses what a later step would refuse, before anything is trained."""
+        recipe, data = self.recipe, self.data
+        own = {"dataset": data, "seed": self.seed, "device": self.device}
+        if recipe.fit is not None:
+            request_of(FitRequest, recipe.fit.model_dump() | own).describe()
+        if recipe.choose is not None:
+            request_of(ChooseRequest, recipe.choose.model_dump() | own).describe()
+        if recipe.sample is not None:
+            resolve_counts(recipe.sample.counts, data.classes)
+            choose_format(recipe.sample.file, None, data.form)
+        if recipe.mix is not None and recipe.mix.ratio is not None:
+            check_share(recipe.mix.ratio)
+        if recipe.expand is not None and (recipe.expand.to is not None or recipe.choose is None):
+            place = self.out / recipe.expand.file
+            ExpandRequest(data, to=recipe.expand.to, out=place).describe()
+        if recipe.evaluate is not None:
+            request_of(EvaluateRequest, recipe.evaluate.model_dump() | own).describe()
+
+    def fit(self) -> dict[str, Any]:
+        place = self.out / "generator"
+        self.step(f"Training a {self.recipe.fit.family}", place)
+        how = self.recipe.fit.model_dump() | self.how
+        self.generator = verbs.fit(self.data, **how, seed=self.seed, device=self.device, out=place)
+        return asdict(self.generator.about) | {"out": str(place)}
+
+    def choose(self) -> dict[str, Any]:
+        place = self.out / "plan"
+        self.step("Choosing how much of which synthetic rows to use", place)
+        asked = request_of(ChooseRequest, self.recipe.choose.model_dump() | {"dataset": self.data})
+        told = asked.arguments() | {"seed": self.seed, "device": self.device}
+        self.plan = verbs.choose(**told, out=place, **self.how)
+        self.say(self.plan.advice)
+        return self.plan.to_dict()
+
+    def sample(self) -> dict[str, Any]:
+        maker = self._maker()
+        if maker is None:
+            return {"advice": self._advice()}
+        how, place, picture = self.recipe.sample, self.out / self.recipe.sample.file, self.out / "samples.png"
+        verbs.sample(maker, how.counts, out=place, seed=self.seed, **self.how)
+        draw_beside(maker, training_rows(self.data), picture, seed=self.seed)
+        self.step("Real rows beside synthetic ones", picture)
+        return {"out": str(place), "picture": str(picture)}
+
+    def mix(self) -> dict[str, Any]:
+        how, train = self.recipe.mix, training_rows(self.data)
+        assert how is not None, "the step is there"
+        labels = [train.classes.values[position] for position in train.labels]
+        rows = list(zip(train.read(), labels, strict=True))
+        rng = torch_rng(self.seed, "recipe", "mix")
+        loader: DataLoader[Any] = DataLoader(rows, how.batch_size, shuffle=True, generator=rng)  # type: ignore[arg-type]
+        source = self.plan if self.generator is None else self.generator
+        mixed = verbs.mix(loader, source, ratio=how.ratio, seed=self.seed)
+        drawn = [int(row) for batch in mixed.batch_sampler for row in batch]
+        synthetic = sum(row >= len(rows) for row in drawn)
+        found = {"batches": len(mixed), "real": len(drawn) - synthetic, "synthetic": synthetic}
+        counted = "{batches} batches, {real} real and {synthetic} synthetic rows".format(**found)
+        self.step(f"Mixed a DataLoader: {counted}")
+        return found
+
+    def expand(self) -> dict[str, Any]:
+        maker = self._maker()
+        if maker is None:
+            return {"advice": self._advice()}
+        how, place = self.recipe.expand, self.out / self.recipe.expand.file
+        source = self.plan if self.generator is None else self.generator
+        verbs.expand(self.data, source, to=how.to, out=place, seed=self.seed, **self.how)
+        self.step("Expanded", place)
+        return {"out": str(place)}
+
+    def evaluate(self) -> dict[str, Any]:
+        place = self.out / "report"
+        self.step("Training classifiers with and without synthetic rows", place)
+        own = {"dataset": self.data, "generator": self.generator, "seed": self.seed, "device": self.device}
+        asked = request_of(EvaluateRequest, self.recipe.evaluate.model_dump() | own)
+        evaluation = verbs.evaluate(**asked.arguments(), out=place, **self.how)
+        self.say("\n" + evaluation_on_terminal(evaluation))
+        self.step("Open the report", place / "report.html")
+        return evaluation.to_dict()
+
+    def _maker(self) -> Generator | None:
+        """What makes synthetic rows; None where a plan says to use none."""
+        return self.generator if self.plan is None or self.generator is not None else self.plan.maker()
+
+    def _advice(self) -> str:
+        assert self.plan is not None, "without a plan there is a generator"
+        self.step("No synthetic rows are to be used")
+        return self.plan.advice
 
 
 def _set(content: Any, path: list[str], value: Any) -> None:

@@ -1,98 +1,69 @@
-"""The public functions: they compose the stages and hold no arithmetic."""
+"""The public functions: each fills in its request, and runs it.
+
+Columns, splits and sizes are said where a data set is opened, with `open_data`; a verb takes what that returned, or
+anything that opens by itself.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from synthaug.data.counts import Totals
-from synthaug.data.items import Key
-from synthaug.data.labeled import LabeledData, open_data
-from synthaug.data.splits import (
-    split_names,
-    training_and_held_out,
-    training_rows,
-    validation_rows,
-)
+from synthaug import data, files, generators, judging, mixing, report, training
 from synthaug.errors import InvalidRequest, OutputExists
-from synthaug.files import expand as expansion
-from synthaug.files.expand import expand_dataset, write_samples
-from synthaug.files.formats import read_record
-from synthaug.files.stored import read_samples
-from synthaug.generators.artifact import MANIFEST, read_manifest, write_artifact
-from synthaug.generators.generator import Generator
-from synthaug.generators.samples import Samples
-from synthaug.judging.answers import choose, describe, evaluate, plan_choice, plan_evaluation
-from synthaug.judging.evaluation import (
-    Evaluation,
+from synthaug.judging.protocol import FAMILIES, USUAL_PROTOCOL
+from synthaug.outputs import Output, open_output
+from synthaug.requests import (
+    ChooseRequest,
+    EvaluateRequest,
+    ExpandRequest,
+    FitRequest,
+    InspectRequest,
+    PushRequest,
+    Request,
+    SampleRequest,
 )
-from synthaug.judging.plan import Plan
-from synthaug.mixing.huggingface.dataset import is_huggingface, mix_dataset
-from synthaug.mixing.huggingface.stream import mix_stream
-from synthaug.mixing.plan import Mode
-from synthaug.mixing.pool import Refresh
-from synthaug.mixing.schedule import Ratio
-from synthaug.mixing.torch.loader import mix_dataloader
-from synthaug.modalities.image.view import save_grid
-from synthaug.outputs import open_output
-from synthaug.report import inside as inspection
-from synthaug.report.report import advice, picked
-from synthaug.training.loop import forget
-from synthaug.training.trackers import Tracker, follow
-from synthaug.training.train import Trained, plan_training, resolve_device, train_generator
 
-__all__ = [
-    "choose", "describe", "draw", "evaluate", "expand", "fit", "inspect", "load", "mix", "plan_choice",
-    "plan_evaluation", "plan_expansion", "plan_fit", "show", "summary", "write_samples",
-]  # fmt: skip
+__all__ = ["choose", "evaluate", "expand", "fit", "inspect", "load", "mix", "push", "sample"]
 
 
 def fit(
     dataset: Any,
-    family: str = "cvae",
+    family: str = FitRequest.family,
     *,
     steps: int | None = None,
     minutes: float | None = None,
+    options: Mapping[str, Any] | None = None,
+    validation: Any = None,
     seed: int = 0,
     device: str = "auto",
-    options: Mapping[str, Any] | None = None,
-    label: Key | None = None,
-    image: Key | None = None,
-    group: Any = None,
-    split: str | None = None,
-    image_size: int | tuple[int, int] | None = None,
-    validation: Any = None,
     out: str | Path | None = None,
     overwrite: bool = False,
-    tracker: str | Tracker | None = None,
+    tracker: str | training.Tracker | None = None,
     progress: bool = True,
-) -> Generator:
+) -> generators.Generator:
     """A class-conditional generator trained on a labelled data set.
 
     Args:
-        dataset: arrays ``(X, y)``, a torch data set, a Hugging Face data set, or a path or name; see README.
-        family: ``cvae``, ``cgan`` or ``warp``.
+        dataset: what `open_data` returned or takes: arrays ``(X, y)``, a torch data set, a Hugging Face data set, a
+            path or a name. Of its splits the training one.
+        family: ``cvae``, ``cgan`` or ``warp``, or a family of another package.
         steps: budget in training steps; or
         minutes: in minutes of wall time (3 when neither is given), turned into steps once, early.
-        seed: the only source of randomness.
-        device: ``auto``, ``cpu``, ``cuda``, ...
         options: settings of the family that differ from its defaults.
-        label, image, group: columns, keys or positions, where they cannot be guessed.
-        split: the split to train on; ``train`` where the source has splits.
-        image_size: pixels a side, or (height, width): every image is resized to it.
-        out: a folder for the generator. With it, training survives being killed: the same call goes on from a
-            checkpoint at most 5 % of the budget and 30 s old, and a finished folder is loaded.
         validation: rows to choose the best checkpoint by, as ``dataset``; the source's own validation split when
             None. Without either the last averaged weights are taken.
+        seed: the only source of randomness.
+        device: ``auto``, ``cpu``, ``cuda``, ...
+        out: a folder for the generator. With it, training survives being killed: the same call goes on from a
+            checkpoint at most 5 % of the budget and 30 s old, and a finished folder is loaded.
         overwrite: replace what another request left at ``out``.
-        tracker: ``tensorboard`` or ``wandb``, which write into ``out``, or an object with their methods
-            (`synthaug.training.trackers.Tracker`); ``history.jsonl`` is always kept there.
+        tracker: the name of a tracker of ``accelerate``, such as ``tensorboard`` or ``wandb``, or an object with the
+            methods of `synthaug.training.Tracker`; ``history.jsonl`` is always kept in ``out``.
         progress: show a progress bar on stderr.
 
     Returns:
@@ -100,7 +71,7 @@ def fit(
 
     Raises:
         InvalidData: rows that cannot be used, by class, file or row.
-        InvalidRequest: an unknown family, option, split or column, or an impossible budget.
+        InvalidRequest: an unknown family or option, or an impossible budget.
         OutputExists: something else is at ``out``.
 
     Example:
@@ -110,52 +81,35 @@ def fit(
         >>> generator.sample({"cat": 2, "dog": 1}).labels
         array(['cat', 'cat', 'dog'], dtype='<U3')
     """
-    columns: dict[str, Any] = {"label": label, "image": image, "group": group, "image_size": image_size}
-    data = open_data(dataset, **columns)
-    rows, held_out = training_and_held_out(data, split)
-    chosen_by = validation_rows(data, split) if validation is None else open_data(validation, **columns)
-
-    def train(folder: Path | None) -> Trained:
-        with follow(tracker, folder, {"family": family, "seed": seed, **(options or {})}) as following:
-            return train_generator(
+    by = None if validation is None else data.open_data(validation)
+    asked = FitRequest(data.open_data(dataset), family, steps, minutes, options or {}, by, seed, device)
+    rows, held_out = asked.rows
+    with _place(out, asked, overwrite) as place:
+        if place is not None and place.finished:
+            training.forget(place.path)
+            return load(place.path, device=device)
+        folder = None if place is None else place.work
+        told = {"family": family, "seed": seed, **asked.options}
+        with training.follow(tracker, folder, told) as following:
+            made = training.train(
                 rows,
-                family,
-                options=options,
-                steps=steps,
-                minutes=minutes,
-                seed=seed,
-                device=device,
+                asked.task,
                 held_out=held_out,
-                validation=chosen_by,
+                validation=asked.chosen_by,
                 folder=folder,
                 tracker=following,
                 progress=progress,
             )
-
-    if out is None:
-        return Generator(train(None), device)
-    request = {
-        "fit": rows.fingerprint(),
-        "form": rows.spec.to_dict(),
-        "held_out": None if held_out is None else held_out.fingerprint(),
-        "validation": None if chosen_by is None else chosen_by.fingerprint(),
-        "family": family,
-        "options": dict(options or {}),
-        "steps": steps,
-        "minutes": minutes,
-        "seed": seed,
-    }
-    with open_output(out, request, overwrite=overwrite) as output:
-        if not output.finished:
-            write_artifact(train(output.work), output.work)
-            output.commit()
-        forget(output.path)
-    return load(out, device=device)
+        if place is not None:
+            generators.write_generator(made, place.work)
+            place.commit()
+            training.forget(place.path)
+    return made.to(device)
 
 
 def load(
     path: str | Path, *, device: str = "auto", revision: str | None = None, token: str | None = None
-) -> Generator:
+) -> generators.Generator:
     """The generator saved in a folder or on the Hugging Face Hub, every file checked against its manifest.
 
     Args:
@@ -168,26 +122,59 @@ def load(
         InvalidArtifact: it is not there, not whole, changed, or of a newer version.
         HubError: the hub could not be reached, or has no such repository.
     """
-    return Generator.load(path, device=str(resolve_device(device)), revision=revision, token=token)
+    place = generators.resolve_device(device)
+    return generators.read_generator(files.find_generator(path, revision=revision, token=token)).to(place)
+
+
+def sample(
+    generator: generators.Generator | str | Path,
+    counts: data.Counts,
+    *,
+    out: str | Path,
+    format: str | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Path:
+    """Exactly these new rows on disk, in bounded memory: those of ``generator.sample(counts, seed=seed)``.
+
+    Args:
+        generator: a generator, or the folder or name of a saved one.
+        counts: rows per class by name or by the data set's own label, or one number for every class.
+        out: a folder, .parquet or .npz to write.
+        format: ``folder``, ``parquet``, ``npz`` or ``hf``, where the suffix of ``out`` does not say.
+        seed: another seed gives other rows.
+        device: for a saved generator.
+        overwrite: replace what another request left at ``out``.
+        progress: show progress on stderr.
+
+    Returns:
+        The path.
+
+    Raises:
+        InvalidRequest: an unknown class, a negative count, nothing at all, or a format that cannot hold the rows.
+        OutputExists: something else is at ``out``.
+    """
+    asked = SampleRequest(_loaded(generator, device), counts, Path(out), format, seed)
+    place = files.Place(asked.out, asked.format, overwrite, progress)
+    return files.write_samples(asked.generator, asked.counts, place, seed=asked.seed)
 
 
 def mix(
     loader: Any,
-    source: Samples | Generator | Plan | str | Path,
+    source: Any,
     *,
-    ratio: Ratio | None = None,
-    mode: Mode = "replace",
+    ratio: mixing.Ratio | None = None,
+    mode: mixing.Mode = "replace",
     exact: bool = True,
     seed: int = 0,
     weight: float | None = None,
     flag: bool = False,
     pool: int = 200,
     refresh: float | None = None,
-    transform: Callable[[Any], Any] | None = None,
-    fill: Mapping[Any, Any] | None = None,
-    labels: Any = None,
-    label: Key | None = None,
-    image: Key | None = None,
+    transform: mixing.Transform | None = None,
+    items: mixing.Items | None = None,
 ) -> Any:
     """A loader (or Hugging Face data set) like the given one, with synthetic rows in it.
 
@@ -202,12 +189,11 @@ def mix(
     Args:
         loader: a `torch.utils.data.DataLoader`, or a Hugging Face data set; a streaming one takes a generator as
             source, and its share holds on average.
-        source: samples; a data set on disk that `expand` or `synthaug sample` wrote, for its synthetic rows; or a
+        source: samples; a data set on disk that `expand` or `sample` wrote, for its synthetic rows; or a
             generator to draw ``pool`` rows of each class from; or the plan of `choose`, with its generator and share:
             one that says to use none gives the loader back as it is.
         ratio: the synthetic share, in [0, 1), 0.25 when None and no plan says more; or a mapping from class to shares
-            (not for streaming data sets); for
-            a loader any of them may be a schedule (`linear`, `cosine`, `off_after`).
+            (not for streaming data sets); for a loader any of them may be a schedule (`linear`, `cosine`, `off_after`).
         mode: ``replace`` or ``append``.
         exact: the share holds in every batch; else each row is drawn on its own, and it holds on average.
         seed: decides which rows give way to which.
@@ -216,9 +202,8 @@ def mix(
         pool: rows of each class to draw from a generator.
         refresh: the part of a generator's pool that is new in every epoch, in (0, 1]; drawn in the main process.
         transform: applied to each synthetic image instead of the data set's own ``transform``.
-        fill: values of fields other than image and label in synthetic items.
-        labels: one label per real row, where reading the data set once for them is too slow.
-        label, image: keys or positions in an item, or columns, where they cannot be guessed.
+        items: where image and label are in an item or a column, labels that are known, and what to fill other fields
+            with, where these cannot be guessed.
 
     Returns:
         A loader of the same class with the same workers, collate function and order of real rows.
@@ -238,107 +223,29 @@ def mix(
         >>> [int(synthetic.sum()) for images, labels, synthetic in loader]
         [4, 4, 4, 4, 4]
     """
-    if isinstance(source, Plan):
-        own, maker = source, _maker_of(source)
-        if maker is None:
-            return loader
-        if ratio is None:
-            ratio = own.mean_share if is_huggingface(loader) else own.ratio
-        seed = seed if own.kept is None else own.seed
-        source = maker
-    if isinstance(source, Generator) and source.kept is not None:
-        if refresh is not None:
-            raise InvalidRequest(
-                "refresh= draws new rows; of a curated generator there are no more than were kept."
-            )
-        source = source.sample({name: min(pool, len(rows)) for name, rows in source.kept.items()}, seed=seed)
-    ratio = 0.25 if ratio is None else ratio
-    if is_huggingface(loader) and not hasattr(loader, "__len__"):
-        given: dict[str, bool] = {
-            "exact": not exact,
-            "weight": weight is not None,
-            "flag": flag,
-            "refresh": refresh is not None,
-        }
-        given |= {"transform": transform is not None, "labels": labels is not None, "mode": mode != "replace"}
-        _refuse_given("a DataLoader", **given, ratio=not isinstance(ratio, int | float))
-        return mix_stream(loader, source, ratio=ratio, seed=seed, label=label, image=image, fill=fill)  # type: ignore[arg-type]
-    renewed = None
-    if isinstance(source, Generator):
-        samples = source.sample(pool, seed=seed)
-        renewed = None if refresh is None else Refresh(partial(source.sample_rows, seed=seed), refresh)
-    else:
-        if refresh is not None:
-            raise InvalidRequest(
-                "refresh= draws new rows, which takes a generator; fixed samples were given."
-            )
-        samples = source if isinstance(source, Samples) else read_samples(source)
-    if is_huggingface(loader):
-        given = {
-            "exact": not exact,
-            "weight": weight is not None,
-            "flag": flag,
-            "refresh": refresh is not None,
-        }
-        given |= {"transform": transform is not None, "labels": labels is not None}
-        _refuse_given("a DataLoader", **given)
-        columns = {"label": label, "image": image}
-        return mix_dataset(loader, samples, ratio=ratio, mode=mode, seed=seed, fill=fill, **columns)  # type: ignore[arg-type]
-    return mix_dataloader(
-        loader,
-        samples,
-        ratio=ratio,
-        mode=mode,
-        exact=exact,
-        seed=seed,
-        weight=weight,
-        flag=flag,
-        refresh=renewed,
-        transform=transform,
-        fill=fill,
-        labels=labels,
-        label=label,
-        image=image,
+    supply = mixing.Supply.of(source)
+    if supply.source is None:
+        return loader
+    how = mixing.MixOptions(
+        ratio, mode, exact, seed, weight, flag, pool, refresh, transform, items or mixing.Items()
     )
-
-
-def _maker_of(plan: Plan) -> Generator | None:
-    """The generator that a plan is to use; None where it is to use none."""
-    if plan.accepted and plan.generator is None:
-        raise InvalidRequest(
-            f"The plan is to use samples of {plan.family}, but came without its generator. Read it from the folder "
-            "that choose wrote, with Plan.load, or give it one with plan.with_generator."
-        )
-    return plan.generator
-
-
-def _refuse_given(kind: str, **given: bool) -> None:
-    """Options that would be dropped silently."""
-    if names := [f"{name}=" for name, is_given in given.items() if is_given]:
-        raise InvalidRequest(
-            f"{', '.join(names)} as given is for {kind}, and something else was to be mixed."
-        )
+    return mixing.adapter_for(loader).mix(loader, supply, how)
 
 
 def expand(
     dataset: Any,
-    generator: Generator | Plan | None = None,
+    generator: generators.Generator | judging.Plan | None = None,
     *,
-    to: Totals | None = None,
+    to: data.Totals | None = None,
     out: str | Path | None = None,
     format: str | None = None,
-    seed: int = 0,
-    overwrite: bool = False,
-    progress: bool = True,
-    family: str = "cvae",
+    family: str = ExpandRequest.family,
     steps: int | None = None,
     minutes: float | None = None,
+    seed: int = 0,
     device: str = "auto",
-    label: Key | None = None,
-    image: Key | None = None,
-    group: Any = None,
-    split: str | None = None,
-    image_size: int | tuple[int, int] | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
 ) -> Any:
     """A larger data set of the same kind: the real rows first and unchanged, then synthetic rows class by class.
 
@@ -350,11 +257,10 @@ def expand(
             those that give a plan's share.
         out: a folder, .parquet or .npz to write, needed where ``dataset`` is a path or name.
         format: ``folder``, ``parquet``, ``npz`` or ``hf``, where the suffix of ``out`` does not say.
+        family, steps, minutes, device: for the generator that is trained where none is given.
         seed: another seed gives other synthetic rows.
         overwrite: replace what another request left at ``out``.
         progress: show progress on stderr.
-        family, steps, minutes, device: for the generator that is trained where none is given.
-        label, image, group, split, image_size: as in `fit`.
 
     Returns:
         The same kind of object with its provenance; the path where ``out`` is given.
@@ -363,159 +269,232 @@ def expand(
         InvalidRequest: totals below what is there, or nothing to add.
         OutputExists: something else is at ``out``.
     """
-    columns: dict[str, Any] = {"label": label, "image": image, "group": group, "image_size": image_size}
-    if isinstance(generator, Plan):
-        plan = generator
-        generator = _maker_of(plan)
-        if generator is None:
-            raise InvalidRequest(f"The plan is to add nothing. {plan.advice}")
-        to = plan.totals if to is None else to
-        seed = seed if plan.kept is None else plan.seed
-    if to is None:
-        raise InvalidRequest('expand was given no totals: say to="2x", to="balance" or to={class: total}.')
-    plan_expansion(dataset, to, out=out, format=format, split=split, **columns)
-    if generator is None:
-        place = None
-        if out is not None:
-            place = Path(f"{os.fspath(out).rstrip('/')}.generator")
-            if Path(out).exists() and not place.exists() and not overwrite:
-                raise OutputExists(
-                    f"{out} is there from another request. Choose another name, or say --overwrite."
-                )
-        how: dict[str, Any] = {
-            "steps": steps,
-            "minutes": minutes,
-            "seed": seed,
-            "device": device,
-            "split": split,
-        }
-        generator = fit(dataset, family, out=place, overwrite=overwrite, progress=progress, **how, **columns)
-    return expand_dataset(
-        dataset,
-        generator,
-        to,
-        out=out,
-        format=format,
-        seed=seed,
-        split=split or "train",
-        overwrite=overwrite,
-        progress=progress,
-        **columns,
-    )
+    place = None if out is None else Path(out)
+    if place is None and isinstance(dataset, str | os.PathLike):
+        raise InvalidRequest(
+            f'"{os.fspath(dataset)}" was to be expanded; say where to write it with out= (--out).'
+        )
+    rows = data.open_data(dataset)
+    asked = ExpandRequest(rows, generator, to, place, format, family, steps, minutes, seed, device)
+    asked.describe()
+    maker = asked.maker
+    if maker is None:
+        beside = None if place is None else Path(f"{place}.generator")
+        if place is not None and place.exists() and not (beside and beside.exists()) and not overwrite:
+            raise OutputExists(
+                f"{out} is there from another request. Choose another name, or say --overwrite."
+            )
+        maker = fit(**asked.fit().arguments(), out=beside, overwrite=overwrite, progress=progress)
+    expansion = files.Expansion.of(rows, maker, asked.totals, asked.sample_seed)
+    if place is None:
+        return mixing.expand_in_memory(expansion)
+    return files.write_expansion(expansion, files.Place(place, format, overwrite, progress))
 
 
-def plan_fit(
+def choose(
     dataset: Any,
-    family: str,
     *,
-    split: str | None = None,
-    image_size: int | tuple[int, int] | None = None,
-    options: Mapping[str, Any] | None = None,
-    steps: int | None = None,
-    minutes: float | None = None,
+    families: str | Sequence[str] = FAMILIES,
+    train: judging.Train | None = None,
+    protocol: judging.Protocol = USUAL_PROTOCOL,
+    seed: int = 0,
     device: str = "auto",
-    **columns: Any,
-) -> dict[str, Any]:
-    """What `fit` would do, as plain JSON data; raises what it would raise before training."""
-    rows, held_out = training_and_held_out(open_data(dataset, image_size=image_size, **columns), split)
-    plan = plan_training(rows, family, options=options, steps=steps, minutes=minutes, device=device)
-    return plan | {"held_out": 0 if held_out is None else len(held_out)}
-
-
-def plan_expansion(
-    dataset: Any,
-    to: Totals,
-    *,
+    jobs: int | None = None,
     out: str | Path | None = None,
-    format: str | None = None,
-    split: str | None = None,
-    **columns: Any,
-) -> dict[str, int]:
-    """Synthetic rows per class that `expand` would add; raises what it would raise before training."""
-    return expansion.plan_expansion(dataset, to, out=out, format=format, split=split or "train", **columns)[1]
+    overwrite: bool = False,
+    progress: bool = True,
+) -> judging.Plan:
+    """How much of which synthetic rows to train with, by cross-validation inside the training rows; 0 is a candidate.
+
+    In each fold generators are fitted to the rows that are not held out, and classifiers are trained without and with
+    their samples for equally many steps. No synthetic rows win ties, and are kept unless the gain of choosing, on
+    folds and seeds that did not choose, is more than its error (`synthaug.judging.search_options`).
+
+    Args:
+        dataset: as in `fit`; of its splits the training one.
+        families: families to try.
+        train: ``fn(loader, steps, seed)`` as in `evaluate`; the built-in small classifier when None.
+        protocol: folds, optimizer steps, and the budget of each generator, one for each fold and family.
+        seed: the only source of randomness.
+        device: for generators.
+        jobs: processes that train classifiers; the number of cores when None.
+        out: a folder for the plan and its generator; the same call goes on where a killed one was, and reads a
+            finished plan.
+        overwrite: replace what another request left at ``out``.
+        progress: show progress and the time left on stderr.
+
+    Returns:
+        The plan, which `mix` and `expand` take in place of a generator.
+
+    Raises:
+        InvalidData: too few rows for the folds.
+        InvalidRequest: an unknown family, or an impossible budget.
+    """
+    asked = ChooseRequest(data.open_data(dataset), families, train, protocol, seed, device)
+    asked.question.check(device)
+    with _place(out, asked, overwrite) as place:
+        if place is not None and place.finished:
+            judging.sweep(place.path)
+            return judging.Plan.load(place.path, device)
+        work = _work(place, device, jobs, progress)
+        plan = judging.choose(asked.question, work, judging.Runner(train, work)).with_generator()
+        if place is not None:
+            plan.write(place.work)
+            place.commit()
+            judging.sweep(place.path)
+    return plan
 
 
-def summary(evaluation: Evaluation) -> str:
-    """The advice and a line per arm, for a terminal."""
-    differences = {c.arm: c for c in evaluation.comparisons}
-    lines = [advice(evaluation), ""]
-    for arm in evaluation.arms:
-        mean = 100 * np.mean([getattr(score, evaluation.metric) for score in arm.test])
-        lines.append(f"  {arm.name:18} {mean:5.1f} %")
-        if arm.name in differences:
-            of = differences[arm.name].difference
-            lines[-1] += f"  {100 * of.mean:+5.1f} points [{100 * of.low:+.1f}, {100 * of.high:+.1f}]"
-        else:
-            lines[-1] += f"  the baseline, picked {picked(evaluation)}"
-    return "\n".join(lines)
-
-
-def show(generator: Generator, data: LabeledData, path: Path, *, seed: int = 0, per_class: int = 8) -> None:
-    """Writes a picture of real rows beside synthetic ones, class by class."""
-    names = [name for name, n in data.counts.items() if n]
-    few = [np.flatnonzero(data.labels == data.classes.index(name)) for name in names]
-    real = data.read(np.concatenate([np.resize(rows, per_class) for rows in few]))
-    made = generator.sample(dict.fromkeys(names, per_class), seed=seed).samples
-    save_grid(path, names, {"real": real, "synthetic": made}, generator.spec)
-
-
-def draw(
-    generator: Generator | str | Path,
-    out: str | Path,
+def evaluate(
+    dataset: Any,
     *,
-    data: Any = None,
+    families: str | Sequence[str] = FAMILIES,
+    generator: generators.Generator | None = None,
+    ratio: float | None = None,
+    train: judging.Train | None = None,
+    protocol: judging.Protocol = USUAL_PROTOCOL,
+    seed: int = 0,
+    device: str = "auto",
+    jobs: int | None = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> judging.Evaluation:
+    """Does it help, and how much should be used? `choose`, then one paired test on rows that had no part in it.
+
+    Classifiers are trained without synthetic rows, in every usual way, and as the choice prefers, for equally many
+    steps. With ``generator`` or ``ratio`` nothing is chosen: that share is tried, with and without augmentation, and
+    validation rows pick the arms that are compared.
+
+    Args:
+        dataset: as in `fit`. Its own splits are used; what is missing is drawn by class: a quarter of the rows for
+            testing, a fifth of the rest for validation. The generator sees neither.
+        families: families for the choice to try; the first is trained where ``ratio`` is given.
+        generator: one that has seen neither validation nor test rows; it is evaluated as it is, nothing is chosen.
+        ratio: share of synthetic rows in the arms that have them; the choice's own when None.
+        train: ``fn(loader, steps, seed)`` that returns ``predict(batch) -> labels or scores``; the built-in small
+            classifier when None. Labels are positions in the classes. A function that takes ``loss`` as well can
+            stand in for the built-in one in the arms that need a loss of their own, such as mixup.
+        protocol: folds, seeds, generators, optimizer steps, and each generator's budget.
+        seed: the only source of randomness.
+        device: for the generator.
+        jobs: processes that train classifiers; the number of cores when None.
+        out: a folder for report.json, report.md and report.html, and the new generator; the same call goes on where
+            a killed one was, and reads a finished report.
+        overwrite: replace what another request left at ``out``.
+        progress: show progress and the time left on stderr.
+
+    Returns:
+        Every arm's scores, paired differences to the best baseline, the verdict, and the plan where one was chosen.
+
+    Raises:
+        Leakage: the generator has seen validation or test rows.
+    """
+    rows = data.open_data(dataset)
+    asked = EvaluateRequest(rows, families, generator, ratio, train, protocol, seed, device)
+    asked.inquiry.check(device)
+    with _place(out, asked, overwrite) as place:
+        if place is not None and place.finished:
+            judging.sweep(place.path)
+            told = (place.path / "report.json").read_text(encoding="utf-8")
+            return judging.Evaluation.from_dict(json.loads(told))
+        work = _work(place, device, jobs, progress)
+        found = judging.evaluate(asked.inquiry, work, judging.Runner(train, work))
+        if place is None:
+            return found.evaluation
+        evaluation = report.report_on(found, asked.inquiry, work, place.work)
+        if generator is None:
+            for number, maker in enumerate(found.makers):
+                generators.write_generator(maker, place.work / judging.generator_name(number))
+        place.commit()
+        judging.sweep(place.path)
+    return evaluation
+
+
+def inspect(
+    source: Any,
+    *,
+    real: Any = None,
+    out: str | Path | None = None,
     seed: int = 0,
     device: str = "auto",
     overwrite: bool = False,
-    split: str | None = None,
-    **columns: Any,
-) -> dict[str, str]:
-    """Pictures of what is inside a generator, in a new folder, and what each shows; see `synthaug.report.inside`.
+) -> dict[str, Any]:
+    """What something is, as plain JSON data: a data set, an output, a report, or a generator, which may be drawn too.
 
     Args:
-        generator: a generator, or the folder or name of a saved one.
-        out: the folder for the pictures.
-        data: real rows to show samples beside, as in `fit`; of its splits the training one.
+        source: a data set as in `fit`, a generator, or the path of an output, a report or a saved generator.
+        real: rows to draw a generator's samples beside, as ``dataset`` in `fit`; of its splits the training one.
+        out: a new folder for pictures of what is inside a generator.
         seed: decides what is drawn.
         device: for a saved generator.
         overwrite: replace what another request left at ``out``.
-        split: another split of the data.
-        columns: of the data, as in `fit`.
+
+    Raises:
+        InvalidRequest: pictures of something that is no generator, or real rows without pictures.
     """
-    maker = generator if isinstance(generator, Generator) else load(generator, device=device)
-    real = None if data is None else training_rows(open_data(data, **columns), split)
-    request = {
-        "draw": maker.fingerprint,
-        "data": None if real is None else real.fingerprint(),
-        "seed": seed,
-    }
-    with open_output(out, request, overwrite=overwrite) as output:
-        if output.finished:
-            return dict(json.loads((output.path / "pictures.json").read_text(encoding="utf-8")))
-        about = inspection.draw(maker, output.work, data=real, seed=seed)
-        (output.work / "pictures.json").write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
-        output.commit()
-    return about
+    found = report.facts_of(source)
+    if out is None:
+        if real is not None:
+            raise InvalidRequest("Real rows are for the pictures of a generator: give out= (--out) too.")
+        return found
+    if found["kind"] != "generator":
+        raise InvalidRequest(f"Pictures are drawn of generators; {source} is a {found['kind']}.")
+    rows = None if real is None else data.training_rows(data.open_data(real))
+    asked = InspectRequest(_loaded(source, device), rows, Path(out), seed, device)
+    with open_output(out, asked.to_dict(), overwrite=overwrite) as place:
+        if not place.finished:
+            about = report.draw(asked.source, place.work, data=rows, seed=seed)
+            text = json.dumps(about, ensure_ascii=False)
+            (place.work / "pictures.json").write_text(text, encoding="utf-8")
+            place.commit()
+    pictures = json.loads((Path(out) / "pictures.json").read_text(encoding="utf-8"))
+    return found | {"out": str(out), "pictures": pictures}
 
 
-def inspect(path: Any, **columns: Any) -> dict[str, Any]:
-    """What is at a path, as plain JSON data: a saved generator, an output, or a data set."""
-    if isinstance(path, str | os.PathLike) and (Path(path) / MANIFEST).is_file():
-        manifest = read_manifest(Path(path))
-        return {"kind": "generator"} | {name: value for name, value in manifest.items() if name != "files"}
-    if isinstance(path, str | os.PathLike) and (Path(path) / "report.json").is_file():
-        report = json.loads((Path(path) / "report.json").read_text(encoding="utf-8"))
-        shown = ("advice", "verdict", "rows", "config", "generator")
-        return {"kind": "report"} | {name: report[name] for name in shown}
-    record = read_record(Path(path)) if isinstance(path, str | os.PathLike) and Path(path).exists() else None
-    split = columns.pop("split", None)
-    data = open_data(path, **columns)
-    found = {
-        "kind": "data set" if record is None else "expanded data set",
-        "origin": data.origin,
-        "rows": len(data),
-        "form": str(data.spec),
-        "splits": {name: len(training_rows(data, name)) for name in split_names(data)},
-        "classes": (data if split is None else training_rows(data, split)).counts,
-    }
-    return found if record is None else found | {"card": record["card"]}
+def push(
+    source: Any,
+    name: str,
+    *,
+    license: str | None = None,
+    private: bool | None = None,
+    include_rows: bool = False,
+    token: str | None = None,
+) -> str:
+    """Uploads a generator, a saved one or an output to the Hugging Face Hub; returns its address.
+
+    Args:
+        source: a generator, or the path of a saved one or of a data set that `expand` or `sample` wrote.
+        name: ``owner/name``.
+        license: as the hub spells it, e.g. ``cc-by-4.0``; the card says that it is not stated when None.
+        private: whether only its owner sees it; as the owner has set it when None.
+        include_rows: let real rows leave with it.
+        token: instead of the one that is logged in.
+
+    Raises:
+        InvalidRequest: real rows would leave without being asked for.
+        HubError: the hub could not be reached, or refused.
+    """
+    asked = PushRequest(source, name, license, private, include_rows)
+    return files.push(**asked.arguments(), token=token)
+
+
+@contextmanager
+def _place(out: str | Path | None, asked: Request, overwrite: bool) -> Iterator[Output | None]:
+    """Where the output of a request is made; None where none is asked for."""
+    if out is None:
+        yield None
+        return
+    with open_output(out, asked.to_dict(), overwrite=overwrite) as output:
+        yield output
+
+
+def _work(place: Output | None, device: str, jobs: int | None, progress: bool) -> judging.Work:
+    from joblib import cpu_count
+
+    folder = None if place is None else place.work
+    return judging.Work(device, cpu_count() if jobs is None else jobs, folder, progress)
+
+
+def _loaded(generator: Any, device: str) -> generators.Generator:
+    return generator if isinstance(generator, generators.Generator) else load(generator, device=device)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from typing import Any
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -12,9 +14,11 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+from PIL import Image
 
-# The same examples in every run: a run says something about the change it tests, not about its luck.
-settings.register_profile("same examples", derandomize=True)
+# The same examples in every run: a run says something about the change it tests, not about its luck,
+# nor about how busy the machine is.
+settings.register_profile("same examples", derandomize=True, deadline=None)
 settings.load_profile("same examples")
 
 torch.set_num_threads(1)
@@ -33,3 +37,26 @@ def shapes() -> tuple[np.ndarray, np.ndarray]:
         else:
             image[1:11, at - 1 : at + 1] = rng.integers(180, 255)
     return images, labels
+
+
+@pytest.fixture
+def decodes(monkeypatch: pytest.MonkeyPatch) -> Counter[Any]:
+    """How often Pillow has decoded the pixels of each picture; to open one for its size does not count."""
+    counts: Counter[Any] = Counter()
+    opened = Image.open
+
+    def counting(file: Any, *args: Any, **options: Any) -> Any:
+        image = opened(file, *args, **options)
+        key = file.getvalue() if hasattr(file, "getvalue") else str(file)
+        load = image.load
+
+        def counted() -> Any:
+            if image.tile:  # what is still to be decoded
+                counts[key] += 1
+            return load()
+
+        image.load = counted
+        return image
+
+    monkeypatch.setattr("PIL.Image.open", counting)
+    return counts

@@ -9,8 +9,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from synthaug.generators.samples import Samples
-from synthaug.modalities.image.spec import ImageSpec
+from synthaug import Classes, ImageForm, Samples
 
 CLASSES = ("cat", "dog", "owl")
 
@@ -32,14 +31,13 @@ def pool(per_class: int = 5, values=(0, 1, 2), container: str = "array", layout:
     """Pictures numbered from 10,000, classes in turn."""
     n = per_class * len(values)
     images = pictures(n, first=10_000)
-    spec = ImageSpec(SIDE, SIDE, 1, layout, "uint8", 0.0, 255.0, container)
+    form = ImageForm(SIDE, SIDE, 1, layout, "uint8", 0.0, 255.0, container)
     places = np.arange(n) % len(values)
     return Samples(
-        images.reshape(n, *spec.shape),
+        images.reshape(n, *form.shape),
         np.array(values)[places],
-        CLASSES[: len(values)],
-        tuple(values),
-        spec,
+        Classes(CLASSES[: len(values)], tuple(values)),
+        form,
         {"class": np.array(CLASSES)[places], "synthetic": np.ones(n, bool)},
     )
 
@@ -126,8 +124,8 @@ class Items(Dataset):
 class Levels:
     """Behind the face of a generator: pictures of one level, by class and noise."""
 
-    classes, values, noise_shape = ("cat", "dog", "owl"), (0, 1, 2), (1,)
-    spec = ImageSpec(8, 8, 1, "HW", "uint8", 0.0, 255.0)
+    classes, noise_shape = Classes(("cat", "dog", "owl"), (0, 1, 2)), (1,)
+    form = ImageForm(8, 8, 1, "HW", "uint8", 0.0, 255.0)
 
     def __init__(self, device="cpu", held_out=()):
         self.device, self.held_out = torch.device(device), np.array(held_out, np.uint64)

@@ -7,9 +7,8 @@ from functools import cache
 import numpy as np
 import torch
 
-from synthaug.data.labeled import LabeledData, open_data
-from synthaug.generators.samples import Samples
-from synthaug.modalities.image.codec import ImageCodec
+from synthaug import LabeledData, Samples, open_data
+from synthaug.generators import synthetic_provenance
 
 
 @cache
@@ -23,16 +22,10 @@ def distinct_digits() -> LabeledData:
 def pool_of(data: LabeledData, samples: np.ndarray | None = None) -> Samples:
     """Rows of a data set, or other pictures in their place, as if a generator had made them."""
     rows = data.read() if samples is None else samples
-    names = np.array(data.classes)[data.labels]
-    provenance = {
-        "synthetic": np.ones(len(rows), bool),
-        "generator": np.full(len(rows), "0" * 64),
-        "seed": np.zeros(len(rows), np.int64),
-        "class": names,
-        "index": np.arange(len(rows)),
-    }
-    spec = ImageCodec.fit(rows, data.spec).spec
-    return Samples(rows, np.array(data.values)[data.labels], data.classes, data.values, spec, provenance)
+    provenance = synthetic_provenance("0" * 64, 0, "", np.arange(len(rows)))
+    provenance["class"] = np.array(data.classes.names)[data.labels]
+    labels = np.array(data.classes.values)[data.labels]
+    return Samples(rows, labels, data.classes, data.form.fitted(rows), provenance)
 
 
 def encode(rows: np.ndarray) -> torch.Tensor:

@@ -4,14 +4,18 @@ import json
 import resource
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from synthaug import Plan, open_data
 from synthaug.cli import main
-from synthaug.data.labeled import open_data
+from synthaug.families import FAMILIES, Family
+from synthaug.judging import USUAL_PROTOCOL
+from synthaug.requests import FitRequest
 
 Arrays = tuple[np.ndarray, np.ndarray]
 
@@ -111,12 +115,12 @@ def test_inspect_tells_a_generator_from_a_data_set(place: Path) -> None:
 
 
 def test_inspect_draws_what_is_inside_a_generator(place: Path) -> None:
-    arguments = ("inspect", place / "gen", "--out", place / "inside", "--data", place / "data.npz")
+    arguments = ("inspect", place / "gen", "--out", place / "inside", "--real", place / "data.npz")
     pictures = document(*arguments)["pictures"]
     assert set(pictures) == {"interpolation.png", "traversal.png", "nearest.png"}  # type: ignore[call-overload]
     assert all((place / "inside" / name).stat().st_size > 100 for name in pictures)  # type: ignore[attr-defined]
     assert document(*arguments)["pictures"] == pictures
-    assert run("inspect", place / "gen", "--data", place / "data.npz").exit_code == 2
+    assert run("inspect", place / "gen", "--real", place / "data.npz").exit_code == 2
 
 
 def test_fit_says_what_it_achieved(place: Path) -> None:
@@ -169,10 +173,11 @@ def test_usage_errors_exit_with_2_and_failures_with_1(place: Path) -> None:
 def test_what_cannot_be_done_is_refused_before_training_and_leaves_nothing(
     shapes: Arrays, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def never(*_: object, **__: object) -> None:
+    def never(_: Family) -> None:
         raise AssertionError("training began")
 
-    monkeypatch.setattr("synthaug.training.loop.train", never)
+    for name, family in list(FAMILIES.items()):
+        monkeypatch.setitem(FAMILIES, name, type("Never", (family,), {"phases": never}))
     images, labels = shapes
     np.savez(tmp_path / "data.npz", X=images, y=labels)
     np.savez(tmp_path / "single.npz", X=images, y=np.zeros(len(images), np.int64))
@@ -211,7 +216,7 @@ def test_what_cannot_be_done_is_refused_before_training_and_leaves_nothing(
         ("--steps", 0),
         ("--minutes", -1),
         ("--device", "cuda:9"),
-        ("--split", "tset"),
+        ("--train-split", "tset"),
     ]
     requests += [(c, data, *w, *out) for w in wrong for c in ("fit", "evaluate")]
     requests += [("expand", data, "--to", "2x", *w, *out) for w in wrong]
@@ -275,3 +280,34 @@ def test_shipped_recipes_are_listed_and_valid() -> None:
     assert {"demo", "expand-and-judge"} <= set(listed)
     for name in listed:
         assert document("run", name, "--data", "bundled:digits", "--dry-run")["version"] == 1
+
+
+def test_a_recipe_has_the_defaults_of_the_command_and_of_the_library() -> None:
+    recipe = document("run", "expand-and-judge", "--data", "bundled:digits", "--dry-run")
+    evaluate = recipe["evaluate"]
+    assert isinstance(evaluate, dict)
+    command = {each.name: each.default for each in main.commands["evaluate"].params}
+    for name, value in asdict(USUAL_PROTOCOL).items():
+        assert evaluate[name] == command[name] == value, name
+    assert (evaluate["classifier_steps"], recipe["fit"]["family"]) == (400, FitRequest.family)  # type: ignore[index]
+
+
+def test_a_recipe_can_choose_and_does_what_the_plan_says(tmp_path: Path, shapes: Arrays) -> None:
+    np.savez(tmp_path / "data.npz", X=shapes[0], y=shapes[1])
+    small = ("choose.steps=2", "choose.folds=2", "choose.classifier_steps=2", "choose.families=[cvae]")
+    arguments = ["run", "choose-and-expand", "--data", tmp_path / "data.npz", "--out", tmp_path / "out"]
+    found = document(*arguments, *(part for setting in small for part in ("--set", setting)))
+    assert list(found) == ["data", "choose", "sample", "expand"]
+    plan = Plan.load(tmp_path / "out" / "plan")
+    if plan.accepted:
+        assert (tmp_path / "out" / "expanded").is_dir()
+    else:
+        assert found["expand"] == {"advice": plan.advice}
+
+
+def test_a_recipe_without_a_generator_says_what_it_lacks(tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("version: 1\nabout: nothing\nexpand: {to: 2x}\n")
+    done = run("run", recipe, "--data", "bundled:digits")
+    assert done.exit_code == 2
+    assert 'give it a step "fit" or "choose"' in done.stderr

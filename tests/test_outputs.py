@@ -6,8 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from synthaug.errors import InvalidRequest, OutputExists
 from synthaug.outputs import atomic_write_text, decode_name, encode_name, open_output, sha256_file
@@ -204,8 +203,8 @@ def test_a_replacement_killed_between_any_two_steps_is_completed_by_the_same_cal
 
     with monkeypatch.context() as patched:
         # The steps are: the record's own rename, old away, new in, old removed.
-        patched.setattr("synthaug.outputs.os.replace", dying(os.replace))
-        patched.setattr("synthaug.outputs.shutil.rmtree", dying(shutil.rmtree))
+        patched.setattr(os, "replace", dying(os.replace))
+        patched.setattr(shutil, "rmtree", dying(shutil.rmtree))
         with pytest.raises(Killed):
             finish(out, other, overwrite=True, text="new")
     finish(out, other, overwrite=True, text="new")

@@ -16,10 +16,8 @@ from PIL import Image
 
 import synthaug
 from synthaug.cli import main
-from synthaug.data.labeled import open_data
-from synthaug.data.splits import training_rows
+from synthaug.data import open_data, training_rows
 from synthaug.errors import InvalidRequest, SynthaugWarning
-from synthaug.files.expand import write_samples
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
@@ -55,7 +53,7 @@ def shortened(code: str) -> str:
     code, workers = re.subn(r", num_workers=2", "", code)
     code, judged = re.subn(
         r"\(images, labels\), train",
-        "(images, labels), steps=2, classifier_steps=2, folds=2, jobs=1, train",
+        "(images, labels), protocol=quick, jobs=1, progress=False, train",
         code,
     )
     assert budgets or judged, (code, workers)
@@ -87,6 +85,7 @@ def test_the_python_blocks_run(
         "labels": labels,
         "dataset": Pictures(images, labels),
         "my_training": my_training,
+        "quick": synthaug.Protocol(steps=2, classifier_steps=2, folds=2),
     }
     wrapped, transformed, judged, kept = blocks("python")
     exec(shortened(wrapped), names)
@@ -139,7 +138,7 @@ def test_mix_takes_a_path_a_generator_and_a_schedule_and_drops_no_option_silentl
     def shares(mixed: Any) -> list[float]:
         return [float(synthetic.float().mean()) for *_, synthetic in mixed]
 
-    write_samples(generator, 20, tmp_path / "pool.parquet")
+    synthaug.sample(generator, 20, out=tmp_path / "pool.parquet", progress=False)
     assert shares(synthaug.mix(loader, tmp_path / "pool.parquet", ratio=0.5, flag=True)) == [0.5, 0.5]
     renewed = synthaug.mix(loader, generator, ratio=0.5, pool=10, refresh=0.5, flag=True)
     first, second = ([x for x, *_ in renewed] for _ in range(2))
@@ -156,4 +155,4 @@ def test_mix_takes_a_path_a_generator_and_a_schedule_and_drops_no_option_silentl
     with pytest.raises(InvalidRequest, match="refresh= draws new rows, which takes a generator"):
         synthaug.mix(loader, generator.sample(5), refresh=0.5)
     with pytest.raises(InvalidRequest, match="the items have no field 'fine'"):
-        synthaug.mix(loader, generator, label="fine")
+        synthaug.mix(loader, generator, items=synthaug.Items(label="fine"))

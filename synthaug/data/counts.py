@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
-from synthaug.errors import InvalidRequest, did_you_mean
+from synthaug.data.classes import Classes
+from synthaug.errors import InvalidRequest
 
 Counts = int | Mapping[Any, int]
 """New rows: one number for every class, or a number by class name or own label."""
@@ -21,24 +22,23 @@ Totals = str | Mapping[Any, int] | Callable[[dict[str, int]], Mapping[Any, int]]
 _FACTOR = re.compile(r"(\d+(?:\.\d+)?)\s*[xX×]")
 
 
-def resolve_counts(request: Counts, classes: Sequence[str], values: Sequence[Any]) -> dict[str, int]:
+def resolve_counts(request: Counts, classes: Classes) -> dict[str, int]:
     """The rows to sample for each class, in the order of the request; classes with none are left out.
 
     Args:
         request: rows for every class, or a mapping from class to rows. A class is given by its name or by its
             own label; text is taken for integer labels too.
-        classes: the class names.
-        values: the label of each class in the data set's own encoding, beside ``classes``.
+        classes: the classes there are.
 
     Raises:
         InvalidRequest: an unknown or repeated class, a count that is not a whole number from 0 up, or a
             request for no row at all.
 
-    >>> resolve_counts({"dog": 2, 0: 1}, classes=["cat", "dog"], values=[0, 1])
+    >>> resolve_counts({"dog": 2, 0: 1}, Classes(("cat", "dog"), (0, 1)))
     {'dog': 2, 'cat': 1}
     """
     if isinstance(request, Mapping):
-        counts = _by_name(request, classes, values)
+        counts = _by_name(request, classes)
     else:
         per_class = _whole_number(request, "rows per class")
         counts = dict.fromkeys(classes, per_class)
@@ -47,9 +47,7 @@ def resolve_counts(request: Counts, classes: Sequence[str], values: Sequence[Any
     return {name: n for name, n in counts.items() if n}
 
 
-def rows_to_add(
-    to: Totals, present: Mapping[str, int], values: Sequence[Any] | None = None
-) -> dict[str, int]:
+def rows_to_add(to: Totals, present: Mapping[str, int], classes: Classes | None = None) -> dict[str, int]:
     """The rows to add so that a data set reaches the final totals ``to``; classes that stay are left out.
 
     ``"1.5x"`` multiplies every class (halves are rounded up), ``"balance"`` brings every class to the size of
@@ -58,7 +56,7 @@ def rows_to_add(
     Args:
         to: the final totals.
         present: rows per class name; its order is the order of the result.
-        values: the label of each class in the data set's own encoding, beside ``present``.
+        classes: the classes, where ``to`` may name them by label; their names are those of ``present``.
 
     Raises:
         InvalidRequest: ``to`` cannot be read, is below what is present, or adds nothing.
@@ -68,7 +66,7 @@ def rows_to_add(
     """
     asked = to(dict(present)) if callable(to) else to
     if isinstance(asked, Mapping):
-        totals = _by_name(asked, list(present), list(present) if values is None else values)
+        totals = _by_name(asked, classes or Classes(tuple(present), tuple(present)))
     elif asked == "balance":
         totals = dict.fromkeys(present, max(present.values(), default=0))
     elif isinstance(asked, str) and (factor := _FACTOR.fullmatch(asked.strip())):
@@ -142,10 +140,10 @@ def parse_to(text: str) -> str | dict[str, int]:
     )
 
 
-def _by_name(request: Mapping[Any, Any], classes: Sequence[str], values: Sequence[Any]) -> dict[str, int]:
+def _by_name(request: Mapping[Any, Any], classes: Classes) -> dict[str, int]:
     counts: dict[str, int] = {}
     for key, number in request.items():
-        name = _class_name(key, classes, values)
+        name = classes.name_of(key)
         if name in counts:
             raise InvalidRequest(
                 f'{dict(request)!r} gives the class "{name}" twice, by name and by label. Give it once.'
@@ -154,25 +152,11 @@ def _by_name(request: Mapping[Any, Any], classes: Sequence[str], values: Sequenc
     return counts
 
 
-def _class_name(key: Any, classes: Sequence[str], values: Sequence[Any]) -> str:
-    if isinstance(key, str) and key in classes:
-        return key
-    for name, value in zip(classes, values, strict=True):
-        # True == 1 in Python, but a bool is not the label 1.
-        if (key == value and _is_bool(key) == _is_bool(value)) or str(key) == str(value):
-            return name
-    raise InvalidRequest(f"There is no class {key!r}.{did_you_mean(str(key), classes)}")
-
-
-def _is_bool(value: Any) -> bool:
-    return isinstance(value, bool | np.bool_)
-
-
 def _whole_number(number: Any, what: str) -> int:
     whole = isinstance(number, int | np.integer) or (
         isinstance(number, float | np.floating) and float(number).is_integer()
     )
-    if not whole or _is_bool(number):
+    if not whole or isinstance(number, bool | np.bool_):
         raise InvalidRequest(f"The count for {what} is {number!r}. Give a whole number.")
     if number < 0:
         raise InvalidRequest(f"The count for {what} is {number}. Give 0 or more.")

@@ -8,19 +8,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from synthaug.data.classes import Label, as_array, plain_label
-from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind, did_you_mean
+from synthaug.data.classes import Label, plain_label
+from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
+from synthaug.modalities.arrays import as_array
+from synthaug.modalities.image.cells import image_like, is_image
+from synthaug.wording import did_you_mean
 
 Key = int | str
+"""The position or the name of a field of an item, or of a column."""
 
 IMAGE_NAMES = ("image", "img", "pixel_values", "picture", "images", "x", "X")
 LABEL_NAMES = ("label", "labels", "class", "target", "category", "y")
 
 
 @dataclass(frozen=True)
-class ItemForm:
+class ItemFields:
     """The structure of one item: a tuple, list, namedtuple or dict with an image and a label in it.
 
     Attributes:
@@ -30,8 +33,8 @@ class ItemForm:
 
     Example:
         >>> picture = np.zeros((8, 8), np.uint8)
-        >>> form = ItemForm.of({"image": picture, "label": np.int64(3), "path": "a.png"})
-        >>> form.build(picture, 5, like={"image": picture, "label": np.int64(3)}, fill={"path": ""})["label"]
+        >>> fields = ItemFields.of({"image": picture, "label": np.int64(3), "path": "a.png"})
+        >>> fields.build(picture, 5, like={"image": picture, "label": np.int64(3)}, fill={"path": ""})["label"]
         np.int64(5)
     """
 
@@ -42,7 +45,7 @@ class ItemForm:
     @classmethod
     def of(
         cls, item: Any, label_value: Label | None = None, image: Key | None = None, label: Key | None = None
-    ) -> ItemForm:
+    ) -> ItemFields:
         """Find the image and the label of `item`.
 
         Args:
@@ -56,13 +59,13 @@ class ItemForm:
             InvalidData: if image or label are not found or several fields qualify.
             InvalidRequest: if a named field does not exist.
         """
-        fields = _fields(item)
+        fields = fields_of(item)
         for key in (image, label):
             if key is not None and key not in fields:
                 known = [str(k) for k in fields]
                 raise InvalidRequest(f"the items have no field {key!r}.{did_you_mean(str(key), known)}")
         if image is None:
-            pictures = [key for key, value in fields.items() if key != label and _is_image(value)]
+            pictures = [key for key, value in fields.items() if key != label and is_image(value)]
             image = _only(pictures, IMAGE_NAMES, "image", item)
         if label is None:
             rest = [key for key in fields if key != image]
@@ -75,11 +78,11 @@ class ItemForm:
 
     def image_of(self, item: Any) -> Any:
         """The image as the data set hands it out: a PIL image, an array or a tensor."""
-        return _fields(item)[self.image]
+        return fields_of(item)[self.image]
 
     def label_of(self, item: Any) -> Label:
         """The label as a Python int, str or bool."""
-        return plain_label(_fields(item)[self.label])
+        return plain_label(fields_of(item)[self.label])
 
     def build(self, image: Any, label: Label, like: Any, fill: Mapping[Key, Any] | None = None) -> Any:
         """An item of the type of `like` with another image and label.
@@ -101,9 +104,9 @@ class ItemForm:
                     f"the items of the data set have a field {key!r} beside image and label, and a "
                     f"synthetic row has no value for it: pass fill={{{key!r}: value}}"
                 )
-        old = _fields(like)
+        old = fields_of(like)
         new = {key: fill[key] for key in self.others}
-        new[self.image] = _image_like(image, old[self.image])
+        new[self.image] = image_like(image, old[self.image])
         new[self.label] = _label_like(label, old[self.label])
         if isinstance(like, Mapping):
             item: Any = copy.copy(like)
@@ -114,7 +117,12 @@ class ItemForm:
         return type(like)(*values) if hasattr(like, "_fields") else type(like)(values)
 
 
-def _fields(item: Any) -> Mapping[Any, Any]:
+def fields_of(item: Any) -> Mapping[Any, Any]:
+    """The fields of an item, or of a batch of the same structure, by key or position.
+
+    Raises:
+        UnsupportedKind: neither tuple, list, named tuple nor dict.
+    """
     if isinstance(item, Mapping):
         return item
     if isinstance(item, tuple) and hasattr(item, "_fields"):
@@ -127,6 +135,16 @@ def _fields(item: Any) -> Mapping[Any, Any]:
     )
 
 
+def with_field(item: Any, key: Key, value: Any) -> Any:
+    """An item, or a batch, like the given one with another value in one field."""
+    if isinstance(item, Mapping):
+        changed: Any = copy.copy(item)
+        changed[key] = value
+        return changed
+    values = [value if name == key else old for name, old in fields_of(item).items()]
+    return type(item)(*values) if hasattr(item, "_fields") else type(item)(values)
+
+
 def _only(found: Sequence[Key], names: Sequence[str], what: str, item: Any) -> Key:
     """The one field that can be meant: the only one, the one with a usual name, or a sequence's first."""
     if len(found) == 1:
@@ -136,17 +154,10 @@ def _only(found: Sequence[Key], names: Sequence[str], what: str, item: Any) -> K
         return usual[0]
     if found and not isinstance(item, Mapping):
         return found[0]
-    shown = ", ".join(f"{key!r} ({type(value).__name__})" for key, value in _fields(item).items())
+    shown = ", ".join(f"{key!r} ({type(value).__name__})" for key, value in fields_of(item).items())
     if not found:
         raise InvalidData(f"no {what} was found among the fields of an item: {shown}. Name it with {what}=")
     raise InvalidData(f"several fields of an item may be the {what}: {shown}. Name it with {what}=")
-
-
-def _is_image(value: Any) -> bool:
-    if isinstance(value, Image.Image):
-        return True
-    array = as_array(value)
-    return isinstance(array, np.ndarray) and array.ndim in (2, 3) and array.dtype.kind in "buif"
 
 
 def _is_label(value: Any, label: Label) -> bool:
@@ -155,18 +166,6 @@ def _is_label(value: Any, label: Label) -> bool:
     except (InvalidData, UnsupportedKind):
         return False
     return type(found) is type(label) and found == label
-
-
-def _image_like(image: Any, like: Any) -> Any:
-    if not isinstance(image, np.ndarray):
-        return image
-    if isinstance(like, Image.Image):
-        return Image.fromarray(image)
-    if as_array(like) is not like:  # a tensor
-        import torch
-
-        return torch.from_numpy(np.array(image, order="C"))
-    return image.copy()  # a transform that works in place must not reach the pool
 
 
 def _label_like(label: Label, like: Any) -> Any:

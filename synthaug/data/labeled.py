@@ -4,81 +4,87 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from synthaug.data.classes import Label, classes_of
+from synthaug.data.classes import Classes, classes_of
 from synthaug.data.items import Key
-from synthaug.data.sources import read_source
+from synthaug.data.readers import Columns, read_source
+from synthaug.data.rows import Rows
 from synthaug.errors import InvalidData, InvalidRequest, SynthaugWarning
-from synthaug.modalities.image.cells import Images
-from synthaug.modalities.image.fingerprint import fingerprints
-from synthaug.modalities.image.spec import ImageSpec
+from synthaug.modalities.image.form import ImageForm
+from synthaug.wording import did_you_mean
 
 _SMALLEST = 8  # pixels a side
 _FEW = 5  # images of a class
-_BLOCK = 1024
+_MEMORY = 2**29
 
 
 @dataclass(frozen=True, eq=False)
 class LabeledData:
-    """Labelled rows, read on demand.
+    """Labelled rows, read on demand. `open_data` makes it.
 
     Attributes:
-        classes: class names (str), in the data set's order.
-        values: each class's label in the data set's own encoding (int, str or bool), beside ``classes``.
+        classes: the classes, in the data set's order.
         labels: ``(N,)`` int64 positions in ``classes``.
-        spec: the form of a row; its range is None where only training rows may tell it.
+        form: the form of a row; its range is None where only training rows may tell it.
         origin: what to call the source in a message, e.g. ``folder flowers`` or ``arrays``.
         groups: ``(N,)`` group names, rows of one group never lie on both sides of a split; or None.
         splits: ``(N,)`` split names ("train", "test", ...), or None where the source has none.
+        source: what was opened; None for a part of it.
+        columns: where its images and labels are, as far as that was said.
+        train_split, test_split: the splits to train and to test on, where others than the usual ones were named.
     """
 
-    classes: tuple[str, ...]
-    values: tuple[Label, ...]
+    classes: Classes
     labels: np.ndarray
-    spec: ImageSpec
+    form: ImageForm
     origin: str
     groups: np.ndarray | None
     splits: np.ndarray | None
-    _images: Images
+    source: Any
+    columns: Columns
+    train_split: str | None
+    test_split: str | None
+    _rows: Rows
     _index: np.ndarray
 
     def __len__(self) -> int:
         return len(self._index)
 
     def __repr__(self) -> str:
-        return f"LabeledData({self.origin}: {len(self)} rows of {len(self.classes)} classes, {self.spec})"
+        return f"LabeledData({self.origin}: {len(self)} rows of {len(self.classes)} classes, {self.form})"
 
     def read(self, rows: np.ndarray | slice | Sequence[int] | None = None) -> np.ndarray:
-        """The images of `rows` (all when None): ``(n, *spec.shape)`` of dtype ``spec.dtype``.
+        """The images of `rows` (all when None): ``(n, *form.shape)`` of dtype ``form.dtype``.
 
         Raises:
             InvalidData: if an image cannot be decoded or has another form than the first of the set.
         """
-        index = self._index if rows is None else self._index[rows]
-        return self._images.read(index, self.spec)
+        return self._rows.read(self._index if rows is None else self._index[rows])
 
     def take(self, rows: np.ndarray | slice | Sequence[int]) -> LabeledData:
-        """A view of these rows; classes, values and spec stay."""
-        view = replace(
+        """A view of these rows."""
+        return replace(
             self,
+            source=None,
             labels=self.labels[rows],
             groups=None if self.groups is None else self.groups[rows],
             splits=None if self.splits is None else self.splits[rows],
             _index=self._index[rows],
         )
-        if "_fingerprints" in vars(self):  # decoding once is enough
-            vars(view)["_fingerprints"] = self._fingerprints[rows]
-        return view
+
+    def detached(self) -> LabeledData:
+        """The same rows in memory of their own, without the source: what can be sent to another process."""
+        rows = self._rows.detached(self._index)
+        return replace(self, source=None, _rows=rows, _index=np.arange(len(rows)))
 
     def name(self, row: int) -> str:
         """What to call a row in a message: its file, or ``row 17`` of the source."""
-        return self._images.name(int(self._index[row]))
+        return self._rows.images.name(int(self._index[row]))
 
     @property
     def counts(self) -> dict[str, int]:
@@ -122,41 +128,23 @@ class LabeledData:
         Raises:
             InvalidData: by the name of the file or row.
         """
-        self._images.check(self._index, self.spec)
+        self._rows.check(self._index)
 
     @property
     def resized(self) -> bool:
         """Whether the images are brought to a size that was asked for."""
-        return self._images.size is not None
+        return self._rows.images.size is not None
 
     def fingerprints(self) -> np.ndarray:
         """``(N,)`` uint64 content hash of each row; equal pictures are equal in any layout or dtype."""
-        return self._fingerprints
+        return self._rows.fingerprints(self._index)
 
     def fingerprint(self) -> str:
         """A hex digest (64 characters) of rows, labels and class names."""
-        digest = hashlib.sha256(repr((self.classes, self.values)).encode())
+        digest = hashlib.sha256(repr((self.classes.names, self.classes.values)).encode())
         digest.update(self.fingerprints().astype("<u8").tobytes())
         digest.update(self.labels.astype("<i8").tobytes())
         return digest.hexdigest()
-
-    @cached_property
-    def _fingerprints(self) -> np.ndarray:
-        found = [np.empty(0, np.uint64)]
-        found += [fingerprints(block, self.spec.layout, self._ends) for block in self._blocks(self._index)]
-        return np.concatenate(found)
-
-    @cached_property
-    def _ends(self) -> np.ndarray | None:
-        """Lowest and highest float of the whole source, so that a row has one fingerprint in every view."""
-        if np.dtype(self.spec.dtype).kind != "f":
-            return None
-        blocks = self._blocks(np.arange(len(self._images)))
-        return np.array([end for block in blocks for end in (block.min(), block.max())])
-
-    def _blocks(self, index: np.ndarray) -> Iterator[np.ndarray]:
-        for start in range(0, len(index), _BLOCK):
-            yield self._images.read(index[start : start + _BLOCK], self.spec)
 
 
 def open_data(
@@ -166,8 +154,13 @@ def open_data(
     image: Key | None = None,
     group: Key | Sequence[Any] | np.ndarray | None = None,
     image_size: int | tuple[int, int] | None = None,
+    train_split: str | None = None,
+    test_split: str | None = None,
+    memory: int = _MEMORY,
 ) -> LabeledData:
     """The labelled images of `source`, listed but not decoded.
+
+    Verbs take whatever this function takes where nothing has to be said of it; columns, sizes and splits are said here.
 
     Args:
         source: ``(X, y)`` of NumPy arrays or torch tensors (``(N, H, W)``, ``(N, H, W, C)`` or
@@ -175,52 +168,74 @@ def open_data(
             memory); a Hugging Face ``Dataset`` or ``DatasetDict``; the path of a folder of class folders
             (also below ``train/``, ``validation/`` and ``test/``), of a parquet file in the Hugging Face
             image layout, of an npz file with ``X``, ``y`` and perhaps ``split``, or of a folder written by
-            ``save_to_disk``; a hub name; ``"bundled:fashion-mnist"`` or ``"bundled:digits"``.
+            ``save_to_disk``; a hub name; ``"bundled:fashion-mnist"`` or ``"bundled:digits"``; or what this
+            function returned, with nothing said of it again.
         label: the label's column, key or position, where it cannot be guessed.
         image: the image's column, key or position, where it cannot be guessed.
         group: the column, key or position of a group that must stay on one side of a split, or one group name
             per row.
         image_size: pixels a side, or (height, width): every image is resized to it on reading.
+        train_split: the split to train on, where it is not called "train".
+        test_split: the split to test on, where it is not called "test".
+        memory: bytes that the decoded rows may take to be kept; a larger set is decoded whenever it is read.
 
     Raises:
         InvalidData: at a missing path, an empty or broken source, labels of another length.
-        InvalidRequest: at a column or an image size that cannot be.
+        InvalidRequest: at a column, a split or an image size that cannot be.
         UnsupportedKind: at a source, dtype or kind of target that is not taken.
 
     Example:
         >>> data = open_data((np.zeros((4, 8, 8), np.uint8), ["cat", "dog", "cat", "cat"]))
-        >>> data.classes, data.counts, data.read([0, 1]).shape
-        (('cat', 'dog'), {'cat': 3, 'dog': 1}, (2, 8, 8))
+        >>> list(data.classes), data.counts, data.read([0, 1]).shape
+        (['cat', 'dog'], {'cat': 3, 'dog': 1}, (2, 8, 8))
     """
     size = _size(image_size)
+    if not isinstance(memory, int) or memory < 0:
+        raise InvalidRequest(f"memory={memory!r} was given; it is a number of bytes, 0 to keep nothing")
     if isinstance(source, LabeledData):
-        if any(option is not None for option in (label, image, group, image_size)):
+        said = (label, image, group, image_size, train_split, test_split)
+        if any(option is not None for option in said) or memory != _MEMORY:
             raise InvalidRequest(
-                "label=, image=, group= and image_size= belong where the data set is opened first"
+                "label=, image=, group=, image_size=, train_split=, test_split= and memory= belong where the data set "
+                "is opened first"
             )
         return source
-    found = read_source(source, image=image, label=label, group=group)
+    columns = Columns(image, label, group)
+    found = read_source(source, columns)
     if not len(found.images):
         raise InvalidData(f"{found.origin} holds no rows")
+    for split in (train_split, test_split):
+        if split is not None:
+            _require_split(split, found.splits, found.origin)
     images = replace(found.images, size=size)
-    classes = classes_of(found.targets, found.names, images.name)
-    spec = images.spec()
-    if min(spec.height, spec.width) < _SMALLEST:
+    classes, labels = classes_of(found.targets, found.names, images.name)
+    form = images.form()
+    if min(form.height, form.width) < _SMALLEST:
         raise InvalidData(
-            f"{images.name(0)} is {spec.height}x{spec.width}; images need at least {_SMALLEST} pixels a "
+            f"{images.name(0)} is {form.height}x{form.width}; images need at least {_SMALLEST} pixels a "
             f"side: pass image_size={_SMALLEST} or more to enlarge them"
         )
     return LabeledData(
-        classes.names,
-        classes.values,
-        classes.labels,
-        spec,
+        classes,
+        labels,
+        form,
         found.origin,
         found.groups,
         found.splits,
-        images,
+        source,
+        columns,
+        train_split,
+        test_split,
+        Rows(images, form, memory),
         np.arange(len(images)),
     )
+
+
+def _require_split(name: str, splits: np.ndarray | None, origin: str) -> None:
+    known = [] if splits is None else list(dict.fromkeys(splits.tolist()))
+    if name not in known and not (splits is None and name == "train"):
+        hint = did_you_mean(name, known) or " It has no splits."
+        raise InvalidRequest(f'{origin} has no split "{name}".{hint}')
 
 
 def _size(image_size: int | tuple[int, int] | None) -> tuple[int, int] | None:

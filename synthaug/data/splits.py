@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
+from synthaug.data.guards import without_copies
 from synthaug.data.labeled import LabeledData
-from synthaug.errors import InvalidData, InvalidRequest, Leakage, SynthaugWarning, did_you_mean
+from synthaug.errors import InvalidData, InvalidRequest
 from synthaug.seeding import numpy_rng
+from synthaug.wording import did_you_mean
 
 
 def split_names(data: LabeledData) -> tuple[str, ...]:
@@ -33,13 +34,18 @@ def part(data: LabeledData, name: str) -> LabeledData:
     return data.take(np.flatnonzero(data.splits == name))
 
 
-def training_rows(data: LabeledData, split: str | None = None) -> LabeledData:
-    """The rows of `split`; when None, those of "train" where there are splits, else all.
+def training_rows(data: LabeledData) -> LabeledData:
+    """The rows to train on: those of the split that was named for it or else of "train", of a set without splits all.
 
     Raises:
         InvalidRequest: if there is no such split.
     """
-    return part(data, "train" if split is None else split)
+    return part(data, training_split(data))
+
+
+def training_split(data: LabeledData) -> str:
+    """The name of the split to train on."""
+    return data.train_split or "train"
 
 
 def stratified(data: LabeledData, fractions: Mapping[str, float], seed: int) -> dict[str, np.ndarray]:
@@ -113,39 +119,6 @@ def cross_folds(data: LabeledData, n: int, seed: int) -> list[np.ndarray]:
     return folds
 
 
-def require_disjoint(a: LabeledData, b: LabeledData, what: str) -> None:
-    """Refuse two sets that share a picture or a group.
-
-    Args:
-        a: one set.
-        b: the other.
-        what: the two sets in words, e.g. ``"training and test rows"``.
-
-    Raises:
-        Leakage: naming the first shared row or group.
-    """
-    if a.groups is not None and b.groups is not None:
-        shared_groups = sorted(set(a.groups.tolist()) & set(b.groups.tolist()))
-        if shared_groups:
-            raise Leakage(
-                f'{what} overlap: group "{shared_groups[0]}" is on both sides'
-                f"{_more(len(shared_groups) - 1)}; keep every group on one side"
-            )
-    prints = a.fingerprints()
-    shared = np.flatnonzero(np.isin(prints, b.fingerprints()))
-    if len(shared):
-        first = int(shared[0])
-        twin = int(np.flatnonzero(b.fingerprints() == prints[first])[0])
-        raise Leakage(
-            f"{what} overlap: {a.name(first)} and {b.name(twin)} are the same picture"
-            f"{_more(len(shared) - 1)}; keep each picture on one side"
-        )
-
-
-def _more(n: int) -> str:
-    return f" (and {n} more)" if n else ""
-
-
 def _units(data: LabeledData) -> np.ndarray:
     """``(N,)`` number of the unit of each row: rows linked by a shared picture or group are one unit."""
     from scipy.sparse import coo_array
@@ -172,9 +145,7 @@ VALIDATION_NAMES = ("validation", "valid", "val", "dev")
 """What the split that choices are made on is called in the wild."""
 
 
-def training_and_held_out(
-    data: LabeledData, split: str | None = None
-) -> tuple[LabeledData, LabeledData | None]:
+def training_and_held_out(data: LabeledData) -> tuple[LabeledData, LabeledData | None]:
     """The training rows, and the rows of all other splits, which no generator may see.
 
     Training rows that are copies of a held-out row are left out, with a warning.
@@ -182,39 +153,35 @@ def training_and_held_out(
     Returns:
         The training rows; the held-out rows, or None where the source has no splits.
     """
-    train = training_rows(data, split)
+    train = training_rows(data)
     if data.splits is None:
         return train, None
-    name = "train" if split is None else split
-    held_out = data.take(np.flatnonzero(data.splits != name))
+    held_out = data.take(np.flatnonzero(data.splits != training_split(data)))
     return without_copies(train, held_out), held_out if len(held_out) else None
 
 
-def validation_rows(data: LabeledData, split: str | None = None) -> LabeledData | None:
-    """The rows of the source's own validation split, None where it has none or is trained on it.
-
-    Args:
-        data: the whole data set.
-        split: the split that is trained on; "train" when None.
-    """
-    own = next((name for name in VALIDATION_NAMES if name in split_names(data) and name != split), None)
+def validation_rows(data: LabeledData) -> LabeledData | None:
+    """The rows of the source's own validation split, None where it has none or is trained on it."""
+    own = next(
+        (name for name in VALIDATION_NAMES if name in split_names(data) and name != data.train_split), None
+    )
     return None if own is None else part(data, own)
 
 
-def three_parts(
-    data: LabeledData, seed: int, test: str | None = None
-) -> tuple[LabeledData, LabeledData, LabeledData]:
-    """Rows to train on, to choose by and to test on: `with_three_splits`, and no copy in two of them.
+def three_parts(data: LabeledData) -> tuple[LabeledData, LabeledData, LabeledData]:
+    """Rows to train on, to choose by and to test on, no copy in two of them.
 
     Training and validation rows that are copies of rows of a later part are left out, with a warning.
+
+    Args:
+        data: rows in the splits of `with_three_splits`.
     """
-    data = with_three_splits(data, seed, test)
-    train, validation, test_rows = (part(data, name) for name in THREE)
-    validation = without_copies(validation, test_rows)
-    return without_copies(without_copies(train, test_rows), validation), validation, test_rows
+    train, validation, test = (part(data, name) for name in THREE)
+    validation = without_copies(validation, test)
+    return without_copies(without_copies(train, test), validation), validation, test
 
 
-def with_three_splits(data: LabeledData, seed: int, test: str | None = None) -> LabeledData:
+def with_three_splits(data: LabeledData, seed: int) -> LabeledData:
     """The rows in splits called "train", "validation" and "test".
 
     The source's own splits are used. What it lacks is drawn by class and group: a quarter of all rows for testing,
@@ -223,25 +190,22 @@ def with_three_splits(data: LabeledData, seed: int, test: str | None = None) -> 
     Args:
         data: the whole data set.
         seed: decides what is drawn.
-        test: the split to test on; "test" when None.
 
     Raises:
-        InvalidRequest: there is no split of the name ``test``.
         InvalidData: too few rows for three splits.
     """
-    names = split_names(data)
-    tested = test or ("test" if "test" in names else None)
-    own = next((name for name in VALIDATION_NAMES if name in names and name != tested), None)
+    names, trained = split_names(data), training_split(data)
+    tested = data.test_split or ("test" if "test" in names else None)
+    own = next((name for name in VALIDATION_NAMES if name in names and name not in (tested, trained)), None)
     splits = np.full(len(data), "train", dtype="<U10")
     if data.splits is not None:
         further = (
-            data.splits != "train"
-            if "train" in names
+            data.splits != trained
+            if trained in names
             else np.isin(data.splits, [name for name in (tested, own) if name])
         )
         splits[further] = "none"
     if tested is not None:
-        part(data, tested)  # refuses a name that is not there
         splits[data.splits == tested] = "test"
     else:
         _draw(data, splits, "test", 0.25, seed)
@@ -255,8 +219,8 @@ def with_three_splits(data: LabeledData, seed: int, test: str | None = None) -> 
                 f"{data.origin} has {len(data)} rows of {len(data.classes)} classes, too few for {name} rows beside "
                 "the others. Add rows, or splits of your own."
             )
-    data.fingerprints()  # once, for all parts
-    return replace(data, splits=splits).take(np.flatnonzero(splits != "none"))
+    named = replace(data, splits=splits, source=None, train_split=None, test_split=None)
+    return named.take(np.flatnonzero(splits != "none"))
 
 
 def _draw(data: LabeledData, splits: np.ndarray, name: str, fraction: float, seed: int) -> None:
@@ -264,18 +228,3 @@ def _draw(data: LabeledData, splits: np.ndarray, name: str, fraction: float, see
     rows = np.flatnonzero(splits == "train")
     drawn = stratified(data.take(rows), {"train": 1 - fraction, name: fraction}, seed)
     splits[rows[drawn[name]]] = name
-
-
-def without_copies(data: LabeledData, others: LabeledData) -> LabeledData:
-    """The rows that are no copies of other rows; a warning says how many were left out."""
-    copies = np.isin(data.fingerprints(), others.fingerprints())
-    if not copies.any():
-        return data
-    first = data.name(int(np.flatnonzero(copies)[0]))
-    warnings.warn(
-        f"{int(copies.sum())} training rows of {data.origin} are copies of held-out rows (the first is {first}); "
-        "they are left out of training",
-        SynthaugWarning,
-        stacklevel=3,
-    )
-    return data.take(np.flatnonzero(~copies))

@@ -3,14 +3,47 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, ClassVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from synthaug.training.loop import Phase
+Batch: TypeAlias = tuple[Tensor, Tensor]
+"""One training batch: inputs (B, ...) float32, or (B, 2, ...) where pairs are asked for, and labels (B,) int64."""
+
+BatchKind = Literal["balanced", "pairs"]
+"""Rows with every class equally often; or pairs of two different rows of one class, every class equally often."""
+
+Loss: TypeAlias = tuple[Tensor, dict[str, Tensor]]
+"""The loss to minimise, and figures for the history."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One kind of optimizer step; every training step runs the phases in order.
+
+    Attributes:
+        name: what errors call it.
+        parameters: what this phase's optimizer moves.
+        loss: ``loss(batch, progress, rng)`` with progress in [0, 1) through the budget; every random number it
+            needs comes from the CPU generator ``rng``, so that a step can be repeated exactly.
+        lr: the learning rate of its AdamW optimizer, in units per step.
+        betas: AdamW's two decay rates.
+        weight_decay: decoupled weight decay.
+        batch: which rows it is given.
+    """
+
+    name: str
+    parameters: list[nn.Parameter]
+    loss: Callable[[Batch, float, torch.Generator], Loss]
+    lr: float
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    batch: BatchKind = "balanced"
+
 
 # What a setting of a family may be.
 Count = Annotated[int, Field(ge=1)]
@@ -27,19 +60,23 @@ class Family(nn.Module):
 
     Attributes:
         name: how users ask for it.
-        config: its settings, a frozen dataclass of plain values.
+        config: its settings, a frozen dataclass of plain values, one of which is ``batch_size``, rows of a step.
         shape: ``(C, H, W)`` of the rows it makes.
         n_classes: how many classes there are, the length of ``counts``, their training rows; labels are in
             ``[0, n_classes)``.
         keeps_rows: whether the trained state contains training rows, or encodings of single ones, in a buffer
             called ``exemplars``.
         adjustable: settings that matter to samples alone, not to training.
+        tried: what a choice tries of it: a name -> settings among the adjustable ones; itself as it is when empty.
+        tried_with: settings that it is trained with for a choice, so that all of that can be drawn from it.
     """
 
     name: ClassVar[str]
     config_type: ClassVar[type[Any]]
     keeps_rows: bool = False
     adjustable: ClassVar[tuple[str, ...]] = ()
+    tried: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    tried_with: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, shape: tuple[int, int, int], counts: Sequence[int], config: Any = None) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from synthaug.errors import InvalidRequest
-from synthaug.families.base import Count, Family, NotNegative, Positive, parameters_of
+from synthaug.families.base import Batch, Count, Family, Loss, NotNegative, Phase, Positive, parameters_of
 from synthaug.families.losses import (
     AdversarialLoss,
     anchor_penalty,
@@ -24,9 +24,8 @@ from synthaug.families.losses import (
     sameness_penalty,
     slope_penalty,
 )
-from synthaug.modalities.image.diffaug import augment
+from synthaug.modalities.image.diffaug import diffaugment
 from synthaug.modalities.image.nets import Decoder, Encoder, Pyramid, default_base
-from synthaug.training.loop import Batch, Loss, Phase
 
 _LIPSCHITZ_WEIGHT = 10.0  # Gulrajani et al.
 _R1_EVERY = 16
@@ -158,7 +157,7 @@ class CGAN(Family):
         return self._generate(labels, noise.to(labels.device))
 
     def _augment(self, images: Tensor, rng: torch.Generator) -> Tensor:
-        return augment(
+        return diffaugment(
             images, rng, colour=self.config.colour, probability=self.augmented if self._adapts else None
         )
 

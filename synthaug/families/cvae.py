@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from synthaug.families.base import Count, Family, NotNegative, Positive, normal, parameters_of
+from synthaug.families.base import (
+    Batch,
+    Count,
+    Family,
+    Loss,
+    NotNegative,
+    Phase,
+    Positive,
+    normal,
+    parameters_of,
+)
 from synthaug.modalities.image.nets import Decoder, Encoder, Pyramid, default_base
-from synthaug.training.loop import Batch, Loss, Phase
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,11 @@ class CVAE(Family):
     name = "cvae"
     config_type = CVAEConfig
     adjustable = ("sampling", "neighbours", "temperature")
+    tried: ClassVar = {
+        "cvae": {"sampling": "prior"},
+        "cvae between neighbours": {"sampling": "interpolation"},
+    }
+    tried_with: ClassVar = {"sampling": "interpolation"}
     config: CVAEConfig
     prior_mean: Tensor
     prior_covariance: Tensor

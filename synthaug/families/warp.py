@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from synthaug.families.base import Count, Family, NotNegative, Positive, normal, parameters_of
+from synthaug.families.base import (
+    Batch,
+    Count,
+    Family,
+    Loss,
+    NotNegative,
+    Phase,
+    Positive,
+    normal,
+    parameters_of,
+)
 from synthaug.modalities.image.nets import Encoder, Pyramid, default_base
-from synthaug.training.loop import Batch, Loss, Phase
 
 _LABEL_FEATURES = 16
 _EXEMPLAR_FEATURES = 64
@@ -67,6 +76,10 @@ class Warp(Family):
     config_type = WarpConfig
     config: WarpConfig
     adjustable = ("strength", "tone")
+    tried: ClassVar = {
+        "warp, mild": {"strength": 0.25, "tone": 1.0},
+        "warp, shape": {"strength": 0.7, "tone": 0.5},
+    }
     keeps_rows = True
     exemplars: Tensor
     kept: Tensor

@@ -19,9 +19,14 @@ from typing import Any
 import numpy as np
 
 from synthaug.errors import HubError, InvalidData, InvalidRequest, UnsupportedKind
-from synthaug.files.formats import Card, card_header, provenance_features, read_record, table_cell
-from synthaug.generators.artifact import CARD, MANIFEST, check_files, model_card
-from synthaug.modalities.image.spec import ImageSpec
+from synthaug.files.arrow import provenance_features
+from synthaug.files.cards import Card, columns_card, with_licence
+from synthaug.files.formats import read_record
+from synthaug.files.parquet import RECORD_KEY
+from synthaug.files.saved import is_saved_set
+from synthaug.generators.artifact import CARD, MANIFEST, check_files, write_generator
+from synthaug.generators.card import model_card
+from synthaug.generators.generator import Generator
 from synthaug.outputs import RECORD
 
 _NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
@@ -44,7 +49,7 @@ def push(
     the recipe that makes them again. Folders that the data were read from are not named.
 
     Args:
-        source: the folder of a saved generator; an output of `synthaug.expand` or of sampling (a folder, a
+        source: a generator, or the folder of a saved one; an output of `synthaug.expand` or of sampling (a folder, a
             parquet file or a saved Hugging Face set; the latter goes as parquet); or a map-style Hugging Face
             set, or a dictionary of its splits, with columns of provenance.
         name: ``owner/name``.
@@ -65,7 +70,10 @@ def push(
         raise InvalidRequest(f'"{name}" was given to push to. A repository is called "owner/name".')
     with TemporaryDirectory() as folder:
         work = Path(folder)
-        if not isinstance(source, str | os.PathLike):
+        if isinstance(source, Generator):
+            write_generator(source, work)
+            kind, rows = "model", _stage_generator(work, work, name)
+        elif not isinstance(source, str | os.PathLike):
             kind, rows = "dataset", _stage_columns(source, work)
         elif (Path(source) / MANIFEST).is_file():
             kind, rows = "model", _stage_generator(Path(source), work, name)
@@ -74,7 +82,8 @@ def push(
         if rows and not include_rows:
             raise InvalidRequest(f"{rows} Pass include_rows=True (--include-rows) if they may be seen there.")
         if license:
-            _license(work / CARD, license)
+            card = (work / CARD).read_text(encoding="utf-8")
+            (work / CARD).write_text(with_licence(card, license), encoding="utf-8")
         with _one_error(f"push to {name}"):
             api = huggingface_hub.HfApi(token=token, library_name="synthaug")
             api.create_repo(name, repo_type=kind, private=private, exist_ok=True)
@@ -140,7 +149,7 @@ def _one_error(what: str) -> Iterator[None]:
 
 def _stage_generator(path: Path, work: Path, name: str) -> str:
     manifest = check_files(path)
-    for file in manifest["files"]:
+    for file in manifest["files"] if path != work else ():
         shutil.copyfile(path / file, work / file)
     data = manifest["data"] | {"origin": _last(manifest["data"]["origin"])}
     text = json.dumps(manifest | {"data": data}, indent=2, ensure_ascii=False)
@@ -149,7 +158,7 @@ def _stage_generator(path: Path, work: Path, name: str) -> str:
     own = path / CARD
     card = own.read_text(encoding="utf-8") if own.is_file() else model_card(manifest)
     (work / CARD).write_text(card.replace("OWNER/NAME", name), encoding="utf-8")
-    return f"The files of {path} contain training rows." if manifest["contains_training_rows"] else ""
+    return "The files of the generator contain training rows." if manifest["contains_training_rows"] else ""
 
 
 def _stage_output(path: Path, work: Path) -> str:
@@ -161,10 +170,9 @@ def _stage_output(path: Path, work: Path) -> str:
             f"{path} is neither a saved generator nor a data set that synthaug wrote. Other data sets go to the "
             "hub with its own tools."
         )
-    described = record["card"]
-    card = Card(**(described | {"spec": ImageSpec.from_dict(described["spec"])}))
-    described["origin"] = _last(card.origin)
-    if path.is_dir() and not _is_saved_set(path):
+    card = Card.from_dict(record["card"])
+    record["card"]["origin"] = _last(card.origin)
+    if path.is_dir() and not is_saved_set(path):
         shutil.copytree(path, work, dirs_exist_ok=True)
     elif path.is_dir():
         import datasets
@@ -176,7 +184,7 @@ def _stage_output(path: Path, work: Path) -> str:
         _copy_parquet(path, work, record)
     (work / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     text = (path / CARD).read_text(encoding="utf-8") if (path / CARD).is_file() else card.markdown()
-    text = text.replace(card.origin or "\0", described["origin"])
+    text = text.replace(card.origin or "\0", record["card"]["origin"])
     (work / CARD).write_text(text, encoding="utf-8", errors="backslashreplace")
     real = sum(card.real.values()) + sum(card.copied.values())
     return f"{path} contains {real} real rows." if real else ""
@@ -214,23 +222,8 @@ def _stage_columns(source: Any, work: Path) -> str:
     recipe = [{"generator": generator, "seed": seed} for generator, seed in sorted(origins)]
     record = {"real": real, "synthetic": made, "made_by": recipe}
     (work / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    (work / CARD).write_text(_columns_card(real, made, recipe), encoding="utf-8", errors="backslashreplace")
+    (work / CARD).write_text(columns_card(real, made, recipe), encoding="utf-8", errors="backslashreplace")
     return f"The data set contains {real} real rows." if real else ""
-
-
-def _columns_card(real: int, made: Mapping[str, int], recipe: list[dict[str, Any]]) -> str:
-    rows = "".join(f"| {table_cell(name)} | {n} |\n" for name, n in made.items())
-    by = "".join(f"- weights with SHA-256 `{one['generator']}`, seed {one['seed']}\n" for one in recipe)
-    return (
-        card_header(real + sum(made.values()), real=bool(real)) + "# Labelled images with synthetic rows\n\n"
-        f"{real} rows are real, where the column `synthetic` is false. The others were made:\n\n"
-        f"| class | synthetic rows |\n|---|---:|\n{rows}\n"
-        f"Their generators:\n\n{by}"
-        "- Licence: not stated\n\n"
-        "The columns `generator`, `seed`, `class` and `index` say how to make each of them again: "
-        "`synthaug.load(...).sample_rows(class, index, index + 1, seed=seed)`.\n\n"
-        "Synthetic rows are for training. Do not test on them, and do not train a generator on them.\n"
-    )
 
 
 def _write_parquet(source: Any, work: Path) -> None:
@@ -257,7 +250,7 @@ def _copy_parquet(path: Path, work: Path, record: Mapping[str, Any]) -> None:
     (work / "data").mkdir()
     file = pq.ParquetFile(path)
     known = file.schema_arrow
-    schema = known.with_metadata({**known.metadata, b"synthaug": json.dumps(record).encode()})
+    schema = known.with_metadata({**known.metadata, RECORD_KEY: json.dumps(record).encode()})
     with ExitStack() as stack:
         stack.enter_context(file)
         writers: dict[str, Any] = {}
@@ -271,18 +264,6 @@ def _copy_parquet(path: Path, work: Path, record: Mapping[str, Any]) -> None:
                 writers[split].write_table(table.filter(pc.equal(splits, split)))
 
 
-def _is_saved_set(path: Path) -> bool:
-    return (path / "dataset_dict.json").exists() or (path / "state.json").exists()
-
-
 def _last(origin: str) -> str:
     """What data were read from, without the folders it lies in."""
     return origin.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
-
-
-def _license(card: Path, license: str) -> None:
-    """States the licence in the header and in the text of a card."""
-    text = card.read_text(encoding="utf-8").replace("- Licence: not stated", f"- Licence: {license}", 1)
-    if not re.search(r"\A---\n(.*\n)*?license: ", text) and text.startswith("---\n"):
-        text = f"---\nlicense: {license}\n" + text.removeprefix("---\n")
-    card.write_text(text, encoding="utf-8")

@@ -7,156 +7,157 @@ batch size or on the other classes. (On one machine and thread count: other hard
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property, partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load as load_weights
+from safetensors.torch import load, save
 
+from synthaug.data.classes import Classes
 from synthaug.data.counts import Counts, resolve_counts
 from synthaug.errors import InvalidRequest
-from synthaug.families import build
-from synthaug.files.hub import find_generator, push
-from synthaug.generators.artifact import read_artifact, state_files, write_artifact
-from synthaug.generators.samples import Samples
-from synthaug.modalities.image.codec import ImageCodec
-from synthaug.modalities.image.spec import ImageSpec
-from synthaug.outputs import open_output
+from synthaug.families import Family, build
+from synthaug.generators.facts import About, Achieved
+from synthaug.generators.samples import Samples, synthetic_provenance
+from synthaug.modalities.image.form import ImageForm
 from synthaug.seeding import torch_rng
-from synthaug.training.train import Trained, resolve_device
+
+WEIGHTS = "weights.safetensors"
+ROWS = "rows.safetensors"
+"""The training rows of families that keep some, apart from the weights."""
 
 _BLOCK = 32
+_ROWS = "exemplars"  # the buffer of families that keep rows
 
 
-class Generator:
-    """A trained class-conditional generator.
+@dataclass(frozen=True)
+class Selection:
+    """Some rows of the sequences of a seed, such as those that judges let pass.
 
     Attributes:
-        classes: class names, in order.
-        values: each class's label in the data set's own encoding.
-        spec: the form of the rows it makes.
-        codec: raw rows <-> tensors.
-        family_name: e.g. ``cvae``.
-        fingerprint: SHA-256 of its weights, the rows it keeps and settings of sampling other than the defaults,
-            64 hex digits.
-        trained_on: ``(N,)`` uint64 fingerprints of its training rows.
-        held_out: ``(M,)`` uint64 fingerprints of rows it must never meet.
-        history: the lines of its training history.
-        training_counts: rows of each class that it was trained on.
-        steps: training steps spent.
-        seconds: wall time spent on them.
-        contains_training_rows: whether its files hold training rows.
-        achieved: what its training achieved, in figures and, as ``text``, in words.
+        seed: the one seed that can then be asked for.
+        rows: class name -> ``(n,)`` increasing int64 numbers of the rows to give.
     """
 
-    def __init__(self, trained: Trained, device: str = "cpu") -> None:
-        self._trained = trained
-        self._device = resolve_device(device)
-        self._kept: tuple[int, dict[str, np.ndarray]] | None = None
-        self._family = trained.family.to(self._device)
-        config, usual = self._family.config, self._family.config_type()
-        settings = {k: getattr(config, k) for k in self._family.adjustable}
-        settings = {k: value for k, value in settings.items() if value != getattr(usual, k)}
-        parts = [*state_files(trained).values(), *([json.dumps(settings).encode()] if settings else [])]
-        self.fingerprint = hashlib.sha256(b"".join(parts)).hexdigest()
+    seed: int
+    rows: Mapping[str, np.ndarray]
 
-    def __getstate__(self) -> dict[str, Any]:
-        # Parametrized modules do not pickle, their weights do. So that a spawned worker gets the generator.
-        family = self._trained.family
-        built = family.name, family.shape, tuple(self.training_counts.values()), asdict(family.config)
-        rest = {f.name: getattr(self._trained, f.name) for f in fields(self._trained) if f.name != "family"}
-        return {
-            "built": built,
-            "files": state_files(self._trained),
-            "rest": rest,
-            "device": self._device,
-            "kept": self._kept,
-        }
+    def fingerprint(self) -> str:
+        """A hex digest (64 characters) of which rows these are."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        with torch.random.fork_rng(devices=[]):
-            family = build(*state["built"])
-        family.load_state_dict(
-            {k: v for file in state["files"].values() for k, v in load_weights(file).items()}
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON data; `from_dict` reads it back."""
+        return {"seed": self.seed, "rows": {name: numbers.tolist() for name, numbers in self.rows.items()}}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Selection:
+        """The selection that `to_dict` wrote."""
+        return cls(
+            data["seed"], {name: np.array(numbers, np.int64) for name, numbers in data["rows"].items()}
         )
-        family.to(memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
-        self.__init__(Trained(family=family, **state["rest"]), str(state["device"]))  # type: ignore[misc]
-        self._kept = state["kept"]
 
-    @property
-    def classes(self) -> tuple[str, ...]:  # noqa: D102
-        return self._trained.classes
 
-    @property
-    def values(self) -> tuple[Any, ...]:  # noqa: D102
-        return self._trained.values
+@dataclass(frozen=True, eq=False)
+class Generator:
+    """A trained class-conditional generator. `synthaug.fit` and `synthaug.load` make it.
 
-    @property
-    def codec(self) -> ImageCodec:  # noqa: D102
-        return self._trained.codec
+    Attributes:
+        family: its networks, with averaged weights, in eval mode, where it makes rows.
+        form: the form of the rows it makes, and the way from them to tensors and back.
+        classes: the classes, in order.
+        seed: the seed of its training.
+        steps: training steps spent.
+        seconds: wall time spent on them.
+        history: the lines of its training history.
+        data: fingerprint, origin and rows per class ("counts") of the training rows.
+        trained_on: ``(N,)`` uint64 fingerprints of its training rows.
+        held_out: ``(M,)`` uint64 fingerprints of rows it must never meet.
+        achieved: what its training achieved.
+        kept: the rows that it gives, where it gives only some.
+    """
 
-    @property
-    def spec(self) -> ImageSpec:  # noqa: D102
-        return self._trained.codec.spec
-
-    @property
-    def family_name(self) -> str:  # noqa: D102
-        return self._trained.family.name
-
-    @property
-    def history(self) -> list[dict[str, Any]]:  # noqa: D102
-        return self._trained.history
-
-    @property
-    def steps(self) -> int:  # noqa: D102
-        return self._trained.steps
-
-    @property
-    def seconds(self) -> float:  # noqa: D102
-        return self._trained.seconds
-
-    @property
-    def contains_training_rows(self) -> bool:  # noqa: D102
-        return self._trained.family.keeps_rows
-
-    @property
-    def achieved(self) -> dict[str, Any]:  # noqa: D102
-        return self._trained.achieved
-
-    @property
-    def trained_on(self) -> np.ndarray:  # noqa: D102
-        return self._trained.trained_on
-
-    @property
-    def held_out(self) -> np.ndarray:  # noqa: D102
-        return self._trained.held_out
-
-    @property
-    def training_counts(self) -> dict[str, int]:  # noqa: D102
-        return dict(self._trained.data["counts"])
+    family: Family
+    form: ImageForm
+    classes: Classes
+    seed: int
+    steps: int
+    seconds: float
+    history: list[dict[str, Any]]
+    data: dict[str, Any]
+    trained_on: np.ndarray
+    achieved: Achieved
+    held_out: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
+    kept: Selection | None = None
 
     def __repr__(self) -> str:
         return (
-            f"Generator({self.family_name}, {len(self.classes)} classes of {self.spec}, "
-            f"{self._trained.steps} steps, {self.fingerprint[:12]})"
+            f"Generator({self.family.name}, {len(self.classes)} classes of {self.form}, "
+            f"{self.steps} steps, {self.fingerprint[:12]})"
         )
+
+    def __reduce__(self) -> Any:
+        # Parametrized modules do not pickle, their weights do. So that a spawned worker gets the generator.
+        rest = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "family"}
+        own = self.family
+        built = partial(type(own), own.shape, tuple(self.training_counts.values()), own.config)
+        return _rebuilt, (built, self.state_files(), str(self.device), rest)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of its weights, the rows it keeps and settings of sampling other than the defaults, 64 hex digits."""
+        config, usual = self.family.config, self.family.config_type()
+        settings = {k: getattr(config, k) for k in self.family.adjustable}
+        settings = {k: value for k, value in settings.items() if value != getattr(usual, k)}
+        parts = [*self.state_files().values(), *([json.dumps(settings).encode()] if settings else [])]
+        return hashlib.sha256(b"".join(parts)).hexdigest()
+
+    @property
+    def training_counts(self) -> dict[str, int]:
+        """Rows of each class that it was trained on."""
+        return dict(self.data["counts"])
 
     @property
     def device(self) -> torch.device:
         """Where it makes rows."""
-        return torch.empty(0, device=self._device).device
+        return next(self.family.parameters()).device
+
+    @property
+    def noise_shape(self) -> tuple[int, ...]:
+        """The shape of the standard normal noise that one row is made from."""
+        return self.family.noise_shape
+
+    def state_files(self) -> dict[str, bytes]:
+        """The family's weights, and the training rows it keeps if it does, as safetensors files by name."""
+        state = {name: tensor.contiguous() for name, tensor in self.family.state_dict().items()}
+        files = {WEIGHTS: save({name: tensor for name, tensor in state.items() if name != _ROWS})}
+        return files | ({ROWS: save({_ROWS: state[_ROWS]})} if self.family.keeps_rows else {})
+
+    @property
+    def about(self) -> About:
+        """What it is."""
+        return About(
+            self.family.name,
+            self.fingerprint,
+            self.classes.names,
+            str(self.form),
+            self.steps,
+            self.seconds,
+            self.family.keeps_rows,
+            self.achieved,
+        )
 
     def to(self, device: str | torch.device) -> Generator:
         """The same generator on another device; this one stays where it is."""
-        moved = Generator.__new__(Generator)
-        moved.__setstate__(self.__getstate__() | {"device": str(device)})
-        return moved
+        place = resolve_device(str(device))
+        return self if self.device == place else replace(self, family=copy.deepcopy(self.family).to(place))
 
     def adjusted(self, options: Mapping[str, Any]) -> Generator:
         """The same weights under other settings of sampling, e.g. ``{"temperature": 0.7}``; nothing is trained.
@@ -168,46 +169,32 @@ class Generator:
         Raises:
             InvalidRequest: a setting that takes another training, or a value that it cannot have.
         """
-        old = self._family
+        old = self.family
         if fixed := set(options) - set(old.adjustable):
             raise InvalidRequest(
                 f"The settings {sorted(fixed)} of a trained {old.name} were to change, but only "
                 f"{sorted(old.adjustable)} can without another training. Fit a generator with them."
             )
+        counts, config = tuple(self.training_counts.values()), asdict(old.config) | dict(options)
         with torch.random.fork_rng(devices=[]):
-            built = build(
-                old.name, old.shape, tuple(self.training_counts.values()), asdict(old.config) | dict(options)
-            )
-        known, wanted = old.state_dict(), built.state_dict().keys()
+            wanted = build(old.name, old.shape, counts, config).state_dict().keys()
+        known = old.state_dict()
         if missing := wanted - known.keys():
             raise InvalidRequest(
                 f"{dict(options)} was asked of a {old.name} that does not keep {sorted(missing)}. Fit one with "
                 f"options={dict(options)}."
             )
-        built.load_state_dict({name: known[name] for name in wanted})
-        built.to(memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
-        return Generator(replace(self._trained, family=built), str(self._device))
+        made = partial(build, old.name, old.shape, counts, config)
+        family = at_rest(made, {name: known[name] for name in wanted})
+        return replace(self, family=family.to(self.device))
 
-    def keeping(self, rows: Mapping[str, np.ndarray], seed: int) -> Generator:
-        """The same generator, which gives only these rows of the sequences of a seed, such as those that were curated.
+    def keeping(self, selection: Selection | None) -> Generator:
+        """The same generator, which gives only these rows of the sequences of a seed; all when None."""
+        return replace(self, kept=selection)
 
-        Args:
-            rows: class name -> ``(n,)`` increasing int64 numbers of the rows to give.
-            seed: the one seed that can then be asked for.
-        """
-        few = Generator(self._trained, str(self._device))
-        few._kept = seed, {name: np.asarray(numbers, np.int64) for name, numbers in rows.items()}
-        return few
-
-    @property
-    def kept(self) -> Mapping[str, np.ndarray] | None:
-        """The numbers of the rows that it gives, by class, where it gives only some; see `keeping`."""
-        return None if self._kept is None else self._kept[1]
-
-    @property
-    def unselected(self) -> Generator:
-        """The same generator, which gives all rows of its sequences."""
-        return self if self._kept is None else Generator(self._trained, str(self._device))
+    def resolve(self, counts: Counts) -> dict[str, int]:
+        """The request as {class name: rows}, in its own order; raises as `sample` does."""
+        return resolve_counts(counts, self.classes)
 
     def sample(self, counts: Counts, *, seed: int = 0) -> Samples:
         """Exactly these new rows, class by class in the order of the request.
@@ -219,142 +206,49 @@ class Generator:
         Raises:
             InvalidRequest: an unknown class, a negative count, or nothing at all.
         """
-        parts = [self.sample_rows(name, 0, n, seed=seed) for name, n in self.resolve(counts).items()]
-        return _concatenate(parts)
-
-    def stream(self, counts: Counts, *, seed: int = 0, batch_size: int = 64) -> Iterator[Samples]:
-        """The rows of `sample` in the same order, ``batch_size`` at a time (the last one less), in bounded memory."""
-        if batch_size < 1:
-            raise InvalidRequest(f"A batch size of {batch_size} was asked for; give at least 1.")
-        return self._stream(self.resolve(counts), seed, batch_size)
+        wanted = self.resolve(counts)
+        return Samples.join([self.sample_rows(name, 0, n, seed=seed) for name, n in wanted.items()])
 
     def sample_rows(self, name: str, start: int, stop: int, *, seed: int = 0) -> Samples:
-        """Rows ``start`` to ``stop`` (exclusive) of the endless sequence that a seed gives to a class."""
-        if self._kept is not None:
-            return self._kept_rows(name, start, stop, seed)
-        return self._rows(name, start, stop, seed)
-
-    def _kept_rows(self, name: str, start: int, stop: int, seed: int) -> Samples:
-        assert self._kept is not None, "all rows are kept"
-        own, kept = self._kept[0], self._kept[1][name]
-        if seed != own or stop > len(kept):
-            raise InvalidRequest(
-                f'Rows {start} to {stop} of "{name}" of seed {seed} were asked of a generator of which {len(kept)} '
-                f"rows of seed {own} were curated. Ask for fewer, of that seed; or choose again with more."
-            )
-        numbers = kept[start:stop]
+        """Rows ``start`` to ``stop`` (exclusive) of the sequence of a class and a seed; it ends with what is kept."""
+        if self.kept is None:
+            return self._rows(name, start, stop, seed)
+        self.require({name: stop}, seed)
+        numbers = self.numbers(name, start, stop)
         first, last = (int(numbers[0]), int(numbers[-1])) if len(numbers) else (0, 0)
         return self._rows(name, first, last + 1, seed)[numbers - first]
 
-    def _rows(self, name: str, start: int, stop: int, seed: int) -> Samples:
-        label = self.classes.index(name)
-        first = start // _BLOCK
-        blocks = [self._block(label, block, seed) for block in range(first, -(-stop // _BLOCK))]
-        rows = np.concatenate(blocks)[start - first * _BLOCK : stop - first * _BLOCK]
-        count = len(rows)
-        return Samples(
-            samples=rows,
-            labels=np.array([self.values[label]] * count),
-            classes=self.classes,
-            values=self.values,
-            spec=self.spec,
-            provenance={
-                "synthetic": np.ones(count, bool),
-                "generator": np.array([self.fingerprint] * count),
-                "seed": np.full(count, seed, np.int64),
-                "class": np.array([name] * count),
-                "index": np.arange(start, stop, dtype=np.int64),
-            },
-            held_out=self.held_out,
-        )
-
-    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
-        """Writes the generator as a folder that `synthaug.load` reads.
-
-        Raises:
-            OutputExists: something else is there and ``overwrite`` is false.
-        """
-        with open_output(path, {"generator": self.fingerprint}, overwrite=overwrite) as output:
-            if not output.finished:
-                self.write(output.work)
-                output.commit()
-
-    def write(self, folder: Path) -> None:
-        """Writes the generator's files into an existing folder, such as one that is part of a larger output."""
-        write_artifact(self._trained, folder)
-
-    def push_to_hub(
-        self,
-        name: str,
-        *,
-        license: str | None = None,
-        private: bool | None = None,
-        token: str | bool | None = None,
-        include_rows: bool = False,
-    ) -> str:
-        """The address of the repository that now holds the generator, for `synthaug.load`; see `files.hub.push`.
-
-        Raises:
-            InvalidRequest: a name that is not ``owner/name``, or a generator that contains training rows without
-                ``include_rows``.
-            HubError: the hub cannot be reached or refuses.
-        """
-        with TemporaryDirectory() as folder:
-            self.write(Path(folder))
-            return push(
-                folder, name, license=license, private=private, token=token, include_rows=include_rows
-            )
-
-    @classmethod
-    def load(
-        cls,
-        path: str | Path,
-        device: str = "cpu",
-        *,
-        revision: str | None = None,
-        token: str | bool | None = None,
-    ) -> Generator:
-        """The generator saved at ``path``, or in the hub's repository ``owner/name``, on ``device``.
+    def require(self, counts: Mapping[str, int], seed: int) -> None:
+        """Refuse rows that are not among those that are kept, where only some are.
 
         Args:
-            path: a folder; a repository where no such folder is there.
-            device: ``auto``, ``cpu``, ``cuda``, ...
-            revision: branch, tag or commit of the repository.
-            token: of the hub; the one stored on this machine when None.
+            counts: class name -> how many of the first rows of its sequence.
+            seed: of the sequences.
 
         Raises:
-            InvalidArtifact: it is not there, not whole, changed, or of a newer version.
-            HubError: the hub cannot be reached, or has no such repository.
+            InvalidRequest: naming the first class of which there are too few.
         """
-        return cls(read_artifact(find_generator(path, revision=revision, token=token)), device)
-
-    def resolve(self, counts: Counts) -> dict[str, int]:
-        """The request as {class name: rows}, in its own order; raises as `sample` does."""
-        return resolve_counts(counts, self.classes, self.values)
-
-    def _stream(self, counts: dict[str, int], seed: int, batch_size: int) -> Iterator[Samples]:
-        pending: list[Samples] = []
+        if self.kept is None:
+            return
         for name, n in counts.items():
-            for start in range(0, n, _BLOCK):
-                pending.append(self.sample_rows(name, start, min(n, start + _BLOCK), seed=seed))
-                if sum(map(len, pending)) >= batch_size:
-                    whole = _concatenate(pending)
-                    ready = len(whole) // batch_size * batch_size
-                    yield from (whole[at : at + batch_size] for at in range(0, ready, batch_size))
-                    pending = [whole[ready:]]
-        if sum(map(len, pending)):
-            yield _concatenate(pending)
+            known = len(self.kept.rows.get(name, ()))
+            if n > known or (n and seed != self.kept.seed):
+                raise InvalidRequest(
+                    f'{n} rows of "{name}" of seed {seed} were asked of a generator of which {known} rows of seed '
+                    f"{self.kept.seed} were curated. Ask for fewer, of that seed; or choose again with more."
+                )
 
-    @property
-    def noise_shape(self) -> tuple[int, ...]:
-        """The shape of the standard normal noise that one row is made from."""
-        return self._family.noise_shape
+    def numbers(self, name: str, start: int, stop: int) -> np.ndarray:
+        """``(stop - start,)`` int64: the numbers by which `sample_rows` gives its rows in their provenance."""
+        if self.kept is None:
+            return np.arange(start, stop, dtype=np.int64)
+        return self.kept.rows.get(name, np.empty(0, np.int64))[start:stop]
 
     @torch.inference_mode()
     def from_noise(self, name: str, noise: torch.Tensor) -> np.ndarray:
-        """``(N, *spec.shape)`` rows of a class, one from each row of ``noise`` ``(N, *noise_shape)`` float32."""
+        """``(N, *form.shape)`` rows of a class, one from each row of ``noise`` ``(N, *noise_shape)`` float32."""
         labels = torch.full((len(noise),), self.classes.index(name))
-        return self.codec.decode(self._family.sample(labels.to(self._device), noise.to(self._device)))
+        return self.form.decode(self.family.sample(labels.to(self.device), noise.to(self.device)))
 
     @torch.no_grad()
     def make(self, positions: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
@@ -365,26 +259,81 @@ class Generator:
             noise: ``(n, *noise_shape)`` float32, standard normal.
 
         Returns:
-            ``(n, *spec.shape)`` of the dtype of ``spec``.
+            ``(n, *form.shape)`` of the dtype of ``form``.
         """
-        made = self._family.sample(positions.to(self._device), noise.to(self._device))
-        return self.codec.decode_on_device(made)
+        made = self.family.sample(positions.to(self.device), noise.to(self.device))
+        return self.form.decode_on_device(made)
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Writes the generator as a folder that `synthaug.load` reads.
+
+        Raises:
+            OutputExists: something else is there and ``overwrite`` is false.
+        """
+        from synthaug.generators.artifact import save_generator  # which reads generators, too
+
+        save_generator(self, path, overwrite=overwrite)
+
+    def _rows(self, name: str, start: int, stop: int, seed: int) -> Samples:
+        label = self.classes.index(name)
+        first = start // _BLOCK
+        blocks = [
+            self._block(name, block, seed) for block in range(first, max(first + 1, -(-stop // _BLOCK)))
+        ]
+        rows = np.concatenate(blocks)[start - first * _BLOCK : stop - first * _BLOCK]
+        return Samples(
+            samples=rows,
+            labels=np.array([self.classes.values[label]] * len(rows)),
+            classes=self.classes,
+            form=self.form,
+            provenance=synthetic_provenance(
+                self.fingerprint, seed, name, np.arange(start, start + len(rows), dtype=np.int64)
+            ),
+            held_out=self.held_out,
+        )
 
     @torch.inference_mode()
-    def _block(self, label: int, block: int, seed: int) -> np.ndarray:
-        rng = torch_rng(seed, "sample", self.classes[label], block)
-        noise = torch.randn(_BLOCK, *self._family.noise_shape, generator=rng)
-        return self.from_noise(self.classes[label], noise)
+    def _block(self, name: str, block: int, seed: int) -> np.ndarray:
+        rng = torch_rng(seed, "sample", name, block)
+        return self.from_noise(name, torch.randn(_BLOCK, *self.family.noise_shape, generator=rng))
 
 
-def _concatenate(parts: list[Samples]) -> Samples:
-    first = parts[0]
-    return Samples(
-        samples=np.concatenate([part.samples for part in parts]),
-        labels=np.concatenate([part.labels for part in parts]),
-        classes=first.classes,
-        values=first.values,
-        spec=first.spec,
-        provenance={k: np.concatenate([part.provenance[k] for part in parts]) for k in first.provenance},
-        held_out=first.held_out,
-    )
+def at_rest(made: Callable[[], Family], state: Mapping[str, torch.Tensor]) -> Family:
+    """A family with these weights, that is not trained any more; torch's global stream is left as it was.
+
+    Args:
+        made: makes the family, untrained.
+        state: its weights.
+
+    Raises:
+        RuntimeError: weights that do not fit.
+    """
+    with torch.random.fork_rng(devices=[]):
+        family = made()
+    family.load_state_dict(dict(state))
+    family.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # absent from torch's stubs
+    return family.eval().requires_grad_(False)
+
+
+def resolve_device(device: str) -> torch.device:
+    """``auto`` becomes CUDA where there is one, else the CPU.
+
+    Raises:
+        InvalidRequest: a device that torch does not know or that is not there.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InvalidRequest(
+            f'The device "{device}" cannot be used here ({reason}). Try --device cpu.'
+        ) from None
+
+
+def _rebuilt(
+    made: Callable[[], Family], files: Mapping[str, bytes], device: str, rest: Mapping[str, Any]
+) -> Generator:
+    state = {key: tensor for file in files.values() for key, tensor in load(file).items()}
+    return Generator(family=at_rest(made, state).to(device), **rest)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
-from synthaug.modalities.image.spec import ImageSpec
+from synthaug.data.classes import Classes
+from synthaug.modalities.image.form import ImageForm
 
 PROVENANCE_COLUMNS = ("synthetic", "generator", "seed", "class", "index")
+"""What says of a row whether it is synthetic, and how it can be made again."""
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,10 @@ class Samples:
     """Synthetic rows in the layout, dtype, range and label encoding of the data set they imitate.
 
     Attributes:
-        samples: ``(N, *spec.shape)`` of dtype ``spec.dtype``, values in ``[spec.low, spec.high]``.
+        samples: ``(N, *form.shape)`` of dtype ``form.dtype``, values in ``[form.low, form.high]``.
         labels: ``(N,)`` in the data set's own encoding (int64, str or bool).
-        classes: the class names, in the data set's order.
-        values: the label of each class in the data set's own encoding, beside ``classes``.
-        spec: the form of one row.
+        classes: the classes, in the data set's order.
+        form: the form of one row.
         provenance: columns of length N: ``synthetic`` (bool, all True), ``generator`` (str, the weights'
             SHA-256), ``seed`` (int64), ``class`` (str) and ``index`` (int64): row ``index`` of class ``class``
             of that generator and seed can be made again from these alone.
@@ -32,11 +32,22 @@ class Samples:
 
     samples: np.ndarray
     labels: np.ndarray
-    classes: tuple[str, ...]
-    values: tuple[Any, ...]
-    spec: ImageSpec
+    classes: Classes
+    form: ImageForm
     provenance: Mapping[str, np.ndarray]
     held_out: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
+
+    @classmethod
+    def join(cls, parts: Sequence[Samples]) -> Samples:
+        """Samples of one generator, one after the other; at least one part."""
+        return replace(
+            parts[0],
+            samples=np.concatenate([part.samples for part in parts]),
+            labels=np.concatenate([part.labels for part in parts]),
+            provenance={
+                k: np.concatenate([part.provenance[k] for part in parts]) for k in parts[0].provenance
+            },
+        )
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -61,3 +72,40 @@ class Samples:
         """Rows per class name, in the order of ``classes``; absent classes have 0."""
         found = np.bincount(self.class_indices, minlength=len(self.classes))
         return dict(zip(self.classes, found.tolist(), strict=True))
+
+    def fingerprints(self) -> np.ndarray:
+        """``(N,)`` uint64 content hash of each row, which a real row of the same content has too."""
+        return self.form.fingerprints(self.samples)
+
+
+def real_provenance(n: int) -> dict[str, np.ndarray]:
+    """The provenance columns of ``n`` real rows: not synthetic, and empty or -1 otherwise.
+
+    Never null, so that rows still collate into batches.
+    """
+    return {
+        "synthetic": np.zeros(n, bool),
+        "generator": np.full(n, "", "<U1"),
+        "seed": np.full(n, -1, np.int64),
+        "class": np.full(n, "", "<U1"),
+        "index": np.full(n, -1, np.int64),
+    }
+
+
+def synthetic_provenance(generator: str, seed: int, name: str, index: np.ndarray) -> dict[str, np.ndarray]:
+    """The provenance columns of synthetic rows of one class.
+
+    Args:
+        generator: SHA-256 of its weights.
+        seed: of the rows.
+        name: the class.
+        index: ``(n,)`` int64 numbers of the rows in the sequence that the seed gives to the class.
+    """
+    n = len(index)
+    return {
+        "synthetic": np.ones(n, bool),
+        "generator": np.array([generator] * n),
+        "seed": np.full(n, seed, np.int64),
+        "class": np.array([name] * n),
+        "index": index,
+    }

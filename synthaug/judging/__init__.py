@@ -1,1 +1,5 @@
 """Does it help: arms, their trainings, the choice among them, and the final test."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -5,17 +5,16 @@ Thresholds are taken from what real rows get from judges that have not seen them
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from synthaug.errors import InvalidData, InvalidRequest, SynthaugWarning, did_you_mean
-from synthaug.generators.samples import Samples
+from synthaug.errors import InvalidData, InvalidRequest
 from synthaug.metrics.fidelity import FeatureClassifier, nearest_rows, relative_diversity
 from synthaug.seeding import derive, numpy_rng
+from synthaug.wording import did_you_mean
 
 FILTERS = ("agreement", "outliers", "copies")
 """All filters, in the order in which they are given as the reason why a sample was dropped."""
@@ -27,8 +26,6 @@ _SHRUNK = 20
 # Of the median distance between real rows and their nearest in other folds. With 20 rows a class, the nearest of 500
 # unseen rows is at 0.41 of it on Fashion-MNIST and 0.28 on MNIST; copies with noise of 3 grey levels are at 0.05.
 _COPY = 0.1
-# Rows are always judged this many at a time: a network may round differently in batches of another size.
-_BLOCK = 64
 
 TrainJudge: TypeAlias = Callable[[np.ndarray, np.ndarray, int], FeatureClassifier]
 """``train(rows, labels, seed)``: a classifier of encoded rows ``(N, ...)`` with labels ``(N,)``."""
@@ -70,29 +67,8 @@ class Curation:
     effects: tuple[Effect, ...]
 
 
-@dataclass(frozen=True)
-class PoolCuration:
-    """How a pool of samples came about.
-
-    Attributes:
-        looked_at: samples per class name: those up to the last that was needed.
-        kept: how many of them passed.
-        dropped: filter -> class name -> how many of them it dropped.
-        filled: how many of the dropped are in the pool nevertheless, as too few passed.
-        soft_labels: ``(N, K)`` float32 of the samples in the pool: the mean of the judges' probabilities.
-        effects: what each filter did to the samples that were looked at, in order.
-    """
-
-    looked_at: dict[str, int]
-    kept: dict[str, int]
-    dropped: dict[str, dict[str, int]]
-    filled: dict[str, int]
-    soft_labels: np.ndarray
-    effects: tuple[Effect, ...]
-
-
-# (judge, class) -> diversity, for the samples before the first filter and after each.
-_Diversities: TypeAlias = list[dict[tuple[int, int], float]]
+Diversities: TypeAlias = list[dict[tuple[int, int], float]]
+"""(judge, class) -> diversity, for the samples before the first filter and after each."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +104,7 @@ class _Limits:
 
 
 @dataclass(frozen=True)
-class _Measured:
+class Measured:
     """What judges see in M samples; ``features`` has ``(M, D)`` for each judge."""
 
     soft_labels: np.ndarray
@@ -227,11 +203,11 @@ class Judges:
         Raises:
             InvalidRequest: an unknown filter, or a sample of a class of which there was no real row.
         """
-        used = _checked(filters)
-        measured = self._measure(rows, labels, classes, used)
-        reason = _reasons(measured, used)
-        found = self._diversities(measured.features, labels, reason, used)
-        effects = _effects(reason, labels, classes, used, found)
+        used = checked(filters)
+        measured = self.measure(rows, labels, classes, used)
+        reason = reasons(measured, used)
+        found = self.diversities(measured.features, labels, reason, used)
+        effects = effects_of(reason, labels, classes, used, found)
         return Curation(reason == "", reason, measured.soft_labels, effects)
 
     def probabilities(self, rows: Any) -> np.ndarray:
@@ -239,9 +215,10 @@ class Judges:
         found: np.ndarray = np.mean([judge.classifier(rows) for judge in self._judges], axis=0)
         return found.astype(np.float32)
 
-    def _measure(
+    def measure(
         self, rows: np.ndarray, labels: np.ndarray, classes: Sequence[str], filters: Sequence[str]
-    ) -> _Measured:
+    ) -> Measured:
+        """What the judges see in samples, and which filters would drop them; arguments as in `curate`."""
         if unknown := np.setdiff1d(labels, self._labels).tolist():
             raise InvalidRequest(
                 f'Samples of "{classes[unknown[0]]}" were to be judged, but the judges know no real row of it. Fit '
@@ -258,11 +235,19 @@ class Judges:
             drops["outliers"] = (np.mean(far, axis=0) + pixels) / 2 > self._limits.outliers[labels]
         if "copies" in filters:
             drops["copies"] = nearest_rows(rows, self._rows)[1] <= self._limits.copies
-        return _Measured(soft, features, drops)
+        return Measured(soft, features, drops)
 
-    def _diversities(
+    def diversities(
         self, features: Sequence[np.ndarray], labels: np.ndarray, reason: np.ndarray, filters: Sequence[str]
-    ) -> _Diversities:
+    ) -> Diversities:
+        """How varied samples are to each judge, before the first filter and after each.
+
+        Args:
+            features: ``(M, D)`` of the samples, for each judge.
+            labels: ``(M,)`` class positions.
+            reason: ``(M,)`` the first filter that drops a sample; empty where it is kept.
+            filters: those that were used, in order.
+        """
         found = []
         for i in range(len(filters) + 1):
             left = ~np.isin(reason, filters[:i])
@@ -278,135 +263,7 @@ class Judges:
         return found
 
 
-def curated_pool(
-    sample: Callable[[dict[str, int], int], Samples],
-    encode: Callable[[np.ndarray], Any],
-    judges: Judges,
-    classes: Sequence[str],
-    per_class: int | Mapping[str, int],
-    *,
-    filters: Sequence[str] = FILTERS,
-    attempts: int = 4,
-) -> tuple[Samples, PoolCuration]:
-    """The first samples of each class's sequence that judges let pass, so many of every class.
-
-    Where enough pass, fewer are a prefix, class by class, of more. Of a class that stays short, those dropped samples
-    fill up whose label the judges find likeliest, copies last, with a warning: a class must not go missing.
-
-    Args:
-        sample: ``sample(counts, start)``: rows ``start``, ``start + 1``, ... of the endless sequence of each class.
-        encode: raw rows to what judges take: a tensor on the CPU, or an array.
-        judges: what lets them pass.
-        classes: names of all classes, in the order of the judges' positions.
-        per_class: samples of every class, or of each by name; at least one in all.
-        filters: see `Judges.curate`.
-        attempts: at most so many times the samples that are needed of a class are looked at.
-
-    Returns:
-        The samples, class by class, each in the order of its sequence; and how they came about.
-
-    Raises:
-        InvalidRequest: an unknown class or filter, no sample at all, or no attempt.
-    """
-    used, classes = _checked(filters), tuple(classes)
-    counts = _counts(per_class, classes, attempts)
-    found = {
-        name: _first_passing(sample, encode, judges, classes, name, n, attempts, used)
-        for name, n in counts.items()
-    }
-    if short := [f'"{name}": {of.passed:.0%} of {len(of.reason)}' for name, of in found.items() if of.filled]:
-        warnings.warn(
-            f"Too few samples passed the judges ({'; '.join(short)}): the likeliest of the others fill up to "
-            f"{sum(counts.values())} in all. Train the generator longer, or allow more attempts.",
-            SynthaugWarning,
-            stacklevel=2,
-        )
-    reason = np.concatenate([of.reason for of in found.values()])
-    labels = np.concatenate([np.full(len(of.reason), classes.index(name)) for name, of in found.items()])
-    # Every class has its own keys, so that the tables of one stage are united.
-    diversities = [
-        {key: value for of in found.values() for key, value in of.diversities[i].items()}
-        for i in range(len(used) + 1)
-    ]
-    return joined([of.samples for of in found.values()]), PoolCuration(
-        looked_at={name: len(of.reason) for name, of in found.items()},
-        kept={name: int((of.reason == "").sum()) for name, of in found.items()},
-        dropped={
-            filter: {name: int((of.reason == filter).sum()) for name, of in found.items()} for filter in used
-        },
-        filled={name: of.filled for name, of in found.items()},
-        soft_labels=np.concatenate([of.soft_labels for of in found.values()]),
-        effects=_effects(reason, labels, classes, used, diversities),
-    )
-
-
-def joined(parts: Sequence[Samples]) -> Samples:
-    """Samples of one generator, one after the other."""
-    return replace(
-        parts[0],
-        samples=np.concatenate([part.samples for part in parts]),
-        labels=np.concatenate([part.labels for part in parts]),
-        provenance={k: np.concatenate([part.provenance[k] for part in parts]) for k in parts[0].provenance},
-    )
-
-
-@dataclass(frozen=True)
-class _Passing:
-    """What is taken of one class, and the reasons of all that was looked at."""
-
-    samples: Samples
-    soft_labels: np.ndarray
-    reason: np.ndarray
-    filled: int
-    diversities: _Diversities
-
-    @property
-    def passed(self) -> float:
-        return float(np.mean(self.reason == ""))
-
-
-def _first_passing(
-    sample: Callable[[dict[str, int], int], Samples],
-    encode: Callable[[np.ndarray], Any],
-    judges: Judges,
-    classes: tuple[str, ...],
-    name: str,
-    n: int,
-    attempts: int,
-    filters: tuple[str, ...],
-) -> _Passing:
-    """The first ``n`` samples of a class that pass."""
-    label, blocks, measured, reasons = classes.index(name), [], [], []
-    passed = 0
-    for start in range(0, n * attempts, _BLOCK):
-        own = sample({name: _BLOCK}, start)
-        labels = np.full(len(own), label)
-        measured.append(judges._measure(np.asarray(encode(own.samples)), labels, classes, filters))
-        blocks.append(own)
-        reasons.append(_reasons(measured[-1], filters)[: n * attempts - start])
-        passed += int((reasons[-1] == "").sum())
-        if passed >= n:
-            break
-    reason, soft = np.concatenate(reasons), np.concatenate([of.soft_labels for of in measured])
-    chosen = np.flatnonzero(reason == "")[:n]
-    if len(chosen) == n:
-        reason = reason[: chosen[-1] + 1]  # what comes after was not needed
-    filled = n - len(chosen)
-    if filled:
-        others = np.flatnonzero(reason != "")
-        copy = np.concatenate(
-            [of.drops.get("copies", np.zeros(len(of.soft_labels), bool)) for of in measured]
-        )
-        rank = np.lexsort((-soft[others, label], copy[others]))
-        chosen = np.sort(np.concatenate([chosen, others[rank[:filled]]]))
-    features = [
-        np.concatenate(parts)[: len(reason)] for parts in zip(*(m.features for m in measured), strict=True)
-    ]
-    found = judges._diversities(features, np.full(len(reason), label), reason, filters)
-    return _Passing(joined(blocks)[chosen], soft[chosen], reason, filled, found)
-
-
-def _reasons(measured: _Measured, filters: Sequence[str]) -> np.ndarray:
+def reasons(measured: Measured, filters: Sequence[str]) -> np.ndarray:
     """``(M,)`` the first filter that drops each sample, or nothing."""
     reason = np.full(len(measured.soft_labels), "", dtype=f"<U{max(map(len, FILTERS))}")
     for name in filters:
@@ -414,13 +271,14 @@ def _reasons(measured: _Measured, filters: Sequence[str]) -> np.ndarray:
     return reason
 
 
-def _effects(
+def effects_of(
     reason: np.ndarray,
     labels: np.ndarray,
     classes: Sequence[str],
     filters: Sequence[str],
-    diversities: _Diversities,
+    diversities: Diversities,
 ) -> tuple[Effect, ...]:
+    """What each filter did to samples, from the reasons why they were dropped; arguments as in `Judges`."""
     effects = []
     for i, name in enumerate(filters):
         dropped = np.bincount(labels[reason == name], minlength=len(classes)).tolist()
@@ -433,23 +291,11 @@ def _effects(
     return tuple(effects)
 
 
-def _checked(filters: Sequence[str]) -> tuple[str, ...]:
+def checked(filters: Sequence[str]) -> tuple[str, ...]:
     """The filters in the order of `FILTERS`."""
     if unknown := [name for name in filters if name not in FILTERS]:
         raise InvalidRequest(f'There is no filter "{unknown[0]}".{did_you_mean(unknown[0], FILTERS)}')
     return tuple(name for name in FILTERS if name in filters)
-
-
-def _counts(per_class: int | Mapping[str, int], classes: Sequence[str], attempts: int) -> dict[str, int]:
-    counts = dict(per_class) if isinstance(per_class, Mapping) else dict.fromkeys(classes, per_class)
-    if unknown := [name for name in counts if name not in classes]:
-        raise InvalidRequest(f'There is no class "{unknown[0]}".{did_you_mean(unknown[0], classes)}')
-    if min(counts.values(), default=0) < 0 or not sum(counts.values()) or attempts < 1:
-        raise InvalidRequest(
-            f"{sum(counts.values())} curated samples were asked for, in {attempts} attempts; ask for at least 1 in at "
-            "least 1, and for no negative number."
-        )
-    return {name: n for name, n in counts.items() if n}
 
 
 def _folds(rows: np.ndarray, labels: np.ndarray, folds: int, seed: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The choice among options by cross-validation, in which no fold judges what it has chosen.
 
-Nothing here knows what an option is or how it is trained: options have names, and a callable scores held-out rows.
+Nothing here knows what an option is or how it is trained: options have names, and whoever drives the search scores
+held-out rows.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Option:
 
 
 @dataclass(frozen=True)
-class Run:
+class Trial:
     """One training: an option, the fold that is held out, and a seed."""
 
     option: str
@@ -56,9 +57,8 @@ class Run:
     seed: int
 
 
-Score: TypeAlias = Callable[[Sequence[Run]], Iterable[np.ndarray]]
-"""``score(runs)``: for each run the scores ``(rows of the fold,)`` of the rows held out, such as 1 where the label was
-recognised and 0 where it was not, in the order of the fold's row numbers."""
+Score: TypeAlias = Callable[[Sequence[Trial]], Iterable[np.ndarray]]
+"""What gives the scores of some trials."""
 
 Menu: TypeAlias = Callable[[Option], Sequence[Option]]
 """What is tried next, from what was best so far."""
@@ -85,7 +85,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedGain:
     """What choosing in some way gains, on folds and seeds that had not chosen.
 
     Attributes:
@@ -105,7 +105,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Choice:
-    """The outcome of `choose_option`.
+    """The outcome of `search_options`.
 
     Attributes:
         baseline: the best option without synthetic rows.
@@ -119,7 +119,7 @@ class Choice:
     baseline: str
     candidate: str | None
     accepted: bool
-    judged: Judged | None
+    judged: JudgedGain | None
     standings: tuple[Standing, ...]
     trainings: int
 
@@ -129,17 +129,36 @@ class Choice:
         return self.candidate if self.accepted and self.candidate is not None else self.baseline
 
 
-def choose_option(
+Scores: TypeAlias = Sequence[np.ndarray]
+"""For each trial the scores ``(rows of the fold,)`` of the rows held out, such as 1 where the label was recognised and
+0 where it was not, in the order of the fold's row numbers."""
+
+Search: TypeAlias = "Generator[list[Trial], Scores, Choice]"
+"""A search under way: it asks for trials, is sent their `Scores`, and comes to a `Choice`."""
+
+
+def follow(search: Search, score: Score) -> Choice:
+    """What a search comes to, with a function that scores the trials it asks for."""
+    due = next(search)
+    while True:
+        try:
+            due = search.send(list(score(due)))
+        except StopIteration as end:
+            choice: Choice = end.value
+            return choice
+
+
+def search_options(
     baselines: Sequence[Option],
     menu: Menu,
     variants: Menu,
-    score: Score,
     folds: Sequence[np.ndarray],
     weights: np.ndarray,
     *,
     trials: int = _TRIALS,
     judgings: int = _JUDGINGS,
-) -> Choice:
+    worth_judging: float = _WORTH_JUDGING,
+) -> Search:
     """The best option, and whether its gain over the best baseline is more than chance.
 
     Baselines are trained on every fold with one seed, the better half of them with the others, and the best one is
@@ -158,13 +177,13 @@ def choose_option(
         menu: the best baseline to the options to try on top of it; those that are not synthetic, such as longer
             training of it, are baselines as well.
         variants: the best option to variations of it; none for no further rung.
-        score: trains and scores, many runs at a time.
         folds: row numbers held out in each fold, at least two folds; every row in at most one, rows that belong
             together in one.
         weights: ``(N,)`` how much each row counts: equal for accuracy, one over its class's rows for balanced
             accuracy. Rows held out in no fold are ignored.
         trials: seeds that options are chosen by.
         judgings: fresh seeds that the choice is judged by, at least 2.
+        worth_judging: standard errors that a candidate is better by on the rows that chose it, or it is refused.
 
     Raises:
         InvalidRequest: too few folds or seeds, or a fold without rows.
@@ -174,23 +193,25 @@ def choose_option(
             f"A choice takes at least 2 folds, 1 trial, 2 judgings and 1 baseline; it was given {len(folds)}, "
             f"{trials}, {judgings} and {len(baselines)}."
         )
-    ledger = _Ledger(score, folds, weights)
+    ledger = _Ledger(folds, weights)
     whole = ledger.view(None)
-    (base,) = _in_step([_race(whole, baselines, trials)], ledger)
+    (base,) = yield from _in_step([_race(whole, baselines, trials)], ledger)
     offered = menu(base)
-    ledger.train(ledger.runs([o for o in offered if not o.synthetic], range(trials)))
+    yield from ledger.train(ledger.runs([o for o in offered if not o.synthetic], range(trials)))
     base = whole.ranked([base, *(o for o in offered if not o.synthetic)], range(trials))[0]
 
     options = [o for o in offered if o.synthetic]
-    (best,) = _in_step([_search(whole, base, options, variants, trials)], ledger)
+    (best,) = yield from _in_step([_search(whole, base, options, variants, trials)], ledger)
     judged = None
-    if best is not None and _is_worth_judging(best, base, ledger, trials):
+    if best is not None and _lead(best, base, ledger, trials) > worth_judging:
         views = [ledger.view(number) for number in range(len(folds))]
-        without = _in_step([_search(view, base, options, variants, trials) for view in views], ledger)
+        without = yield from _in_step(
+            [_search(view, base, options, variants, trials) for view in views], ledger
+        )
         if any(without):
-            judged = _judged(without, base, ledger, range(trials, trials + judgings // 2))
+            judged = yield from _judged(without, base, ledger, range(trials, trials + judgings // 2))
         if judged is not None and judged.gain.mean > 0:
-            judged = _judged(without, base, ledger, range(trials, trials + judgings))
+            judged = yield from _judged(without, base, ledger, range(trials, trials + judgings))
     return Choice(
         baseline=base.name,
         candidate=None if best is None else best.name,
@@ -202,7 +223,7 @@ def choose_option(
 
 
 def trainings_to_expect(*, baselines: int, longer: int, options: int, variants: int, folds: int) -> int:
-    """About how many trainings `choose_option` makes with its defaults if nothing ends it early.
+    """About how many trainings `search_options` makes with its defaults if nothing ends it early.
 
     Args:
         baselines: what it starts from.
@@ -221,24 +242,29 @@ def trainings_to_expect(*, baselines: int, longer: int, options: int, variants: 
     return folds * (made + search // 2 + 2 * _JUDGINGS)
 
 
-def _is_worth_judging(best: Option, base: Option, ledger: _Ledger, trials: int) -> bool:
+def _lead(best: Option, base: Option, ledger: _Ledger, trials: int) -> float:
+    """The gain of the best on the rows that chose it, in standard errors."""
     seeds = range(trials)
     gain, error = _gain(ledger.rows(best, seeds) - ledger.rows(base, seeds), ledger.folds, ledger.weights)
-    return gain > _WORTH_JUDGING * error
+    return gain / error if error else float(np.sign(gain)) * np.inf
 
 
-def _judged(without: Sequence[Option | None], base: Option, ledger: _Ledger, seeds: Sequence[int]) -> Judged:
+def _judged(
+    without: Sequence[Option | None], base: Option, ledger: _Ledger, seeds: Sequence[int]
+) -> Generator[list[Trial], Scores, JudgedGain]:
     """What the folds say, each of what the others chose."""
     due = [(number, option) for number, option in enumerate(without) if option is not None]
-    ledger.train([Run(o.name, number, seed) for number, of in due for o in (base, of) for seed in seeds])
+    yield from ledger.train(
+        [Trial(o.name, number, seed) for number, of in due for o in (base, of) for seed in seeds]
+    )
     differences = np.zeros((len(seeds), len(ledger.weights)))
     for number, option in due:
         ours, theirs = (
-            np.stack([ledger.known[Run(o.name, number, seed)] for seed in seeds]) for o in (option, base)
+            np.stack([ledger.known[Trial(o.name, number, seed)] for seed in seeds]) for o in (option, base)
         )
         differences[:, ledger.folds[number]] = ours - theirs
     gain, error = _gain(differences, ledger.folds, ledger.weights)
-    return Judged(
+    return JudgedGain(
         gain=ledger.interval(gain, error),
         bound=gain - _quantile(LEVEL, int(ledger.held_out.sum()) - 1) * error,
         error=error,
@@ -247,7 +273,7 @@ def _judged(without: Sequence[Option | None], base: Option, ledger: _Ledger, see
     )
 
 
-_Search: TypeAlias = Generator[list[Run], None, Option | None]
+_Search: TypeAlias = Generator[list[Trial], None, Option | None]
 
 
 @dataclass(frozen=True)
@@ -270,9 +296,9 @@ class _View:
 class _Ledger:
     """Every training made so far."""
 
-    def __init__(self, score: Score, folds: Sequence[np.ndarray], weights: np.ndarray) -> None:
-        self._score, self.folds = score, folds
-        self.known: dict[Run, np.ndarray] = {}
+    def __init__(self, folds: Sequence[np.ndarray], weights: np.ndarray) -> None:
+        self.folds = folds
+        self.known: dict[Trial, np.ndarray] = {}
         self.options: dict[str, Option] = {}
         self.held_out = np.zeros(len(weights), bool)
         self.held_out[np.concatenate(folds)] = True
@@ -288,23 +314,26 @@ class _Ledger:
             rows[self.folds[without]] = False
         return _View(self, rows)
 
-    def train(self, runs: Iterable[Run]) -> None:
+    def train(self, runs: Iterable[Trial]) -> Generator[list[Trial], Scores, None]:
         due = [run for run in dict.fromkeys(runs) if run not in self.known]
-        for run, scores in zip(due, self._score(due), strict=True):
+        if not due:
+            return
+        found = yield due
+        for run, scores in zip(due, found, strict=True):
             self.known[run] = np.asarray(scores, np.float64)
 
-    def runs(self, options: Iterable[Option], seeds: Iterable[int]) -> list[Run]:
+    def runs(self, options: Iterable[Option], seeds: Iterable[int]) -> list[Trial]:
         """A run of each option with each seed on every fold."""
         found, seeds = list(options), list(seeds)
         self.options.update({option.name: option for option in found})
-        return [Run(o.name, f, s) for o in found for f in range(len(self.folds)) for s in seeds]
+        return [Trial(o.name, f, s) for o in found for f in range(len(self.folds)) for s in seeds]
 
     def rows(self, option: Option, seeds: Sequence[int]) -> np.ndarray:
         """``(seeds, N)`` scores of the option."""
         table = np.zeros((len(seeds), len(self.weights)))
         for i, seed in enumerate(seeds):
             for number, fold in enumerate(self.folds):
-                table[i, fold] = self.known[Run(option.name, number, seed)]
+                table[i, fold] = self.known[Trial(option.name, number, seed)]
         return table
 
     def interval(self, gain: float, error: float) -> Interval:
@@ -315,7 +344,7 @@ class _Ledger:
     def standings(self, view: _View, base: Option, trials: int) -> tuple[Standing, ...]:
         found = []
         for name, option in self.options.items():
-            seeds = [s for s in range(trials) if Run(name, 0, s) in self.known]
+            seeds = [s for s in range(trials) if Trial(name, 0, s) in self.known]
             gain = None
             if option != base:
                 differences = self.rows(option, seeds) - self.rows(base, seeds)
@@ -327,7 +356,7 @@ class _Ledger:
 
 def _race(
     view: _View, options: Sequence[Option], trials: int, keep: int = _KEPT_BASELINES
-) -> Generator[list[Run], None, Option]:
+) -> Generator[list[Trial], None, Option]:
     """The best of the options: all with one seed, then one in so many of them with the other seeds."""
     every, first = range(trials), range(1)
     yield view.ledger.runs(options, first)
@@ -349,18 +378,20 @@ def _search(view: _View, base: Option, options: Sequence[Option], variants: Menu
     return best if view.mean(best, every) > view.mean(base, every) + 1e-9 else None
 
 
-def _in_step(searches: Sequence[Generator[list[Run], None, T]], ledger: _Ledger) -> list[T]:
+def _in_step(
+    searches: Sequence[Generator[list[Trial], None, T]], ledger: _Ledger
+) -> Generator[list[Trial], Scores, list[T]]:
     """The results of searches that advance rung by rung together, so that trainings of a rung run side by side."""
     found: dict[int, T] = {}
     while len(found) < len(searches):
-        due: list[Run] = []
+        due: list[Trial] = []
         for i, search in enumerate(searches):
             if i not in found:
                 try:
                     due += next(search)
                 except StopIteration as end:
                     found[i] = end.value
-        ledger.train(due)
+        yield from ledger.train(due)
     return [found[i] for i in range(len(searches))]
 
 

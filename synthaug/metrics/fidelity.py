@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from synthaug.metrics.scores import score
+
 # Distances are computed for this many pairs at once: 16 MB of float32, whatever the number of rows.
 _PAIRS_AT_ONCE = 4_000_000
 
@@ -18,13 +20,13 @@ class Fidelity:
 
     Attributes:
         agreement: how often a classifier trained on real rows gives them the label they were asked to have,
-            over its accuracy on real rows it never saw; None where it recognises none of them.
+            over its balanced accuracy on real rows it never saw; None where it recognises none of them.
         diversity: mean over classes of ``class_diversity``.
         class_diversity: for each class, the mean distance between its rows in the classifier's features,
             over that of its real rows; None where there are too few rows.
         novelty: their median distance to the nearest training row, over that of held-out real rows; None
             where held-out rows are copies themselves.
-        classifier_accuracy: the classifier's accuracy on the held-out real rows.
+        classifier_accuracy: the classifier's balanced accuracy on the held-out real rows.
     """
 
     agreement: float | None
@@ -50,6 +52,7 @@ def measure_fidelity(
     synthetic: tuple[np.ndarray, np.ndarray],
     training: Iterable[np.ndarray],
     held_out: tuple[np.ndarray, np.ndarray],
+    apart: Iterable[np.ndarray] | None = None,
 ) -> Fidelity:
     """Agreement, diversity and novelty of synthetic rows.
 
@@ -61,16 +64,19 @@ def measure_fidelity(
         training: all encoded rows the generator was trained on, in blocks: what copies a row that is left out of
             them would pass for new.
         held_out: encoded rows and labels neither it nor the classifier has seen.
+        apart: what held-out rows are compared with where they are among the training rows themselves: the others of
+            these, in blocks; all training rows when None.
     """
     (rows, labels), (real_rows, real_labels) = synthetic, held_out
     probabilities = classifier(real_rows)
-    accuracy = float(np.mean(probabilities.argmax(axis=1) == real_labels))
+    # as samples are asked for, every class equally often
+    accuracy = score(real_labels, probabilities.argmax(axis=1), probabilities.shape[1]).balanced_accuracy
     found = relative_diversity(classifier.features(rows), labels, classifier.features(real_rows), real_labels)
     return Fidelity(
         agreement=label_agreement(classifier(rows).argmax(axis=1), labels, accuracy),
         diversity=float(np.mean(list(found.values()))) if found else None,
         class_diversity=tuple(found.get(label) for label in range(probabilities.shape[1])),
-        novelty=relative_novelty(rows, training, real_rows),
+        novelty=relative_novelty(rows, training, real_rows, apart),
         classifier_accuracy=accuracy,
     )
 
@@ -115,7 +121,10 @@ def relative_diversity(
 
 
 def relative_novelty(
-    samples: np.ndarray, training: Iterable[np.ndarray], held_out: np.ndarray
+    samples: np.ndarray,
+    training: Iterable[np.ndarray],
+    held_out: np.ndarray,
+    apart: Iterable[np.ndarray] | None = None,
 ) -> float | None:
     """The median distance of samples to their nearest training row, over that of held-out real rows.
 
@@ -126,13 +135,23 @@ def relative_novelty(
         samples: ``(N, ...)`` synthetic rows.
         training: blocks ``(M, ...)`` of the rows the generator was trained on, in the same range and layout.
         held_out: ``(K, ...)`` real rows it never saw.
+        apart: blocks of other rows that the held-out ones are compared with; ``training`` when None.
     """
-    both = np.concatenate([samples, held_out])
-    nearest = np.full(len(both), np.inf, np.float32)
-    for block in training:
-        nearest = np.minimum(nearest, nearest_rows(both, block)[1])
-    ours, theirs = float(np.median(nearest[: len(samples)])), float(np.median(nearest[len(samples) :]))
-    return ours / theirs if theirs > 0 else None
+    if apart is None:
+        both = _nearest(np.concatenate([samples, held_out]), training)
+        ours, theirs = both[: len(samples)], both[len(samples) :]
+    else:
+        ours, theirs = _nearest(samples, training), _nearest(held_out, apart)
+    gap = float(np.median(theirs))
+    return float(np.median(ours)) / gap if gap > 0 else None
+
+
+def _nearest(rows: np.ndarray, blocks: Iterable[np.ndarray]) -> np.ndarray:
+    """``(N,)`` distances to the nearest row of any block."""
+    nearest = np.full(len(rows), np.inf, np.float32)
+    for block in blocks:
+        nearest = np.minimum(nearest, nearest_rows(rows, block)[1])
+    return nearest
 
 
 def nearest_rows(samples: np.ndarray, training: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

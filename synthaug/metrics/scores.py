@@ -18,7 +18,8 @@ class Scores:
         balanced_accuracy: the mean recall of the classes that occur in the rows.
         recall: for each class, the share of its rows that were recognised; None for a class without rows.
         calibration_error: of `calibration_error`; None where the classifier gave no probabilities.
-        brier: of `brier_score`; None where the classifier gave no probabilities.
+        brier: the mean squared distance of the probabilities from certainty about the true label, in [0, 2], best 0
+            (Brier, 1950, over all classes); None where the classifier gave no probabilities.
     """
 
     accuracy: float
@@ -48,17 +49,22 @@ def score(
     >>> found.accuracy, found.recall
     (0.75, (0.6666666666666666, 1.0, None))
     """
-    from sklearn.metrics import accuracy_score, recall_score
+    from sklearn.metrics import accuracy_score, brier_score_loss, recall_score
 
     recall = recall_score(labels, predicted, labels=range(n_classes), average=None, zero_division=np.nan)
     # scikit-learn's balanced accuracy warns where a class without true rows was predicted.
     present = np.bincount(labels, minlength=n_classes) > 0
+    brier = None
+    if probabilities is not None:
+        whole = probabilities.astype(np.float64)
+        whole /= whole.sum(axis=1, keepdims=True)
+        brier = float(brier_score_loss(labels, whole, labels=range(n_classes), scale_by_half=False))
     return Scores(
         accuracy=float(accuracy_score(labels, predicted)),
         balanced_accuracy=float(recall[present].mean()),
         recall=tuple(float(r) if there else None for r, there in zip(recall, present, strict=True)),
         calibration_error=None if probabilities is None else calibration_error(labels, probabilities),
-        brier=None if probabilities is None else brier_score(labels, probabilities),
+        brier=brier,
     )
 
 
@@ -80,19 +86,3 @@ def calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
     gap = (probabilities.argmax(axis=1) == labels) - confidence
     bins = np.minimum((confidence * _BINS).astype(np.int64), _BINS - 1)
     return float(round(np.abs(np.bincount(bins, gap, _BINS)).sum() / len(labels), 12))
-
-
-def brier_score(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """The mean squared distance of probabilities from certainty about the true label, in [0, 2], best 0.
-
-    Brier, "Verification of forecasts expressed in terms of probability", 1950, over all classes.
-
-    Args:
-        labels: ``(N,)`` integer true labels.
-        probabilities: ``(N, K)`` of each class.
-
-    >>> brier_score(np.array([0]), np.array([[0.5, 0.5]]))
-    0.5
-    """
-    certain = np.eye(probabilities.shape[1])[labels]
-    return float(np.mean(np.sum((probabilities - certain) ** 2, axis=1)))

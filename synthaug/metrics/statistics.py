@@ -12,7 +12,7 @@ from synthaug.errors import InvalidRequest
 from synthaug.seeding import numpy_rng
 
 Verdict = Literal["helps", "no evidence", "harms"]
-Method = Literal["Student's t", "BCa bootstrap", "Wilson", "corrected t"]
+Method = Literal["Student's t", "BCa bootstrap", "Wilson"]
 
 _Values: TypeAlias = Sequence[float] | np.ndarray
 
@@ -125,66 +125,22 @@ def sign_flip_p(differences: _Values) -> float:
     return float(found.pvalue)
 
 
-def holm(p_values: _Values) -> np.ndarray:
-    """``(n,)`` float64 p-values adjusted for having made n tests; each may be compared with 0.05 as it is.
-
-    Holm, "A simple sequentially rejective multiple test procedure", 1979: the k-th smallest of n times n - k + 1,
-    made monotone. The chance of any false finding among all tests stays below the level, dependent or not.
-
-    >>> holm([0.01, 0.04, 0.03]).tolist()
-    [0.03, 0.06, 0.06]
-    """
-    array = np.asarray(p_values, np.float64)
-    order = np.argsort(array)
-    stepped = array[order] * np.arange(len(array), 0, -1)
-    adjusted = np.empty_like(array)
-    adjusted[order] = np.minimum(np.maximum.accumulate(stepped), 1)
-    return adjusted
-
-
-def repeated_cv_interval(differences: _Values, test_share: float, confidence: float = 0.95) -> Interval:
-    """The mean of differences from repeated cross-validation, whose training rows overlap, with its interval.
-
-    Nadeau, Bengio, "Inference for the generalization error", 2003: the variance of the mean is taken as
-    ``(1 / k + n_test / n_train) · s²`` of the k differences instead of ``s² / k``.
+def wilson_interval(count: int, n: int, confidence: float = 0.95) -> Interval:
+    """The share of ``count`` in ``n`` rows with Wilson's interval, e.g. a recall; it has width at 0 and 1.
 
     Args:
-        differences: one for each fold of each repetition.
-        test_share: rows of a fold over rows trained on, ``1 / (folds - 1)``.
-        confidence: how often the interval should cover the true mean.
-
-    Raises:
-        InvalidRequest: fewer than two differences.
-    """
-    array = _at_least_two(differences)
-    spread = np.sqrt((1 / len(array) + test_share) * array.var(ddof=1))
-    reach = _t(confidence, len(array)) * float(spread)
-    mean = float(array.mean())
-    return Interval(mean, mean - reach, mean + reach, len(array), confidence, "corrected t")
-
-
-def wilson_interval(share: float, n: int, confidence: float = 0.95) -> Interval:
-    """A share of n rows with its interval, e.g. a recall; it stays within [0, 1] and has width at 0 and 1.
-
-    Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
-
-    Args:
-        share: in [0, 1].
-        n: rows it was found in, at least 1.
+        count: rows that have what is asked for, such as those that were recognised.
+        n: rows it was looked for in, at least 1.
         confidence: how often the interval should cover the true share.
 
-    >>> found = wilson_interval(1.0, 10)
+    >>> found = wilson_interval(10, 10)
     >>> round(found.low, 3), found.high
     (0.722, 1.0)
     """
-    from scipy.stats import norm
+    from scipy.stats import binomtest
 
-    z = float(norm.ppf((1 + confidence) / 2))
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    reach = z / (1 + z**2 / n) * float(np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)))
-    # The ends are 0 and 1 exactly where the share is; rounding would put them a hair inside or outside.
-    low, high = (0.0 if share == 0 else centre - reach), (1.0 if share == 1 else centre + reach)
-    return Interval(share, low, high, n, confidence, "Wilson")
+    found = binomtest(count, n).proportion_ci(confidence, method="wilson")
+    return Interval(count / n, float(found.low), float(found.high), n, confidence, "Wilson")
 
 
 def verdict(difference: Interval, p_value: float | None = None) -> Verdict:

@@ -5,31 +5,23 @@ Importing this module imports albumentations, and registers the transform with `
 
 from __future__ import annotations
 
-import csv
 import os
-import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-
-os.environ.setdefault(
-    "NO_ALBUMENTATIONS_UPDATE", "1"
-)  # else importing it asks the network for newer versions
-
-import albumentations as A
 from torch.utils.data import get_worker_info
 
-from synthaug.data.classes import Label, plain_label
-from synthaug.data.labeled import LabeledData, open_data
-from synthaug.errors import InvalidData, InvalidRequest, SpecMismatch, UnsupportedKind, did_you_mean
-from synthaug.files.formats import read_record
-from synthaug.modalities.image.spec import ImageSpec
-from synthaug.seeding import derive, numpy_rng
+from synthaug.data.classes import plain_label
+from synthaug.errors import InvalidRequest, UnsupportedKind
+from synthaug.files.formats import Stored
+from synthaug.modalities.image.look import mismatch
+from synthaug.modalities.image.pipelines import A, seed_transform
+from synthaug.seeding import derive
+from synthaug.wording import did_you_mean
 
-_SLACK = 0.05  # of the pool's range: rounding and resizing overshoot, another normalisation by far more
 _ONE_LABEL_FOR_MANY = ("images", "volume", "volumes")
 _STAYS_BEHIND = ("mask", "masks", "mask3d", "masks3d", "bboxes", "keypoints")
 
@@ -66,10 +58,11 @@ class SyntheticReplacement(A.ImageOnlyTransform):  # type: ignore[misc]
 
     Example:
         >>> import tempfile, synthaug
-        >>> from synthaug.verbs import write_samples
+        >>> from synthaug.files import Place, write_samples
         >>> images, labels = np.zeros((12, 8, 8), np.uint8), ["cat", "dog"] * 6
         >>> generator = synthaug.fit((images, labels), steps=2, progress=False)
-        >>> pool = write_samples(generator, {"cat": 3, "dog": 1}, f"{tempfile.mkdtemp()}/pool.npz")
+        >>> place = Place(Path(tempfile.mkdtemp()) / "pool.npz")
+        >>> pool = write_samples(generator, {"cat": 3, "dog": 1}, place)
         >>> transform = A.Compose([SyntheticReplacement(pool, p=1.0), A.HorizontalFlip()])
         >>> changed = transform(image=images[0], label="cat")
         >>> changed["image"].shape, changed["label"]
@@ -84,7 +77,8 @@ class SyntheticReplacement(A.ImageOnlyTransform):  # type: ignore[misc]
         super().__init__(p=p)
         self.pool = os.fspath(pool)
         self.label_key = label_key
-        self._card = _card_of(Path(self.pool).expanduser())
+        self._opened = Stored.at(self.pool)
+        self._classes, self._form = self._opened.card.classes, self._opened.card.form
 
     def __call__(self, *args: Any, force_apply: bool = False, **kwargs: Any) -> Any:
         """The inputs by name, with the image replaced or not."""
@@ -102,26 +96,32 @@ class SyntheticReplacement(A.ImageOnlyTransform):  # type: ignore[misc]
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
         """The row of the pool: a number, as what is recorded for a replay is copied and written."""
-        rows = self._opened.by_class[self._class_of(data)]
+        rows = self._by_class[self._class_of(data)]
         return {"row": int(rows[self.random_generator.integers(len(rows))])}
 
     def apply(self, img: np.ndarray, row: int, **params: Any) -> np.ndarray:
         """The image in this row of the pool, in the shape of ``img``."""
         self._refuse_form(img)
-        (image,) = self._opened.data.read([row])
-        if self._opened.data.spec.layout == "CHW":
+        (image,) = self._opened.read(np.array([row]))
+        if self._form.layout == "CHW":
             image = np.moveaxis(image, 0, -1)
         return np.ascontiguousarray(image.reshape(img.shape))
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the opened pool: a spawned worker opens it itself."""
-        return {name: value for name, value in vars(self).items() if name != "_opened"}
+        return {name: value for name, value in vars(self).items() if name not in ("_opened", "_by_class")}
 
     @cached_property
-    def _opened(self) -> _Pool:
-        return _open_pool(Path(self.pool).expanduser(), self._card)
+    def _opened(self) -> Stored:
+        return Stored.at(self.pool)
 
-    def _class_of(self, data: Mapping[str, Any]) -> str:
+    @cached_property
+    def _by_class(self) -> dict[int, np.ndarray]:
+        """The rows of the pool that are synthetic, for each class that has any."""
+        rows, of = self._opened.synthetic, self._opened.class_indices
+        return {k: rows[of == k] for k in np.unique(of).tolist()}
+
+    def _class_of(self, data: Mapping[str, Any]) -> int:
         if self.label_key not in data:
             given = ", ".join(data)
             raise InvalidRequest(
@@ -129,13 +129,16 @@ class SyntheticReplacement(A.ImageOnlyTransform):  # type: ignore[misc]
                 f"transform(image=image, {self.label_key}=label), or name another key with label_key="
             )
         label = plain_label(data[self.label_key])
-        name = self._card.names.get((type(label), label), label)
-        if name not in self._opened.by_class:
+        found = self._classes.find(label)
+        if found is None and label in self._classes.names:
+            found = self._classes.names.index(str(label))
+        if found is None or found not in self._by_class:
+            names = [self._classes[k] for k in self._by_class]
             raise InvalidRequest(
                 f"the image has the label {label!r}, and the pool {self.pool} holds no synthetic row of this class."
-                f"{did_you_mean(str(name), self._opened.by_class)}"
+                f"{did_you_mean(str(label), names)}"
             )
-        return str(name)
+        return found
 
     def _refuse_targets(self, data: Mapping[str, Any]) -> None:
         targets = {key: self._additional_targets.get(key, key) for key in data if data[key] is not None}
@@ -153,46 +156,15 @@ class SyntheticReplacement(A.ImageOnlyTransform):  # type: ignore[misc]
             )
 
     def _refuse_form(self, image: Any) -> None:
-        spec = self._card.spec
-        pixels = np.asarray(image)
-        size = (*pixels.shape, 1) if pixels.ndim == 2 else pixels.shape
-        fits = size == (spec.height, spec.width, spec.channels) and pixels.dtype == spec.dtype
-        if fits and pixels.dtype.kind == "f" and spec.low is not None and spec.high is not None:
-            slack = _SLACK * (spec.high - spec.low)
-            fits = bool(spec.low - slack <= pixels.min() and pixels.max() <= spec.high + slack)
-        if not fits:
+        form, pixels = self._form, np.asarray(image)
+        if not form.holds(pixels):
             span = f", values {pixels.min():.4g} to {pixels.max():.4g}" if pixels.size else ""
-            raise SpecMismatch(
-                f"real and synthetic images differ. Real: {'x'.join(map(str, pixels.shape))} {pixels.dtype}{span}. "
-                f"Synthetic: {spec}. Put SyntheticReplacement before what changes dtype or range, and after "
-                f"A.Resize({spec.height}, {spec.width}) where the sizes differ"
+            raise mismatch(
+                f"{'x'.join(map(str, pixels.shape))} {pixels.dtype}{span}",
+                str(form),
+                "Put SyntheticReplacement before what changes dtype or range, and after "
+                f"A.Resize({form.height}, {form.width}) where the sizes differ",
             )
-
-
-def seed_transform(transform: Any, seed: int) -> Any:
-    """The same pipeline, each of its transforms with a random stream of its own; it is changed in place.
-
-    `A.Compose(..., seed=seed)` of albumentations 2.0.8 gives all transforms the same stream, so that a
-    horizontal and a vertical flip with probability 0.5 happen always together.
-
-    Args:
-        transform: an `A.Compose` or another container, nested or not, or a single transform.
-        seed: equal pipelines with equal seeds change equal images alike.
-
-    Example:
-        >>> flips = seed_transform(A.Compose([A.HorizontalFlip(), A.VerticalFlip()]), seed=0)
-        >>> corners = np.arange(4, dtype=np.uint8).reshape(2, 2)
-        >>> sorted({int(flips(image=corners)["image"][0, 0]) for _ in range(50)})
-        [0, 1, 2, 3]
-    """
-    for kind, numbered in (("leaf", _leaves(transform)), ("container", _containers(transform))):
-        # The streams of leaves go by their number alone, those of containers apart from them.
-        path = ("augment",) if kind == "leaf" else ("augment", kind)
-        for number, part in enumerate(numbered):
-            # A container's own setter would hand its stream to all that it contains.
-            part.random_generator = numpy_rng(seed, *path, number)
-            part.py_random = random.Random(derive(seed, *path, number, "python"))
-    return transform
 
 
 def worker_seeding(transform: Any) -> Callable[[int], None]:
@@ -218,79 +190,3 @@ def _seed_in_worker(transform: Any, worker: int) -> None:
     info = get_worker_info()
     assert info is not None, "called by a DataLoader in its worker"
     seed_transform(transform, derive(info.seed, "worker", int(os.environ.get("RANK", 0))))
-
-
-def _leaves(transform: Any) -> Iterator[Any]:
-    if not isinstance(transform, A.BaseCompose):
-        yield transform
-        return
-    for part in transform:
-        yield from _leaves(part)
-
-
-def _containers(transform: Any) -> Iterator[Any]:
-    if isinstance(transform, A.BaseCompose):
-        yield transform
-        for part in transform:
-            yield from _containers(part)
-
-
-# ------------------------------------------------------------------------------------------------- the pool
-
-
-class _CardOfPool(NamedTuple):
-    names: dict[tuple[type, Label], str]  # a label in the data set's own encoding -> its class
-    spec: ImageSpec
-
-
-class _Pool(NamedTuple):
-    data: LabeledData
-    by_class: dict[str, np.ndarray]  # rows of ``data``
-
-
-def _card_of(path: Path) -> _CardOfPool:
-    record = read_record(path) if path.exists() else None
-    if record is None:
-        found = "is not there" if not path.exists() else "was not written by synthaug"
-        raise InvalidData(
-            f"the pool {path} {found}: write one with `synthaug sample GENERATOR --per-class 200 --out {path}`"
-        )
-    card = record["card"]
-    values = (plain_label(value) for value in card["values"])
-    names = {(type(value), value): name for value, name in zip(values, card["classes"], strict=True)}
-    return _CardOfPool(names, ImageSpec.from_dict(card["spec"]))
-
-
-def _open_pool(path: Path, card: _CardOfPool) -> _Pool:
-    data = open_data(str(path))
-    synthetic = _synthetic_classes(path, data)
-    of = np.array([name if name is not None else "" for name in synthetic], dtype=object)
-    rows = np.array([name is not None for name in synthetic])
-    by_class = {str(name): np.flatnonzero(rows & (of == name)) for name in dict.fromkeys(of[rows].tolist())}
-    if not by_class:
-        raise InvalidData(f"the pool {path} holds no synthetic rows: none is marked in its provenance")
-    return _Pool(data, by_class)
-
-
-def _synthetic_classes(path: Path, data: LabeledData) -> list[str | None]:
-    """For each row of ``data`` the class that its provenance names, None for real rows."""
-    if (path / "provenance.csv").exists():
-        with open(path / "provenance.csv", encoding="utf-8", newline="") as file:
-            known = {r["file"]: r["class"] for r in csv.DictReader(file) if r["synthetic"] == "True"}
-        return [known.get(Path(data.name(row)).relative_to(path).as_posix()) for row in range(len(data))]
-    if path.suffix.lower() == ".npz":
-        with np.load(path, allow_pickle=False) as archive:
-            columns = [archive["synthetic"].tolist(), archive["class"].tolist()]
-    elif path.is_dir():
-        import datasets
-
-        found = datasets.load_from_disk(str(path))
-        parts = list(found.values()) if isinstance(found, datasets.DatasetDict) else [found]
-        plain = [part.with_format(None).select_columns(["synthetic", "class"]) for part in parts]
-        columns = [[value for part in plain for value in part[name]] for name in ("synthetic", "class")]
-    else:
-        from pyarrow import parquet
-
-        table = parquet.read_table(path, columns=["synthetic", "class"])
-        columns = [table["synthetic"].to_pylist(), table["class"].to_pylist()]
-    return [name if made else None for made, name in zip(*columns, strict=True)]

@@ -2,124 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 
-from synthaug.data.classes import Label, as_array, plain_label
-from synthaug.errors import InvalidRequest, Leakage, did_you_mean
+from synthaug.data.guards import refuse_held_out
+from synthaug.errors import InvalidRequest
+from synthaug.generators.generator import Generator
 from synthaug.generators.samples import Samples
-from synthaug.mixing.checks import PROBES, Look, mismatch, spread
-from synthaug.modalities.image.fingerprint import fingerprints
-from synthaug.modalities.image.spec import ImageSpec
+from synthaug.mixing.probes import PROBES, look_of
+from synthaug.modalities.arrays import as_array
+from synthaug.modalities.image.cells import contained
+from synthaug.modalities.image.form import Container, ImageForm, fingerprints
+from synthaug.modalities.image.look import Look
 from synthaug.seeding import numpy_rng
 
-Transform = Callable[[Any], Any]
+OnDevice = Callable[[Any], Any]
 """A function from one image to one like those of a batch."""
 
 _LOOKED_AT = 16  # rows that a generator makes to be compared with a batch
 
 
-class LiveSource(Protocol):
-    """What makes rows on a device: a trained generator, or whatever looks like one.
-
-    Attributes:
-        classes: class names, in order.
-        values: each class's label in the data set's own encoding.
-        spec: the form of the rows.
-        held_out: ``(M,)`` uint64 fingerprints of rows that synthetic ones must not meet.
-        noise_shape: of the standard normal noise that one row is made from.
-        device: where rows are made.
-    """
-
-    @property
-    def classes(self) -> tuple[str, ...]: ...  # noqa: D102
-    @property
-    def values(self) -> tuple[Any, ...]: ...  # noqa: D102
-    @property
-    def spec(self) -> ImageSpec: ...  # noqa: D102
-    @property
-    def held_out(self) -> np.ndarray: ...  # noqa: D102
-    @property
-    def noise_shape(self) -> tuple[int, ...]: ...  # noqa: D102
-    @property
-    def device(self) -> torch.device: ...  # noqa: D102
-
-    def to(self, device: str | torch.device) -> LiveSource:
-        """The same source on another device."""
-        ...
-
-    def make(self, positions: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Rows ``(n, *spec.shape)`` of the classes at ``(n,)`` positions, from noise ``(n, *noise_shape)``."""
-        ...
-
-
-class ClassNames:
-    """Classes by their names or labels.
-
-    Args:
-        owner: whose classes they are, for messages.
-        classes: their names.
-        values: the label of each.
-    """
-
-    def __init__(self, owner: str, classes: Sequence[str], values: Sequence[Any]) -> None:
-        self._owner, self.names = owner, tuple(classes)
-        self._values = [plain_label(value) for value in values]
-
-    def position(self, key: Any) -> int:
-        """The class of a name or label.
-
-        Raises:
-            InvalidRequest: there is none.
-        """
-        for k, (name, value) in enumerate(zip(self.names, self._values, strict=True)):
-            if key == name or (key == value and isinstance(key, bool) == isinstance(value, bool)):
-                return k
-        raise InvalidRequest(f"{self._owner} know no class {key!r}.{did_you_mean(str(key), self.names)}")
-
-    def positions(self, labels: Iterable[Label]) -> np.ndarray:
-        """``(n,)`` int64, the class of each label."""
-        return np.array([self.position(label) for label in labels], np.int64)
-
-    def called(self, label: Label) -> set[Label]:
-        """What the class of a label may be called."""
-        k = self.position(label)
-        return {self.names[k], self._values[k]}
-
-
 class DevicePool:
     """The images of samples, class by class, on the device where they are needed."""
 
-    def __init__(self, samples: Samples, transform: Transform | None) -> None:
+    def __init__(self, samples: Samples, transform: OnDevice | None) -> None:
+        form = samples.form
+        # Arrays may be asked for as tensors; what a data set hands out as PIL images comes as arrays here.
+        container: Container = "tensor" if form.container == "tensor" else "array"
         order = np.argsort(samples.class_indices, kind="stable")
         images = [samples.samples[row].copy() for row in order]
         if transform is not None:
-            images = [np.asarray(as_array(transform(_contained(image, samples)))) for image in images]
-        self.classes = ClassNames("the samples", samples.classes, samples.values)
+            changed = [transform(contained(image, form.layout, container)) for image in images]
+            images = [np.asarray(as_array(image)) for image in changed]
+        self.classes, self._form, self._held_out = samples.classes, form, samples.held_out
         self._images = torch.from_numpy(np.stack(images)) if images else torch.empty(0)
         self._counts = list(samples.counts.values())
         self._starts = np.cumsum([0, *self._counts]).tolist()
-        self._spec, self._held_out = samples.spec, samples.held_out
-        self._ends = () if transform is not None else (samples.spec.low, samples.spec.high)
+        self._ends = (form.low, form.high) if transform is None else ()
 
     def check(self, real: torch.Tensor) -> None:
         """Refuses rows that do not look like those of a batch, and a batch of held-out rows."""
-        few = [row.numpy() for row in self._images[spread(np.arange(len(self._images)), PROBES)]]
-        if few:
-            ends = [np.full_like(few[0], end) for end in self._ends if end is not None]
-            _check(real, Look.of(few, ends), self._spec, self._held_out)
+        if len(self._images):
+            rows = self._images.numpy()
+            ends = [np.full_like(rows[0], end) for end in self._ends if end is not None]
+            _check(real, look_of(rows, ends), self._form, self._held_out)
 
-    def rows(self, labels: Sequence[Label], rng: np.random.Generator, like: torch.Tensor) -> torch.Tensor:
-        """One row a label; none twice before all of its class came once."""
-        classes = self.classes.positions(labels)
-        chosen = np.empty(len(labels), np.int64)
+    def rows(self, classes: np.ndarray, rng: np.random.Generator, like: torch.Tensor) -> torch.Tensor:
+        """One row for each class position; none twice before all of its class came once."""
+        chosen = np.empty(len(classes), np.int64)
         for k in np.unique(classes).tolist():
             if not self._counts[k]:
                 raise InvalidRequest(
-                    f'the samples hold no row of "{self.classes.names[k]}", which the batch has: sample at '
+                    f'the samples hold no row of "{self.classes[k]}", which the batch has: sample at '
                     "least one row of each class"
                 )
             places = np.flatnonzero(classes == k)
@@ -134,33 +71,33 @@ class DevicePool:
 class LiveRows:
     """Rows that a generator makes where the batch is; nothing is kept, and none comes twice."""
 
-    def __init__(self, source: LiveSource, transform: Transform | None) -> None:
-        self.classes = ClassNames("the generator's data", source.classes, source.values)
-        self._source, self._transform = source, transform
+    def __init__(self, generator: Generator, transform: OnDevice | None) -> None:
+        self.classes = generator.classes
+        self._generator, self._transform = generator, transform
 
     def check(self, real: torch.Tensor) -> None:
         """Refuses rows that do not look like those of a batch, and a batch of held-out rows."""
-        spec = self._source.spec
-        classes = np.arange(_LOOKED_AT) % len(self.classes.names)
+        form = self._generator.form
+        classes = np.arange(_LOOKED_AT) % len(self.classes)
         made = self._made(classes, numpy_rng(0, "live rows", "look"), real)
         ends = [
-            self._changed(torch.full_like(made[:1], end)) for end in (spec.low, spec.high) if end is not None
+            self._changed(torch.full_like(made[:1], end)) for end in (form.low, form.high) if end is not None
         ]
         few, flat = (
             [image.cpu().numpy() for batch in part for image in batch]
             for part in ([self._changed(made)], ends)
         )
-        _check(real, Look.of(few, flat), spec, self._source.held_out)
+        _check(real, Look.of(few, flat), form, self._generator.held_out)
 
-    def rows(self, labels: Sequence[Label], rng: np.random.Generator, like: torch.Tensor) -> torch.Tensor:
-        """One new row a label, of noise that is the same on every device."""
-        return self._changed(self._made(self.classes.positions(labels), rng, like))
+    def rows(self, classes: np.ndarray, rng: np.random.Generator, like: torch.Tensor) -> torch.Tensor:
+        """One new row for each class position, of noise that is the same on every device."""
+        return self._changed(self._made(classes, rng, like))
 
     def _made(self, classes: np.ndarray, rng: np.random.Generator, like: torch.Tensor) -> torch.Tensor:
-        if self._source.device != like.device:
-            self._source = self._source.to(like.device)
-        noise = rng.standard_normal((len(classes), *self._source.noise_shape), np.float32)
-        return self._source.make(
+        if self._generator.device != like.device:
+            self._generator = self._generator.to(like.device)
+        noise = rng.standard_normal((len(classes), *self._generator.noise_shape), np.float32)
+        return self._generator.make(
             torch.from_numpy(classes).to(like.device), torch.from_numpy(noise).to(like.device)
         )
 
@@ -170,22 +107,10 @@ class LiveRows:
         return torch.stack([torch.as_tensor(self._transform(image)) for image in images])
 
 
-def _check(real: torch.Tensor, look: Look, spec: ImageSpec, held_out: np.ndarray) -> None:
+def _check(real: torch.Tensor, look: Look, form: ImageForm, held_out: np.ndarray) -> None:
     rows = real[:PROBES].detach().cpu().numpy()
-    like = Look.of(list(rows))
-    if not look.fits(like):
-        remedy = "Pass transform=, a function from an image of the samples to one like those of a batch"
-        raise mismatch(like, str(look), remedy)
-    if not len(held_out):
-        return
-    layout = "HW" if rows.ndim == 3 else spec.layout if rows.shape[1:] == spec.shape else "CHW"
-    found = np.isin(fingerprints(rows, layout), held_out)
-    if found.any():
-        raise Leakage(
-            f"{found.sum()} of the first {len(rows)} rows of the batch are held out from the generator for "
-            f"testing (the first is row {np.flatnonzero(found)[0]}): mix training batches only"
-        )
-
-
-def _contained(image: np.ndarray, samples: Samples) -> Any:
-    return torch.from_numpy(image) if samples.spec.container == "tensor" else image
+    remedy = "Pass transform=, a function from an image of the samples to one like those of a batch"
+    look.require_fit(Look.of(list(rows)), remedy)
+    if len(held_out):
+        layout = "HW" if rows.ndim == 3 else form.layout if rows.shape[1:] == form.shape else "CHW"
+        refuse_held_out(fingerprints(rows, layout), held_out, "the batch")

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from synthaug.errors import InvalidRequest
 from synthaug.mixing.schedule import Schedule, Share, check_share
 from synthaug.seeding import numpy_rng
+from synthaug.wording import quoted
 
 Mode = Literal["replace", "append"]
 """Whether synthetic rows take the place of real ones or are added to them."""
@@ -333,9 +334,8 @@ def _most(share: Share) -> float:
 
 
 def _missing(classes: list[int], names: Sequence[str] | None, ratio: float) -> str:
-    shown = ", ".join(f'"{names[k]}"' if names else str(k) for k in classes[:10])
-    more = f" and {len(classes) - 10} more" if len(classes) > 10 else ""
+    lacking = quoted(names[k] for k in classes) if names else ", ".join(map(str, classes[:10]))
     return (
-        f"ratio {ratio:g} was asked for, but the samples hold no row of {shown}{more}. "
+        f"ratio {ratio:g} was asked for, but the samples hold no row of {lacking}. "
         "Sample at least one row of each class, or take the rows of these classes out of the data set."
     )

@@ -9,18 +9,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
 from torch.utils.data import Dataset, Subset
 
 from synthaug.data.classes import Label
-from synthaug.data.items import ItemForm, Key
+from synthaug.data.items import ItemFields, Key
 from synthaug.errors import InvalidRequest, SpecMismatch, SynthaugError
 from synthaug.generators.samples import Samples
-from synthaug.mixing.checks import PROBES, Look, mismatch, spread
-from synthaug.modalities.image.spec import Container, Layout
-
-Transform = Callable[..., Any]
-"""An image to what an item holds. An albumentations one is called by name, as it asks to be."""
+from synthaug.mixing.options import Transform
+from synthaug.mixing.probes import PROBES, spread
+from synthaug.modalities.image.cells import contained, container_of
+from synthaug.modalities.image.form import Container, Layout
+from synthaug.modalities.image.look import Look, mismatch
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class _Change(NamedTuple):
     container: Container
 
     def __call__(self, image: np.ndarray, layout: Layout) -> Any:
-        given = _contained(image, layout, self.container)
+        given = contained(image, layout, self.container)
         kind: Any = type(self.transform)
         if _is_called_by_name(kind):
             return self.transform(image=given)["image"]
@@ -78,19 +77,19 @@ class Pool(Dataset[Any]):
         self,
         samples: Samples,
         labels: Sequence[Label | None],
-        form: ItemForm,
+        fields: ItemFields,
         like: Any,
         fill: Mapping[Key, Any] | None,
         change: _Change | None,
     ) -> None:
         self._rows = torch.from_numpy(np.require(samples.samples, requirements=["C", "W"]))
-        self._layout = samples.spec.layout
+        self._layout = samples.form.layout
         self._labels = labels
-        self._form = form
+        self._fields = fields
         self._like = like
         self._fill = fill
         self.change = change
-        self._image_type = type(form.image_of(like))
+        self._image_type = type(fields.image_of(like))
         # Items of the usual kinds are put together from their parts, a batch at a time: finding out the
         # structure of each would take longer than most data sets take to read one.
         self._quick = type(like) in (tuple, list, dict)
@@ -118,16 +117,16 @@ class Pool(Dataset[Any]):
         if not self._quick or any(type(image) is not self._image_type for image in images):
             labels = [self._labels[row] for row in rows]
             return [
-                self._form.build(image, label, self._like, self._fill)
+                self._fields.build(image, label, self._like, self._fill)
                 for image, label in zip(images, labels, strict=True)
                 if label is not None
             ]
         columns: dict[Key, Sequence[Any]] = {
-            key: [self._parts[row][key] for row in rows] for key in self._keys if key != self._form.image
+            key: [self._parts[row][key] for row in rows] for key in self._keys if key != self._fields.image
         }
-        columns[self._form.image] = images
+        columns[self._fields.image] = images
         if self._label_rows is not None:
-            columns[self._form.label] = self._label_rows.index_select(0, torch.tensor(rows)).unbind()
+            columns[self._fields.label] = self._label_rows.index_select(0, torch.tensor(rows)).unbind()
         ordered = zip(*(columns[key] for key in self._keys), strict=True)
         if type(self._like) is dict:
             return [dict(zip(self._keys, part, strict=True)) for part in ordered]
@@ -136,9 +135,9 @@ class Pool(Dataset[Any]):
     def _by_label(self) -> tuple[list[Any], torch.Tensor | None]:
         """For each row an item of its label, whose parts are used again; and the labels, where tensors."""
         kinds: dict[Any, Label] = {(type(k), k): k for k in self._labels if k is not None}
-        built = {kind: self._form.build(None, k, self._like, self._fill) for kind, k in kinds.items()}
+        built = {kind: self._fields.build(None, k, self._like, self._fill) for kind, k in kinds.items()}
         parts = [built.get((type(k), k)) for k in self._labels]
-        labels = [None if part is None else part[self._form.label] for part in parts]
+        labels = [None if part is None else part[self._fields.label] for part in parts]
         found = [label for label in labels if label is not None]
         if not found or not isinstance(found[0], torch.Tensor):
             return parts, None
@@ -156,26 +155,13 @@ class Pool(Dataset[Any]):
     def look(self, low: float | None, high: float | None) -> Look:
         """What its images look like; ``low`` and ``high`` are the ends of the samples' range."""
         drawn = np.flatnonzero([label is not None for label in self._labels])
-        images = [self._form.image_of(self[row]) for row in spread(drawn, PROBES).tolist()]
+        images = [self._fields.image_of(self[row]) for row in spread(drawn, PROBES).tolist()]
         flat = [
-            self._form.image_of(self._items(torch.full_like(self._rows[:1], end), drawn[:1].tolist())[0])
+            self._fields.image_of(self._items(torch.full_like(self._rows[:1], end), drawn[:1].tolist())[0])
             for end in (low, high)
             if end is not None
         ]
         return Look.of(images, flat)
-
-
-def _contained(image: np.ndarray, layout: Layout, container: Container) -> Any:
-    if container == "tensor":
-        return torch.from_numpy(image)
-    if container == "pil":
-        planes = np.moveaxis(image, 0, 2) if layout == "CHW" else image
-        return Image.fromarray(np.ascontiguousarray(planes[..., 0] if planes.shape[2:] == (1,) else planes))
-    return image
-
-
-def _container_of(image: Any) -> Container:
-    return "pil" if isinstance(image, Image.Image) else "tensor" if torch.is_tensor(image) else "array"
 
 
 class Window:
@@ -183,7 +169,7 @@ class Window:
 
     def __init__(self, pool: Pool, samples: Samples, refresh: Refresh) -> None:
         pool.share()
-        self._pool, self._refresh, self._spec = pool, refresh, samples.spec
+        self._pool, self._refresh, self._form = pool, refresh, samples.form
         places = samples.class_indices
         self._slots = {samples.classes[k]: np.flatnonzero(places == k) for k in np.unique(places).tolist()}
         self._epoch = 0
@@ -202,10 +188,10 @@ class Window:
             if start == stop:
                 continue
             rows = self._refresh.draw(name, start, stop)
-            if len(rows) != stop - start or rows.samples.shape[1:] != self._spec.shape:
+            if len(rows) != stop - start or rows.samples.shape[1:] != self._form.shape:
                 raise SpecMismatch(
                     f'rows {start} to {stop} of class "{name}" were asked for to refresh the pool, '
-                    f"{stop - start} of {self._spec}; {len(rows)} of {rows.spec} came"
+                    f"{stop - start} of {self._form}; {len(rows)} of {rows.form} came"
                 )
             self._pool.put(slots[np.arange(start, stop) % n], rows.samples)
         self._epoch = epoch
@@ -217,7 +203,7 @@ class Window:
 def fitting_pool(
     samples: Samples,
     labels: Sequence[Label | None],
-    form: ItemForm,
+    fields: ItemFields,
     real: Sequence[Any],
     *,
     dataset: Any,
@@ -230,7 +216,7 @@ def fitting_pool(
     Args:
         samples: the synthetic rows.
         labels: the label of each, as the items have it; None where no real row has its class.
-        form: where image and label are in an item.
+        fields: where image and label are in an item.
         real: some real items.
         dataset: what they come from, for its ``transform``.
         raw: the same without it, where that can be had; else ``dataset`` itself.
@@ -241,25 +227,25 @@ def fitting_pool(
         SpecMismatch: they differ with and without the transform; both are printed.
     """
     pools = [
-        Pool(samples, labels, form, real[0], fill, change)
-        for change in _changes(transform, dataset, raw, form, samples)
+        Pool(samples, labels, fields, real[0], fill, change)
+        for change in _changes(transform, dataset, raw, fields, samples)
     ]
-    return _first_alike(pools, Look.of([form.image_of(item) for item in real]), samples)
+    return _first_alike(pools, Look.of([fields.image_of(item) for item in real]), samples)
 
 
 def _changes(
-    transform: Transform | None, dataset: Any, raw: Any, form: ItemForm, samples: Samples
+    transform: Transform | None, dataset: Any, raw: Any, fields: ItemFields, samples: Samples
 ) -> list[_Change | None]:
     """What may have to be done to synthetic images, the likeliest first."""
     if transform is not None:
-        return [_Change(transform, samples.spec.container)]
+        return [_Change(transform, samples.form.container)]
     while isinstance(dataset, Subset):
         dataset, raw = dataset.dataset, raw.dataset
     own = getattr(dataset, "transform", None)
     if not callable(own):
         return [None]
     # The transform is given what the data set gives it, where that can be seen.
-    given = samples.spec.container if raw is dataset else _container_of(form.image_of(raw[0]))
+    given = samples.form.container if raw is dataset else container_of(fields.image_of(raw[0]))
     return [_Change(own, given), None]
 
 
@@ -268,7 +254,7 @@ def _first_alike(pools: Sequence[Pool], real: Look, samples: Samples) -> Pool:
     for pool in pools:
         how = "as they are" if pool.change is None else "after the transform"
         try:
-            look = pool.look(samples.spec.low, samples.spec.high)
+            look = pool.look(samples.form.low, samples.form.high)
         except SynthaugError:
             raise
         except Exception as error:  # whatever a user's transform may raise
@@ -280,6 +266,6 @@ def _first_alike(pools: Sequence[Pool], real: Look, samples: Samples) -> Pool:
     raise mismatch(
         real,
         "; ".join(seen),
-        f"Pass transform=, a function from an image of the samples ({samples.spec}, as "
-        f"{samples.spec.container}) to one like those of the loader",
+        f"Pass transform=, a function from an image of the samples ({samples.form}, as "
+        f"{samples.form.container}) to one like those of the loader",
     )

@@ -11,6 +11,9 @@ from synthaug.errors import InvalidRequest
 
 Unit = Literal["epochs", "steps"]
 
+USUAL_SHARE = 0.25
+"""The share of synthetic rows where nothing says another."""
+
 
 @dataclass(frozen=True)
 class Schedule:

@@ -3,40 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeAlias
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from synthaug.data.classes import plain_label
-from synthaug.errors import InvalidData, SynthaugWarning, UnsupportedKind
+from synthaug.data.classes import Classes, Label, plain_label
+from synthaug.errors import InvalidData, SynthaugWarning
 from synthaug.generators.samples import Samples
-from synthaug.mixing.checks import (
-    PROBES,
-    Look,
-    class_positions,
-    mismatch,
-    refuse_held_out,
-    refuse_schedule,
-    shares_by_class,
-    spread,
-)
+from synthaug.mixing.options import MixOptions
 from synthaug.mixing.plan import MixingPlan, Mode
+from synthaug.mixing.prepare import RealRows, align, prepare, refuse_schedule
+from synthaug.mixing.probes import look_of
 from synthaug.mixing.schedule import Ratio
-from synthaug.modalities.image.fingerprint import fingerprints
-
-
-class SampleSource(Protocol):
-    """What makes samples on demand: a trained generator, or whatever looks like one."""
-
-    def sample(self, counts: Mapping[str, int], *, seed: int = 0) -> Samples:
-        """Exactly these rows."""
-        ...
-
-
-Make: TypeAlias = Callable[[np.ndarray, np.ndarray], "Samples | SampleSource"]
-"""``make(X, y)``: samples or a generator for the rows that are being fitted."""
+from synthaug.mixing.supply import Supply
+from synthaug.modalities.image.form import ImageForm, fingerprints
 
 
 class SyntheticRows(BaseEstimator):  # type: ignore[misc]
@@ -50,9 +31,10 @@ class SyntheticRows(BaseEstimator):  # type: ignore[misc]
     generator that was trained on all rows before has seen those that the fold is scored on, and is warned of.
 
     Args:
-        source: samples; a generator, of which as many rows are drawn as are due; or ``make(X, y)``, which gives
-            either.
-        ratio: synthetic / (real + synthetic), in [0, 1), or one for each class by name or label.
+        source: as in `synthaug.mix`: samples; a generator, of which as many rows are drawn as are due; a path, or a
+            plan; or ``make(X, y)``, which gives one of these.
+        ratio: synthetic / (real + synthetic), in [0, 1), or one for each class by name or label; that of a plan, or
+            0.25, when None.
         mode: "append", since what is fitted once should see all real rows; or "replace".
         seed: the only source of randomness.
 
@@ -60,9 +42,10 @@ class SyntheticRows(BaseEstimator):  # type: ignore[misc]
         synthetic_: ``(n,)`` bool, which rows of the last result are synthetic.
 
     Example:
-        >>> from synthaug.modalities.image.spec import ImageSpec
-        >>> spec, about = ImageSpec(8, 8, 1, "HW", "uint8", 0, 255), {"class": np.array(["0", "1"])}
-        >>> pool = Samples(np.ones((2, 8, 8), np.uint8), np.arange(2), ("0", "1"), (0, 1), spec, about)
+        >>> from synthaug import Classes, ImageForm
+        >>> form, classes = ImageForm(8, 8, 1, "HW", "uint8", 0, 255), Classes(("0", "1"), (0, 1))
+        >>> about = {"class": np.array(["0", "1"])}
+        >>> pool = Samples(np.ones((2, 8, 8), np.uint8), np.arange(2), classes, form, about)
         >>> X, y = SyntheticRows(pool, ratio=0.5).fit_resample(np.zeros((4, 64), np.uint8), [0, 1, 0, 1])
         >>> X.sum(1).tolist(), sorted(y[4:].tolist())
         ([0, 0, 0, 0, 64, 64, 64, 64], [0, 0, 1, 1])
@@ -71,7 +54,7 @@ class SyntheticRows(BaseEstimator):  # type: ignore[misc]
     synthetic_: np.ndarray
 
     def __init__(
-        self, source: Any, *, ratio: Ratio = 0.25, mode: Mode = "append", seed: int = 0
+        self, source: Any, *, ratio: Ratio | None = None, mode: Mode = "append", seed: int = 0
     ) -> None:  # scikit-learn clones by these names and asks that nothing is done with them here
         self.source = source
         self.ratio = ratio
@@ -98,63 +81,81 @@ class SyntheticRows(BaseEstimator):  # type: ignore[misc]
         X, y = np.asarray(X), np.asarray(y)
         if len(X) != len(y) or not len(X):
             raise InvalidData(f"X has {len(X)} rows and y {len(y)}; give as many, and at least one")
-        refuse_schedule(self.ratio, "an estimator is fitted once on all of its rows: give one share")
-        samples = self._samples(X, y)
-        values = [plain_label(value) for value in samples.values]
-        positions, names = class_positions([plain_label(label) for label in y], values, samples.classes)
-        shares = shares_by_class(self.ratio, names, values)
-        plan = MixingPlan(
-            positions, samples.class_indices, ratio=shares, mode=self.mode, seed=self.seed, classes=names
-        )
-        order = np.arange(len(X)) if plan.idle else plan.once()
-        self.synthetic_ = order >= len(X)
-        if plan.idle:
+        labels = [plain_label(label) for label in y]
+        there = Classes.of_labels(labels)
+        supply = Supply.of(self.source(X, y) if callable(self.source) else self.source)
+        if supply.source is None:
+            self.synthetic_ = np.zeros(len(X), bool)
             return X, y
-        made = _rows_like(X, samples, getattr(self.source, "trained_on", np.empty(0, np.uint64)))
-        labels = np.array(
+        options = MixOptions(ratio=self.ratio, mode=self.mode, seed=self.seed)
+        ratio = supply.ratio(options, fixed=True)
+        refuse_schedule(ratio, "an estimator is fitted once on all of its rows: give one share")
+        samples = self._samples(labels, there, supply, ratio, options)
+
+        def fingerprints(rows: np.ndarray) -> np.ndarray:
+            return _prints(_beside(X, samples)[0][rows], samples.form)
+
+        real = RealRows(labels, there, "X", fingerprints, np.arange(len(X)))
+        prepared = prepare(real, samples.class_indices, supply, ratio, options)
+        order = np.arange(len(X)) if prepared.plan.idle else prepared.plan.once()
+        self.synthetic_ = order >= len(X)
+        if prepared.plan.idle:
+            return X, y
+        pictures, made = _beside(X, samples)
+        trained_on = getattr(supply.generator, "trained_on", np.empty(0, np.uint64))
+        if len(trained_on) and not callable(self.source):
+            _warn_of_others(trained_on, _prints(pictures, samples.form))
+        own = zip(prepared.aligned.labels, supply.classes.values, strict=False)
+        values = [value if label is None else label for label, value in own]
+        theirs = np.array(
             [values[k] for k in samples.class_indices], y.dtype if y.dtype.kind != "U" else None
         )
-        return np.concatenate([X, made])[order], np.concatenate([y, labels])[order]
+        rows = np.concatenate([X, made.reshape(len(made), *X.shape[1:])])
+        return rows[order], np.concatenate([y, theirs])[order]
 
-    def _samples(self, X: np.ndarray, y: np.ndarray) -> Samples:
-        found = self.source
-        if callable(found):
-            found = found(X, y)
-        if hasattr(found, "sample") and hasattr(found, "values"):
-            values = [plain_label(value) for value in found.values]
-            positions, names = class_positions([plain_label(label) for label in y], values, found.classes)
-            known = positions[positions < len(values)]
-            # As many as a plan can ask of a class in either mode, so that no row is used twice.
-            shares = shares_by_class(self.ratio, names, values)
-            pool = np.arange(len(values))
-            rates = MixingPlan(known, pool, ratio=shares, mode=self.mode, classes=names)
-            due = np.bincount(known, minlength=len(values)) * rates.rates(0, 0)[: len(values)]
-            counts = {found.classes[k]: int(-(-n // rates.unit)) for k, n in enumerate(due.tolist()) if n}
-            found = found.sample(counts or {found.classes[0]: 1}, seed=self.seed)
-        if not isinstance(found, Samples):
-            raise UnsupportedKind(
-                f"a source of type {type(found).__name__} was given; taken are samples, a generator, and a "
-                "function of X and y that gives either"
-            )
-        return found
+    def _samples(
+        self, labels: list[Label], there: Classes, supply: Supply, ratio: Ratio, options: MixOptions
+    ) -> Samples:
+        if supply.generator is None:
+            return supply.pool(options)
+        aligned, classes = align(labels, there, supply.classes), supply.classes
+        known = aligned.positions[aligned.positions < len(classes)]
+        # As many as a plan can ask of a class in either mode, so that no row is used twice.
+        rates = MixingPlan(
+            known,
+            np.arange(len(classes)),
+            ratio=aligned.shares(ratio),
+            mode=self.mode,
+            classes=aligned.names,
+        )
+        due = np.bincount(known, minlength=len(classes)) * rates.rates(0, 0)[: len(classes)]
+        counts = {classes[k]: int(-(-n // rates.unit)) for k, n in enumerate(due.tolist()) if n}
+        return supply.generator.sample(counts or {classes[0]: 1}, seed=supply.row_seed(options))
 
 
-def _rows_like(X: np.ndarray, samples: Samples, trained_on: np.ndarray) -> np.ndarray:
-    """The synthetic rows in the shape and dtype of ``X``; refused where they do not fit its rows."""
-    spec = samples.spec
-    flat = X.shape[1:] == (int(np.prod(spec.shape)),)
-    real = X.reshape(len(X), *spec.shape) if flat else X
+def _beside(X: np.ndarray, samples: Samples) -> tuple[np.ndarray, np.ndarray]:
+    """Real rows in the shape of samples, and these in the dtype of the real rows.
+
+    Raises:
+        SpecMismatch: the two differ in shape, dtype or range.
+    """
+    form = samples.form
+    flat = X.shape[1:] == (int(np.prod(form.shape)),)
+    real = X.reshape(len(X), *form.shape) if flat else X
     # Fetched data are often int64 or float64; what is only stored in a wider type is not another range.
     wider = np.can_cast(samples.samples.dtype, X.dtype)
     made = samples.samples.astype(X.dtype) if wider else samples.samples
-    ends = [np.full_like(made[0], end) for end in (spec.low, spec.high) if end is not None]
-    looks = [Look.of(list(rows[spread(np.arange(len(rows)), PROBES)])) for rows in (real, made)]
-    if not Look.of(list(made[:PROBES]), ends).fits(looks[0]):
-        remedy = "Put the sampler before what scales or reshapes X, or train the generator on rows like these"
-        raise mismatch(looks[0], str(looks[1]), remedy)
-    pictures = real if real.dtype.kind == "f" else real.astype(spec.dtype)
-    prints = fingerprints(pictures, spec.layout)
-    refuse_held_out(np.arange(len(X)), prints.__getitem__, samples, "X")
+    remedy = "Put the sampler before what scales or reshapes X, or train the generator on rows like these"
+    look_of(made, [end.astype(made.dtype) for end in form.ends]).require_fit(look_of(real), remedy)
+    return real, made
+
+
+def _prints(pictures: np.ndarray, form: ImageForm) -> np.ndarray:
+    rows = pictures if pictures.dtype.kind == "f" else pictures.astype(form.dtype)
+    return fingerprints(rows, form.layout)
+
+
+def _warn_of_others(trained_on: np.ndarray, prints: np.ndarray) -> None:
     known = np.isin(trained_on, prints)
     if known.any() and not known.all():
         warnings.warn(
@@ -164,4 +165,3 @@ def _rows_like(X: np.ndarray, samples: Samples, trained_on: np.ndarray) -> np.nd
             SynthaugWarning,
             stacklevel=3,
         )
-    return made.reshape(len(made), *X.shape[1:])

@@ -1,1 +1,5 @@
 """What a row is: one folder for each kind of data. Nothing else knows pixels."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

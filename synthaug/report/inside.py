@@ -32,7 +32,7 @@ def interpolation(
         classes: at most so many classes, the first ones.
 
     Returns:
-        ``(K * steps, *spec.shape)`` rows, class by class.
+        ``(K * steps, *form.shape)`` rows, class by class.
     """
     rng = torch_rng(seed, "inspection", "interpolation")
     start, end = torch.randn(2, *generator.noise_shape, generator=rng)
@@ -57,7 +57,7 @@ def traversal(
         seed: decides the draws.
 
     Returns:
-        Positions in the flattened noise, and ``(dimensions * steps, *spec.shape)`` rows in their order.
+        Positions in the flattened noise, and ``(dimensions * steps, *form.shape)`` rows in their order.
     """
     rng = torch_rng(seed, "inspection", "traversal")
     size = int(np.prod(generator.noise_shape))
@@ -91,19 +91,37 @@ def beside_nearest(
         classes: at most so many classes, the first ones.
 
     Returns:
-        Two arrays ``(K * per_class, *spec.shape)``, class by class.
+        Two arrays ``(K * per_class, *form.shape)``, class by class.
 
     Raises:
         InvalidRequest: the data have another form.
     """
-    if data.spec.shape != generator.spec.shape or data.spec.dtype != generator.spec.dtype:
+    if why := generator.form.why_not(data.form):
         raise InvalidRequest(
-            f"The generator makes rows of the form {generator.spec}, the data have {data.spec}. Read them with "
-            "the same image_size."
+            f"The data do not have the form that the generator makes: {why}. Use the same image_size."
         )
     made = generator.sample(dict.fromkeys(generator.classes[:classes], per_class), seed=seed).samples
     rows = data.read()
     return made, rows[nearest_rows(made, rows)[0]]
+
+
+def draw_beside(
+    generator: Generator, data: LabeledData, path: Path, *, seed: int = 0, per_class: int = 8
+) -> None:
+    """Writes a picture of real rows beside synthetic ones, class by class.
+
+    Args:
+        generator: what makes the latter.
+        data: the former.
+        path: of a PNG file.
+        seed: decides the samples.
+        per_class: of either.
+    """
+    names = [name for name, n in data.counts.items() if n]
+    few = [np.flatnonzero(data.labels == data.classes.index(name)) for name in names]
+    real = data.read(np.concatenate([np.resize(rows, per_class) for rows in few]))
+    made = generator.sample(dict.fromkeys(names, per_class), seed=seed).samples
+    save_grid(path, names, {"real": real, "synthetic": made}, generator.form)
 
 
 def draw(
@@ -117,19 +135,19 @@ def draw(
         data: real rows to show the samples beside.
         seed: decides what is drawn.
     """
-    names, spec = generator.classes[:_CLASSES], generator.spec
+    names, form = generator.classes[:_CLASSES], generator.form
     walk = interpolation(generator, seed=seed)
-    save_grid(folder / "interpolation.png", names, {"from one draw of noise to another": walk}, spec)
+    save_grid(folder / "interpolation.png", names, {"from one draw of noise to another": walk}, form)
     first = names[0]
     shown, moved = traversal(generator, first, seed=seed)
     lines = [f"noise {dimension}" for dimension in shown]
-    save_grid(folder / "traversal.png", lines, {f"{first}: each from -2 to 2": moved}, spec)
+    save_grid(folder / "traversal.png", lines, {f"{first}: each from -2 to 2": moved}, form)
     about = {
         "interpolation.png": "one walk between two draws of noise, in every class",
         "traversal.png": f'the dimensions of the noise that change "{first}" most',
     }
     if data is not None:
         made, nearest = beside_nearest(generator, data, seed=seed)
-        save_grid(folder / "nearest.png", names, {"synthetic": made, "nearest real row": nearest}, spec)
+        save_grid(folder / "nearest.png", names, {"synthetic": made, "nearest real row": nearest}, form)
         about["nearest.png"] = "samples, and in the same order the real row nearest to each"
     return about

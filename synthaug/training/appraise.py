@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from synthaug.families.base import Family
-from synthaug.metrics.fidelity import label_agreement, nearest_rows, relative_diversity
+from synthaug.data.labeled import LabeledData
+from synthaug.families import Family
+from synthaug.generators.facts import Achieved, HeldOutAccuracy
+from synthaug.metrics.fidelity import measure_fidelity
 from synthaug.metrics.scores import score
-from synthaug.modalities.image.codec import ImageCodec
+from synthaug.modalities.image.form import ImageForm
+from synthaug.modalities.image.view import coarse
 from synthaug.seeding import numpy_rng, torch_rng
 from synthaug.training.classifier import Classifier, train_classifier
 from synthaug.training.loop import Score
@@ -25,54 +26,34 @@ LEAST_STEPS = 300
 
 _LEAST_SCORING_STEPS = 50
 _BLOCK = 256
-_SIDE = 7  # of the pooled pictures whose spread is measured
 _SPREAD_CLASSES = 64
 _SPREAD_ROWS = 16
 _LARGEST = 2000  # rows of any kind that are looked at
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Raw rows ``(N, *spec.shape)`` and their labels ``(N,)`` int64."""
-
-    images: np.ndarray
-    labels: np.ndarray
-
-    def take(self, rows: np.ndarray) -> Rows:
-        """The rows of these numbers."""
-        return Rows(self.images[rows], self.labels[rows])
 
 
 class Appraiser:
     """Judges a family in training by the rows it is trained on, and by rows held out from it where there are some.
 
     Args:
-        real: the training rows.
-        held_out: rows that are not trained on, to choose by; not the rows that the final test is made on.
-        codec: raw rows <-> tensors.
-        classes: class names, in order.
+        real: the training rows, in memory.
+        held_out: rows of the same classes that are not trained on, to choose by; not those of the final test.
+        form: fitted to the training rows.
         steps: the training budget, of which judging takes a small part.
         seed: decides the samples and the classifiers; the same at every look, so that only the weights differ.
     """
 
     def __init__(
-        self,
-        real: Rows,
-        held_out: Rows | None,
-        codec: ImageCodec,
-        classes: tuple[str, ...],
-        *,
-        steps: int,
-        seed: int,
+        self, real: LabeledData, held_out: LabeledData | None, form: ImageForm, *, steps: int, seed: int
     ) -> None:
-        self.real, self.held_out, self.codec, self.classes = real, held_out, codec, classes
+        self.real, self.held_out, self.form = real, held_out, form
+        self.classes = real.classes
         self.steps, self.seed = steps, seed
         self.present = np.unique(real.labels)
         self.scoring_steps = min(100, steps // 20)  # five times, about 5 % of three minutes' training
         looked_at = self.present[np.linspace(0, len(self.present) - 1, _SPREAD_CLASSES).astype(int)]
         self.looked_at = np.unique(looked_at)
         few = [np.flatnonzero(real.labels == k)[: 4 * _SPREAD_ROWS] for k in self.looked_at]
-        self.real_spread = _spreads([_pooled(codec.encode(real.images[rows])) for rows in few])
+        self.real_spread = _spreads([coarse(form.encode(real.read(rows))) for rows in few])
 
     def spread(self, average: nn.Module) -> dict[str, float]:
         """How varied the samples of each class are, and how different the classes, over the same of real rows.
@@ -82,7 +63,7 @@ class Appraiser:
         at. Classes of one row, or of equal rows, are left out.
         """
         made, labels = self._make(average, self.looked_at, _SPREAD_ROWS, "spread")
-        ours = _spreads([_pooled(made[labels == int(k)]) for k in self.looked_at])
+        ours = _spreads([coarse(made[labels == int(k)]) for k in self.looked_at])
         names = [*(self.classes[int(k)] for k in self.looked_at), "the difference between classes"]
         pairs = zip(names, ours, self.real_spread, strict=True)
         return {name: made / real for name, made, real in pairs if real > 1e-6}
@@ -93,21 +74,21 @@ class Appraiser:
             return None
         # The standard error of a difference between two checkpoints. Measured on Fashion-MNIST: with the same seed,
         # training the classifier adds 0.02; the two judge about a fifth of the held-out rows differently.
-        noise = math.sqrt(0.02**2 + 0.2 / min(len(self.held_out.labels), _LARGEST))
+        noise = math.sqrt(0.02**2 + 0.2 / min(len(self.held_out), _LARGEST))
         return Score(self.score, noise)
 
     def score(self, average: nn.Module) -> float:
         """Balanced accuracy on held-out rows of a small classifier that was trained on samples alone."""
         return self._trained_on_samples(average, self.scoring_steps)
 
-    def achieved(self, average: nn.Module) -> dict[str, Any]:
-        """What the training achieved, as plain JSON data; ``text`` says it in words.
+    def achieved(self, average: nn.Module) -> Achieved:
+        """What the training achieved.
 
         Without held-out rows the classifier that recognises the samples is trained on four fifths of the training
         rows, and the last fifth stands for real rows it has not seen.
         """
         if self.steps < LEAST_STEPS:
-            return {"text": f"Not judged: {self.steps} steps are too few to learn from."}
+            return Achieved(f"Not judged: {self.steps} steps are too few to learn from.")
         known, reference = self.real, self.held_out
         if reference is None:
             rng = numpy_rng(self.seed, "appraisal", "spared")
@@ -115,35 +96,40 @@ class Appraiser:
             spared = np.concatenate([rows[: len(rows) // 5] for rows in of])
             reference, known = (
                 known.take(spared),
-                known.take(np.setdiff1d(np.arange(len(known.labels)), spared)),
+                known.take(np.setdiff1d(np.arange(len(known)), spared)),
             )
-        if len(reference.labels) < 20:
-            return {"text": f"Not judged: {len(self.real.labels)} rows are too few to compare with."}
-        reference = reference.take(_some(len(reference.labels), self.seed))
+        if len(reference) < 20:
+            return Achieved(f"Not judged: {len(self.real)} rows are too few to compare with.")
+        reference = reference.take(_some(len(reference), self.seed))
         steps = min(200, max(50, self.steps // 15))
         classifier = self._trained_on(known, steps, _device(average))
-        seen, theirs = self.codec.encode(reference.images), reference.labels
-        accuracy = score(theirs, classifier(seen).argmax(axis=1), len(self.classes)).balanced_accuracy
         per_class = min(100, max(10, 1000 // len(self.present)))
         made, asked = self._make(average, self.present, per_class, "achieved")
-        ours = asked.numpy()
-        diversity = relative_diversity(classifier.features(made), ours, classifier.features(seen), theirs)
-        training = self.codec.encode(self.real.take(_some(len(self.real.labels), self.seed)).images).numpy()
-        others = self.codec.encode(known.take(_some(len(known.labels), self.seed)).images).numpy()
-        gap = float(np.median(nearest_rows(seen.numpy(), others)[1]))
-        found: dict[str, Any] = {
-            "agreement": label_agreement(classifier(made).argmax(axis=1), ours, accuracy),
-            "diversity": float(np.mean(list(diversity.values()))) if diversity else None,
-            "class_diversity": {self.classes[k]: value for k, value in diversity.items()},
-            "novelty": float(np.median(nearest_rows(made.numpy(), training)[1])) / gap if gap > 0 else None,
-        }
+        fidelity = measure_fidelity(
+            classifier,
+            synthetic=(made.numpy(), asked.numpy()),
+            training=[self._encoded(self.real)],
+            held_out=(self.form.encode(reference.read()).numpy(), reference.labels),
+            apart=[self._encoded(known)],
+        )
+        pairs = zip(self.classes, fidelity.class_diversity, strict=True)
+        held_out = None
         if self.held_out is not None:
-            found["held_out_accuracy"] = {
-                "of": len(self.held_out.labels),
-                "trained_on_samples": self._trained_on_samples(average, steps),
-                "trained_on_real": accuracy,
-            }
-        return {"text": in_words(found)} | found
+            accuracy = self._trained_on_samples(average, steps)
+            held_out = HeldOutAccuracy(len(self.held_out), accuracy, fidelity.classifier_accuracy)
+        found = Achieved(
+            text="",
+            agreement=fidelity.agreement,
+            diversity=fidelity.diversity,
+            novelty=fidelity.novelty,
+            class_diversity={name: value for name, value in pairs if value is not None},
+            held_out=held_out,
+        )
+        return replace(found, text=in_words(found))
+
+    def _encoded(self, rows: LabeledData) -> np.ndarray:
+        """At most 2000 of the rows, as tensors are."""
+        return np.asarray(self.form.encode(rows.read(_some(len(rows), self.seed))))
 
     def _trained_on_samples(self, average: nn.Module, steps: int) -> float:
         assert self.held_out is not None
@@ -153,17 +139,17 @@ class Appraiser:
         classifier = train_classifier(
             batches, steps, self.seed, n_classes=len(self.classes), device=_device(average)
         )
-        rows = self.held_out.take(_some(len(self.held_out.labels), self.seed))
-        predicted = classifier(self.codec.encode(rows.images)).argmax(axis=1)
+        rows = self.held_out.take(_some(len(self.held_out), self.seed))
+        predicted = classifier(self.form.encode(rows.read())).argmax(axis=1)
         return score(rows.labels, predicted, len(self.classes)).balanced_accuracy
 
-    def _trained_on(self, rows: Rows, steps: int, device: torch.device) -> Classifier:
+    def _trained_on(self, rows: LabeledData, steps: int, device: torch.device) -> Classifier:
         """A classifier trained on real rows, every class equally often."""
         rng = numpy_rng(self.seed, "appraisal", "even")
         of = [rng.permutation(np.flatnonzero(rows.labels == k)) for k in np.unique(rows.labels)]
         most = min(max(map(len, of)), max(10, 2 * _LARGEST // len(of)))
         even = rows.take(np.concatenate([np.resize(numbers, most) for numbers in of]))
-        batches = _Shuffled(self.codec.encode(even.images), torch.from_numpy(even.labels), self.seed)
+        batches = _Shuffled(self.form.encode(even.read()), torch.from_numpy(even.labels), self.seed)
         return train_classifier(batches, steps, self.seed, n_classes=len(self.classes), device=device)
 
     @torch.no_grad()
@@ -182,26 +168,25 @@ class Appraiser:
         return torch.cat(made), labels
 
 
-def in_words(found: Mapping[str, Any]) -> str:
-    """What the figures of `Appraiser.achieved` mean, in a few plain sentences."""
-    agreement, diversity, novelty = found["agreement"], found["diversity"], found["novelty"]
+def in_words(found: Achieved) -> str:
+    """What the figures mean, in a few plain sentences."""
     said = []
-    if agreement is not None:
-        said.append(f"Samples are recognised as their class {agreement:.2f} times as often as real rows.")
-    if diversity is not None:
-        least = min(found["class_diversity"], key=found["class_diversity"].__getitem__)
+    if found.agreement is not None:
         said.append(
-            f"They vary {diversity:.2f} times as much, least in {least} "
-            f"({found['class_diversity'][least]:.2f})."
+            f"Samples are recognised as their class {found.agreement:.2f} times as often as real rows."
         )
-    if novelty is not None:
-        said.append(f"They lie {novelty:.2f} times as far from the nearest training row (copies: 0).")
-    if "held_out_accuracy" in found:
-        held_out = found["held_out_accuracy"]
+    if found.diversity is not None:
+        least = min(found.class_diversity, key=found.class_diversity.__getitem__)
         said.append(
-            f"On {held_out['of']} held-out rows a classifier trained on samples alone reaches "
-            f"{held_out['trained_on_samples']:.2f} balanced accuracy, one trained on as many steps of real rows "
-            f"{held_out['trained_on_real']:.2f}."
+            f"They vary {found.diversity:.2f} times as much, least in {least} ({found.class_diversity[least]:.2f})."
+        )
+    if found.novelty is not None:
+        said.append(f"They lie {found.novelty:.2f} times as far from the nearest training row (copies: 0).")
+    if (held_out := found.held_out) is not None:
+        said.append(
+            f"On {held_out.rows} held-out rows a classifier trained on samples alone reaches "
+            f"{held_out.trained_on_samples:.2f} balanced accuracy, one trained on as many steps of real rows "
+            f"{held_out.trained_on_real:.2f}."
         )
     else:
         said.append(
@@ -231,11 +216,6 @@ def _some(n: int, seed: int) -> np.ndarray:
 
 def _device(module: nn.Module) -> torch.device:
     return next(module.parameters()).device
-
-
-def _pooled(images: Tensor) -> Tensor:
-    """``(N, C, H, W)`` -> ``(N, C * 49)``: what is left when pixel noise is averaged away."""
-    return F.adaptive_avg_pool2d(images, _SIDE).flatten(1)
 
 
 def _spreads(classes: list[Tensor]) -> list[float]:

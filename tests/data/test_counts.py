@@ -1,43 +1,43 @@
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from synthaug.data.counts import parse_counts, parse_to, resolve_counts, rows_to_add
+from synthaug import Classes
+from synthaug.data import parse_counts, parse_to, resolve_counts, rows_to_add
 from synthaug.errors import InvalidRequest
 
-CLASSES, VALUES = ("cat", "dog", "owl"), (7, 3, 5)
+CLASSES = Classes(("cat", "dog", "owl"), (7, 3, 5))
 PRESENT = {"cat": 10, "dog": 3, "owl": 7}
 
 
 def test_one_number_is_meant_for_every_class():
-    assert resolve_counts(2, CLASSES, VALUES) == {"cat": 2, "dog": 2, "owl": 2}
+    assert resolve_counts(2, CLASSES) == {"cat": 2, "dog": 2, "owl": 2}
 
 
 def test_the_order_of_the_request_is_kept():
-    assert list(resolve_counts({"owl": 1, "cat": 2}, CLASSES, VALUES).items()) == [("owl", 1), ("cat", 2)]
+    assert list(resolve_counts({"owl": 1, "cat": 2}, CLASSES).items()) == [("owl", 1), ("cat", 2)]
 
 
 @pytest.mark.parametrize("key", ["dog", 3, "3", np.int64(3), np.str_("dog")])
 def test_a_class_is_known_by_its_name_and_by_its_own_label(key):
-    assert resolve_counts({key: 4}, CLASSES, VALUES) == {"dog": 4}
+    assert resolve_counts({key: 4}, CLASSES) == {"dog": 4}
 
 
 def test_a_name_wins_over_the_text_of_another_label():
-    assert resolve_counts({"1": 4}, classes=["1", "0"], values=[0, 1]) == {"1": 4}
+    assert resolve_counts({"1": 4}, Classes(("1", "0"), (0, 1))) == {"1": 4}
 
 
 def test_a_bool_is_not_the_label_one():
-    assert resolve_counts({True: 4}, ["False", "True"], [False, True]) == {"True": 4}
+    assert resolve_counts({True: 4}, Classes(("False", "True"), (False, True))) == {"True": 4}
     with pytest.raises(InvalidRequest, match="no class True"):
-        resolve_counts({True: 4}, ["0", "1"], [0, 1])
+        resolve_counts({True: 4}, Classes(("0", "1"), (0, 1)))
     with pytest.raises(InvalidRequest, match="no class 1"):
-        resolve_counts({1: 4}, ["False", "True"], [False, True])
+        resolve_counts({1: 4}, Classes(("False", "True"), (False, True)))
 
 
 @pytest.mark.parametrize("number", [5, 5.0, np.int32(5), np.float32(5)])
 def test_whole_numbers_of_any_type_are_taken(number):
-    assert resolve_counts({"cat": number}, CLASSES, VALUES) == {"cat": 5}
+    assert resolve_counts({"cat": number}, CLASSES) == {"cat": 5}
 
 
 @pytest.mark.parametrize(
@@ -62,11 +62,11 @@ def test_whole_numbers_of_any_type_are_taken(number):
 )
 def test_what_cannot_be_met_is_refused_in_words(request_, said):
     with pytest.raises(InvalidRequest, match=said):
-        resolve_counts(request_, CLASSES, VALUES)
+        resolve_counts(request_, CLASSES)
 
 
 def test_classes_with_no_row_are_left_out():
-    assert resolve_counts({"cat": 0, "dog": 1}, CLASSES, VALUES) == {"dog": 1}
+    assert resolve_counts({"cat": 0, "dog": 1}, CLASSES) == {"dog": 1}
 
 
 present_counts = st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 500), min_size=1)
@@ -94,7 +94,7 @@ def test_balance_brings_every_class_to_the_largest(present):
 
 def test_mappings_and_functions_give_final_totals():
     assert rows_to_add({"dog": 5}, PRESENT) == {"dog": 2}
-    assert rows_to_add({3: 5}, PRESENT, VALUES) == {"dog": 2}
+    assert rows_to_add({3: 5}, PRESENT, CLASSES) == {"dog": 2}
     assert rows_to_add(lambda present: {k: n + 1 for k, n in present.items()}, PRESENT) == dict.fromkeys(
         PRESENT, 1
     )

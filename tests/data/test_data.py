@@ -2,7 +2,6 @@
 
 import io
 import pickle
-import sys
 import warnings
 from collections import namedtuple
 from pathlib import Path
@@ -12,16 +11,16 @@ import numpy as np
 import pyarrow
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 from pyarrow import parquet
 
-from synthaug.data.items import ItemForm
-from synthaug.data.labeled import LabeledData, open_data
-from synthaug.errors import InvalidData, InvalidRequest, SynthaugWarning, UnsupportedKind
-from synthaug.modalities.image.fingerprint import fingerprints
+import synthaug.data
+from synthaug import LabeledData, SynthaugWarning, open_data
+from synthaug.data import ItemFields
+from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
+from synthaug.modalities.image import fingerprints
 from synthaug.outputs import encode_name
 
 NAMES = ("../x", "T-shirt/top", "été")
@@ -155,7 +154,7 @@ SPLIT_KINDS = {
 
 def channels_last(data, rows=None):
     images = data.read(rows)
-    return np.moveaxis(images, 1, 3) if data.spec.layout == "CHW" else images
+    return np.moveaxis(images, 1, 3) if data.form.layout == "CHW" else images
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -164,15 +163,15 @@ def test_every_kind_reads_as_the_same_labelled_images(kind, tmp_path):
     data = open_data(make(tmp_path))
     reference = open_data((PICTURES, words()))
     assert np.array_equal(channels_last(data), PICTURES)
-    assert data.classes == NAMES
+    assert data.classes.names == NAMES
     assert np.array_equal(data.labels, TARGETS)
     assert data.labels.dtype == np.int64
-    assert data.values in (NAMES, (0, 1, 2))
-    assert all(type(value) in (int, str) for value in data.values)
+    assert data.classes.values in (NAMES, (0, 1, 2))
+    assert all(type(value) in (int, str) for value in data.classes.values)
     assert data.counts == {"../x": 5, "T-shirt/top": 6, "été": 7}
-    assert (data.spec.container, data.spec.layout, data.spec.dtype) == (container, layout, "uint8")
-    assert (data.spec.height, data.spec.width, data.spec.channels) == (9, 11, 3)
-    assert (data.spec.low, data.spec.high) == (0, 255)
+    assert (data.form.container, data.form.layout, data.form.dtype) == (container, layout, "uint8")
+    assert (data.form.height, data.form.width, data.form.channels) == (9, 11, 3)
+    assert (data.form.low, data.form.high) == (0, 255)
     assert data.splits is None
     assert np.array_equal(data.fingerprints(), reference.fingerprints())
     assert data.name(0) != data.name(1)
@@ -229,9 +228,9 @@ def test_every_kind_is_resized_on_reading(kind, tmp_path):
 )
 def test_labels_keep_their_own_encoding_and_sorted_order(labels, names, values):
     data = open_data((np.zeros((4, 8, 8), np.uint8), labels))
-    assert data.classes == names
-    assert data.values == values
-    assert [type(v) for v in data.values] == [type(v) for v in values]
+    assert data.classes.names == names
+    assert data.classes.values == values
+    assert [type(v) for v in data.classes.values] == [type(v) for v in values]
     assert [values[k] for k in data.labels] == [v.item() if hasattr(v, "item") else v for v in labels]
 
 
@@ -242,8 +241,8 @@ def test_class_names_keep_the_order_of_the_class_label_and_unused_ones_are_dropp
         rows, features=datasets.Features({"image": datasets.Image(), "label": label})
     )
     data = open_data(found)
-    assert data.classes == ("zebra", "ant")
-    assert data.values == (0, 2)
+    assert data.classes.names == ("zebra", "ant")
+    assert data.classes.values == (0, 2)
     assert data.labels.tolist() == [1, 0, 1]
 
 
@@ -308,11 +307,11 @@ def test_a_label_without_a_name_is_refused():
 def test_the_layout_follows_from_the_shape_and_tensors_prefer_channels_first(shape, tensor, layout, channels):
     images = np.zeros((4, *shape), np.float32)
     size = 8 if min(shape) < 8 else None
-    spec = open_data((torch.tensor(images) if tensor else images, [0, 1, 0, 1]), image_size=size).spec
-    assert (spec.layout, spec.channels) == (layout, channels)
-    assert (spec.low, spec.high) == (None, None)
+    form = open_data((torch.tensor(images) if tensor else images, [0, 1, 0, 1]), image_size=size).form
+    assert (form.layout, form.channels) == (layout, channels)
+    assert (form.low, form.high) == (None, None)
     if size is None:
-        assert spec.shape == shape
+        assert form.shape == shape
 
 
 @pytest.mark.parametrize(
@@ -366,7 +365,7 @@ def test_pillow_modes_are_read_as_grey_rgb_or_rgba(mode, tmp_path):
         image.save(tmp_path / "ab"[row % 2] / f"{row}.{suffix}")
         stored.append(np.asarray(image.convert(as_mode)))
     data = open_data(tmp_path)
-    assert (data.spec.shape, data.spec.dtype) == (shape, dtype)
+    assert (data.form.shape, data.form.dtype) == (shape, dtype)
     assert np.array_equal(data.read(), np.stack(stored)[[0, 2, 1, 3]])
 
 
@@ -376,14 +375,14 @@ def test_sixteen_bit_png_files_keep_their_values(tmp_path):
         (tmp_path / "ab"[row // 2]).mkdir(exist_ok=True)
         Image.fromarray(picture).save(tmp_path / "ab"[row // 2] / f"{row}.png")
     data = open_data(tmp_path)
-    assert (data.spec.dtype, data.spec.low) == ("uint16", None)
+    assert (data.form.dtype, data.form.low) == ("uint16", None)
     assert np.array_equal(data.read(), pictures)
 
 
 def test_the_byte_order_of_an_array_makes_no_difference():
     native = PICTURES.astype("=u2")
     for source in ((native.astype(">u2"), TARGETS), list(zip(native.astype(">u2"), TARGETS, strict=True))):
-        assert open_data(source).spec == open_data((native, TARGETS)).spec
+        assert open_data(source).form == open_data((native, TARGETS)).form
         assert open_data(source).fingerprint() == open_data((native, TARGETS)).fingerprint()
 
 
@@ -403,7 +402,7 @@ def test_a_turned_photograph_is_read_upright(tmp_path):
         (tmp_path / name).mkdir()
         Image.fromarray(PICTURES[0]).save(tmp_path / name / "1.jpg", exif=turned, quality=100)
     data = open_data(tmp_path)
-    assert data.spec.shape == (11, 9, 3)
+    assert data.form.shape == (11, 9, 3)
     stored = np.asarray(Image.open(tmp_path / "a" / "1.jpg"))
     assert np.array_equal(data.read()[0], np.rot90(stored, -1))
 
@@ -449,7 +448,7 @@ def test_a_folder_is_listed_without_decoding_or_reading_its_files(tmp_path, monk
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", refuse)
     data = open_data(tmp_path)
     assert data.counts == {"a": 500, "b": 500}
-    assert data.spec.shape == (9, 11, 3)
+    assert data.form.shape == (9, 11, 3)
     with pytest.raises(InvalidData, match=r"a.1\.png cannot be read as an image: it is not an image"):
         data.check()
 
@@ -484,7 +483,7 @@ def test_classes_called_train_and_test_are_classes(tmp_path):
     for name in ("train", "test"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "1.png").write_bytes(png(PICTURES[0]))
-    assert open_data(tmp_path).classes == ("test", "train")
+    assert open_data(tmp_path).classes.names == ("test", "train")
 
 
 # ----------------------------------------------------------------------------------------------- checks
@@ -656,9 +655,9 @@ def test_columns_can_be_named_and_groups_read():
     table = hub().rename_columns({"image": "photo", "label": "species"}).add_column("other", list(range(18)))
     table = table.add_column("patient", [f"p{row % 4}" for row in range(18)])
     data = open_data(table, image="photo", label="species", group="patient")
-    assert data.classes == NAMES
+    assert data.classes.names == NAMES
     assert data.groups.tolist() == [f"p{row % 4}" for row in range(18)]
-    assert open_data(table, label="patient").classes == ("p0", "p1", "p2", "p3")
+    assert open_data(table, label="patient").classes.names == ("p0", "p1", "p2", "p3")
 
 
 def test_groups_can_be_given_one_per_row_to_every_kind(tmp_path):
@@ -701,7 +700,7 @@ def test_doubtful_columns_ask_for_a_name():
         open_data(table)
     with pytest.raises(InvalidData, match="no label column stands out"):
         open_data(table.cast_column("one", coarse).cast_column("two", coarse))
-    assert open_data(table.cast_column("one", coarse)).classes == ("a", "b")
+    assert open_data(table.cast_column("one", coarse)).classes.names == ("a", "b")
 
 
 def test_a_missing_path_fails_at_once_with_the_closest_sibling(tmp_path, monkeypatch):
@@ -766,10 +765,10 @@ def test_a_parquet_table_is_refused_as_a_table(tmp_path):
 def test_an_npz_file_may_name_its_classes(tmp_path):
     np.savez(tmp_path / "a.npz", X=PICTURES, y=TARGETS, classes=np.array(["zebra", "ant", "bee"]))
     data = open_data(tmp_path / "a.npz")
-    assert data.classes == ("zebra", "ant", "bee")
-    assert data.values == (0, 1, 2)
+    assert data.classes.names == ("zebra", "ant", "bee")
+    assert data.classes.values == (0, 1, 2)
     np.savez(tmp_path / "b.npz", X=PICTURES, y=TARGETS + 1, classes=np.array(["zebra", "ant", "bee"]))
-    assert open_data(tmp_path / "b.npz").classes == ("1", "2", "3")
+    assert open_data(tmp_path / "b.npz").classes.names == ("1", "2", "3")
 
 
 def test_npz_arrays_can_be_named_and_pickled_ones_are_refused(tmp_path):
@@ -793,9 +792,9 @@ def test_the_bundled_fashion_mnist_has_its_splits_and_licence():
         "train": 2000,
         "test": 1000,
     }
-    assert data.spec.shape == (28, 28)
+    assert data.form.shape == (28, 28)
     assert len(np.unique(data.fingerprints())) == 3000
-    folder = Path(sys.modules["synthaug.data.labeled"].__file__).parent / "bundled"
+    folder = Path(synthaug.data.__file__).parent / "bundled"
     assert "Zalando SE" in (folder / "LICENSE-fashion-mnist").read_text(encoding="utf-8")
     assert (folder / "fashion_mnist.parquet").stat().st_size < 2_000_000
     data.check()
@@ -803,9 +802,9 @@ def test_the_bundled_fashion_mnist_has_its_splits_and_licence():
 
 def test_the_bundled_digits_are_eight_by_eight():
     data = open_data("bundled:digits")
-    assert (len(data), data.spec.shape, data.spec.dtype) == (1797, (8, 8), "uint8")
+    assert (len(data), data.form.shape, data.form.dtype) == (1797, (8, 8), "uint8")
     assert (data.read().min(), data.read().max()) == (0, 255)
-    assert data.values == tuple(range(10))
+    assert data.classes.values == tuple(range(10))
     with pytest.raises(InvalidRequest, match=r'no bundled data set "digit". Did you mean "digits"'):
         open_data("bundled:digit")
 
@@ -889,35 +888,35 @@ PICTURE = PICTURES[0]
     ],
 )
 def test_an_item_is_built_in_the_form_of_another(item, fill, keys):
-    form = ItemForm.of(item)
-    assert (form.image, form.label) == keys
-    assert form.label_of(item) == 3
-    built = form.build(PICTURES[1], 2, like=item, fill=fill)
+    fields = ItemFields.of(item)
+    assert (fields.image, fields.label) == keys
+    assert fields.label_of(item) == 3
+    built = fields.build(PICTURES[1], 2, like=item, fill=fill)
     assert type(built) is type(item)
     assert len(built) == len(item)
-    assert type(form.image_of(built)) is type(form.image_of(item))
-    assert np.array_equal(np.asarray(form.image_of(built)), PICTURES[1])
-    assert form.label_of(built) == 2
+    assert type(fields.image_of(built)) is type(fields.image_of(item))
+    assert np.array_equal(np.asarray(fields.image_of(built)), PICTURES[1])
+    assert fields.label_of(built) == 2
     old, new = (
-        x[form.label] if isinstance(x, dict) else list(x)[1 if keys[1] != 0 else 0] for x in (item, built)
+        x[fields.label] if isinstance(x, dict) else list(x)[1 if keys[1] != 0 else 0] for x in (item, built)
     )
     assert type(old) is type(new)
     assert getattr(old, "dtype", None) == getattr(new, "dtype", None)
     assert np.shape(old) == np.shape(new)
-    assert form.label_of(item) == 3
+    assert fields.label_of(item) == 3
 
 
 def test_a_field_without_a_value_is_refused_with_the_remedy():
-    form = ItemForm.of({"image": PICTURE, "label": 3, "path": "a.png"})
+    fields = ItemFields.of({"image": PICTURE, "label": 3, "path": "a.png"})
     with pytest.raises(
         InvalidRequest, match=r"a field 'path' beside image and label.*fill=\{'path': value\}"
     ):
-        form.build(PICTURE, 3, like={"image": PICTURE, "label": 3, "path": "a.png"})
+        fields.build(PICTURE, 3, like={"image": PICTURE, "label": 3, "path": "a.png"})
 
 
 def test_string_labels_and_transformed_images_are_put_in_as_they_are():
     item = {"image": PICTURE, "label": np.str_("cat")}
-    built = ItemForm.of(item).build(torch.ones(3), "elephant", like=item)
+    built = ItemFields.of(item).build(torch.ones(3), "elephant", like=item)
     assert built["label"] == "elephant"
     assert isinstance(built["label"], np.str_)
     assert torch.equal(built["image"], torch.ones(3))
@@ -925,15 +924,15 @@ def test_string_labels_and_transformed_images_are_put_in_as_they_are():
 
 
 def test_the_known_label_tells_its_field():
-    assert ItemForm.of((PICTURE, 17, 3), label_value=3).label == 2
-    assert ItemForm.of((PICTURE, 17, 3)).label == 1
-    assert ItemForm.of((PICTURE, 17, 3), label=2).others == (1,)
+    assert ItemFields.of((PICTURE, 17, 3), label_value=3).label == 2
+    assert ItemFields.of((PICTURE, 17, 3)).label == 1
+    assert ItemFields.of((PICTURE, 17, 3), label=2).others == (1,)
 
 
 def test_a_doubtful_item_asks_for_a_name():
     with pytest.raises(InvalidData, match=r"several fields of an item may be the label.*Name it with label="):
-        ItemForm.of({"image": PICTURE, "a": 1, "b": 2})
+        ItemFields.of({"image": PICTURE, "a": 1, "b": 2})
     with pytest.raises(InvalidData, match="no image was found among the fields of an item"):
-        ItemForm.of((1, 2))
+        ItemFields.of((1, 2))
     with pytest.raises(InvalidRequest, match=r'the items have no field .imge.. Did you mean "image"'):
-        ItemForm.of({"image": PICTURE, "label": 1}, image="imge")
+        ItemFields.of({"image": PICTURE, "label": 1}, image="imge")

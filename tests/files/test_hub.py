@@ -8,7 +8,8 @@ import json
 import logging
 import pickle
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlparse
 
@@ -20,15 +21,14 @@ from click.testing import CliRunner
 from PIL import Image
 
 import synthaug
+from synthaug import Classes, push
 from synthaug.cli import main
-from synthaug.data.labeled import open_data
 from synthaug.errors import HubError, InvalidArtifact, InvalidData, InvalidRequest, UnsupportedKind
 from synthaug.families import FAMILIES
-from synthaug.files.hub import push
-from synthaug.generators.artifact import MANIFEST, check_files
-from synthaug.generators.generator import Generator
-from synthaug.mixing.huggingface.dataset import mix_dataset
-from synthaug.training.train import train_generator
+from synthaug.files import Place, write_samples
+from synthaug.generators import MANIFEST
+
+load = partial(synthaug.load, device="cpu")
 
 
 @dataclass
@@ -157,7 +157,7 @@ def hub(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def generator(shapes):
-    return Generator(train_generator(open_data(shapes), "cgan", steps=2, seed=4, progress=False))
+    return synthaug.fit(shapes, "cgan", steps=2, seed=4, device="cpu", progress=False)
 
 
 @pytest.fixture(autouse=True)
@@ -171,7 +171,7 @@ def same(a, b):
 
 
 def test_a_generator_goes_to_the_hub_and_comes_back_the_same(hub, generator, tmp_path, monkeypatch):
-    address = generator.push_to_hub("me/gen", license="cc-by-4.0", private=True, token="hf_secret")
+    address = push(generator, "me/gen", license="cc-by-4.0", private=True, token="hf_secret")
     assert address == f"{hub.address}/me/gen"
     assert hub.private["models/me/gen"] in ("private", True)
     assert "Bearer hf_secret" in hub.tokens
@@ -180,23 +180,23 @@ def test_a_generator_goes_to_the_hub_and_comes_back_the_same(hub, generator, tmp
     assert set(files) == {*json.loads(files[MANIFEST])["files"], MANIFEST, "README.md"}
     assert files["weights.safetensors"] == (tmp_path / "gen" / "weights.safetensors").read_bytes()
     monkeypatch.chdir(tmp_path)
-    back = Generator.load("me/gen", token="hf_other")
+    back = load("me/gen", token="hf_other")
     assert "Bearer hf_other" in hub.tokens
     assert back.fingerprint == generator.fingerprint
     assert same(back, generator)
-    assert same(synthaug.load("me/gen", device="cpu"), generator)
+    assert back.classes == generator.classes
 
 
 def test_pushing_again_replaces_what_is_there(hub, generator):
-    generator.push_to_hub("me/gen")
-    generator.push_to_hub("me/gen", license="mit")
+    push(generator, "me/gen")
+    push(generator, "me/gen", license="mit")
     card = huggingface_hub.ModelCard(hub.files("models", "me/gen")["README.md"].decode())
     assert card.data.license == "mit"
     assert hub.commits == 2
 
 
 def test_the_model_card_says_what_a_reader_has_to_know(hub, generator):
-    generator.push_to_hub("me/gen")
+    push(generator, "me/gen")
     card = huggingface_hub.ModelCard(hub.files("models", "me/gen")["README.md"].decode())
     assert card.data.library_name == "synthaug"
     assert {"synthaug", "synthetic"} <= set(card.data.tags)
@@ -216,7 +216,7 @@ def test_the_model_card_says_what_a_reader_has_to_know(hub, generator):
 
 
 def test_a_licence_stands_in_header_and_text(hub, generator):
-    generator.push_to_hub("me/gen", license="cc-by-4.0")
+    push(generator, "me/gen", license="cc-by-4.0")
     text = hub.files("models", "me/gen")["README.md"].decode()
     assert huggingface_hub.ModelCard(text).data.license == "cc-by-4.0"
     assert "- Licence: cc-by-4.0" in text
@@ -240,11 +240,11 @@ def test_the_command_line_pushes_and_samples_from_the_hub(hub, generator, tmp_pa
 
 
 def test_a_revision_can_be_asked_for_by_its_commit(hub, generator):
-    generator.push_to_hub("me/gen")
+    push(generator, "me/gen")
     sha = hub.sha("models/me/gen")
-    assert Generator.load("me/gen", revision=sha).fingerprint == generator.fingerprint
+    assert load("me/gen", revision=sha).fingerprint == generator.fingerprint
     with pytest.raises(HubError, match=r'Cannot load "me/gen".*Check the revision'):
-        Generator.load("me/gen", revision="v9")
+        load("me/gen", revision="v9")
 
 
 def test_a_folder_of_that_name_comes_first_and_a_mistyped_path_asks_no_hub(
@@ -252,24 +252,19 @@ def test_a_folder_of_that_name_comes_first_and_a_mistyped_path_asks_no_hub(
 ):
     generator.save(tmp_path / "me" / "gen")
     monkeypatch.chdir(tmp_path)
-    assert same(Generator.load("me/gen"), generator)
+    assert same(load("me/gen"), generator)
     with pytest.raises(InvalidArtifact, match="the folder is not there"):
-        Generator.load("me/gne")
+        load("me/gne")
     with pytest.raises(InvalidArtifact, match="the folder is not there"):
-        Generator.load("gne")
+        load("gne")
     with pytest.raises(InvalidRequest, match=r'revision="v1" was asked for, but me/gen is a folder'):
-        Generator.load("me/gen", revision="v1")
+        load("me/gen", revision="v1")
     assert hub.asked == []
 
 
-def test_a_generator_that_contains_training_rows_leaves_only_when_that_is_said(
-    hub, generator, tmp_path, monkeypatch
-):
-    def keeping(folder):
-        return check_files(folder) | {"contains_training_rows": True}
-
-    generator.save(tmp_path / "gen")
-    monkeypatch.setattr("synthaug.files.hub.check_files", keeping)
+def test_a_saved_generator_that_contains_training_rows_leaves_only_when_that_is_said(hub, shapes, tmp_path):
+    keeper = next(name for name, family in FAMILIES.items() if family.keeps_rows)
+    synthaug.fit(shapes, keeper, steps=2, out=tmp_path / "gen", device="cpu", progress=False)
     with pytest.raises(InvalidRequest, match=r"contain training rows\. Pass include_rows=True"):
         push(tmp_path / "gen", "me/gen")
     assert hub.asked == []
@@ -288,19 +283,20 @@ def test_a_generator_that_contains_training_rows_leaves_only_when_that_is_said(
 def test_families_that_keep_rows_are_refused_and_come_back_the_same_where_it_is_said(
     hub, shapes, family, options
 ):
-    made = Generator(train_generator(open_data(shapes), family, options=options, steps=2, progress=False))
-    assert made.contains_training_rows
+    made = synthaug.fit(shapes, family, options=options, steps=2, device="cpu", progress=False)
+    assert made.about.contains_training_rows
     with pytest.raises(InvalidRequest, match=r"contain training rows\. Pass include_rows=True"):
-        made.push_to_hub("me/keeper")
-    made.push_to_hub("me/keeper", include_rows=True)
-    assert same(Generator.load("me/keeper"), made)
+        push(made, "me/keeper")
+    push(made, "me/keeper", include_rows=True)
+    assert same(load("me/keeper"), made)
     assert same(pickle.loads(pickle.dumps(made)), made)
 
 
 def test_only_the_files_of_a_generator_leave_and_no_path_of_this_machine(hub, shapes, tmp_path):
     np.savez(tmp_path / "secret.npz", X=shapes[0], y=shapes[1])
-    trained = train_generator(open_data(tmp_path / "secret.npz"), "cvae", steps=1, progress=False)
-    Generator(trained).save(tmp_path / "gen")
+    synthaug.fit(tmp_path / "secret.npz", "cvae", steps=1, device="cpu", progress=False).save(
+        tmp_path / "gen"
+    )
     (tmp_path / "gen" / "notes.txt").write_text("mine")
     push(tmp_path / "gen", "me/gen")
     files = hub.files("models", "me/gen")
@@ -317,10 +313,10 @@ def test_changed_files_are_not_pushed(hub, generator, tmp_path):
 
 
 def test_a_generator_changed_on_the_hub_is_refused(hub, generator):
-    generator.push_to_hub("me/gen")
+    push(generator, "me/gen")
     hub.files("models", "me/gen")["weights.safetensors"] = b"else"
     with pytest.raises(InvalidArtifact, match="is not the file that was saved"):
-        Generator.load("me/gen")
+        load("me/gen")
 
 
 def loaded(hub, name, tmp_path):
@@ -375,7 +371,7 @@ def test_splits_stay_apart_on_the_hub(hub, generator, shapes, tmp_path, out):
 
 
 def test_samples_alone_leave_without_asking(hub, generator, tmp_path):
-    synthaug.verbs.write_samples(generator, {"lying": 3}, tmp_path / "made.parquet")
+    write_samples(generator, {"lying": 3}, Place(tmp_path / "made.parquet"))
     push(tmp_path / "made.parquet", "me/made")
     assert "There are no real rows" in hub.files("datasets", "me/made")["README.md"].decode()
     assert loaded(hub, "me/made", tmp_path)["train"]["index"][:] == [0, 1, 2]
@@ -388,8 +384,8 @@ def test_a_mixed_hugging_face_set_goes_with_counts_generators_and_seeds(hub, gen
     for i, image in enumerate(shapes[0][:20]):
         Image.fromarray(image).save(tmp_path / f"{i}.png")
     rows = {"image": [str(tmp_path / f"{i}.png") for i in range(20)], "label": [0, 1] * 10}
-    samples = synthaug.Samples(**{**vars(generator.sample(8, seed=9)), "values": (0, 1)})
-    mixed = mix_dataset(datasets.Dataset.from_dict(rows, features=kinds), samples, ratio=0.3)
+    samples = replace(generator.sample(8, seed=9), classes=Classes(("lying", "standing"), (0, 1)))
+    mixed = synthaug.mix(datasets.Dataset.from_dict(rows, features=kinds), samples, ratio=0.3)
     with pytest.raises(InvalidRequest, match="contains 14 real rows"):
         push(mixed, "me/mixed")
     push(datasets.DatasetDict(train=mixed), "me/mixed", include_rows=True)
@@ -436,22 +432,22 @@ def test_a_repository_that_is_not_there_is_one_clear_error(hub, tmp_path, monkey
     with pytest.raises(
         HubError, match=r'Cannot load "me/nothing", which is no folder here: .*Check the name'
     ):
-        Generator.load("me/nothing")
+        load("me/nothing")
 
 
 def test_offline_is_one_clear_error_at_once(generator, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     with pytest.raises(HubError, match=r"Cannot push to me/gen: .*HF_HUB_OFFLINE is set: unset it"):
-        generator.push_to_hub("me/gen")
+        push(generator, "me/gen")
     with pytest.raises(HubError, match=r'Cannot load "me/gen".*HF_HUB_OFFLINE is set: unset it'):
-        Generator.load("me/gen")
+        load("me/gen")
 
 
 def test_a_hub_that_does_not_answer_is_one_clear_error(hub, generator, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(HubError, match=r"Cannot push to me/gen: .*Check the name, the network"):
-        generator.push_to_hub("me/gen")
+        push(generator, "me/gen")
 
 
 def test_a_generator_pickles_as_for_a_spawned_worker(generator):

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from fakes import FORMATS, SPEC, FakeGenerator
 from torch.utils.data import DataLoader
 
 import synthaug
-from synthaug.data.labeled import open_data
+from synthaug import open_data
 from synthaug.errors import InvalidData, Leakage
-from synthaug.files.expand import expand_dataset, write_samples
-from synthaug.files.formats import read_record
-from synthaug.files.stored import read_samples
-from synthaug.modalities.image.fingerprint import fingerprints
+from synthaug.files import FORMATS, Place, Stored, read_record, write_samples
+from synthaug.modalities.image import fingerprints
+from synthaug.testing import planted_generator
 
 SUFFIX = {"folder": "", "parquet": ".parquet", "npz": ".npz", "hf": ""}
 COUNTS = {"dog": 3, "T-shirt/top": 2}
@@ -26,7 +23,7 @@ def same(found, expected):
     assert (found.samples == expected.samples).all()
     assert found.samples.dtype == expected.samples.dtype
     assert found.labels.tolist() == expected.labels.tolist()
-    assert (found.classes, found.values, found.spec) == (expected.classes, expected.values, expected.spec)
+    assert (found.classes, found.form) == (expected.classes, expected.form)
     for name, column in expected.provenance.items():
         assert found.provenance[name].tolist() == column.tolist(), name
 
@@ -34,10 +31,10 @@ def same(found, expected):
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("layout", ["HW", "CHW", "HWC"])
 def test_samples_come_back_from_every_format_and_layout_as_they_were_made(tmp_path, format, layout):
-    spec = replace(SPEC, layout=layout, channels=1 if layout == "HW" else 3)
-    generator = FakeGenerator(spec=spec, values=(4, 0, 7))
-    out = write_samples(generator, COUNTS, tmp_path / f"out{SUFFIX[format]}", format=format, seed=5)
-    found, expected = read_samples(out), generator.sample(COUNTS, seed=5)
+    form = replace(planted_generator().form, layout=layout, channels=1 if layout == "HW" else 3)
+    generator = planted_generator(values=(4, 0, 7), form=form)
+    out = write_samples(generator, COUNTS, Place(tmp_path / f"out{SUFFIX[format]}", format), seed=5)
+    found, expected = Stored.at(out).samples(), generator.sample(COUNTS, seed=5)
     order = np.lexsort((found.provenance["index"], found.class_indices))
     wanted = np.lexsort((expected.provenance["index"], expected.class_indices))
     same(found[order], expected[wanted])
@@ -49,12 +46,11 @@ def test_only_synthetic_rows_of_an_expanded_set_come_back_and_other_splits_are_h
     X, y = rng.integers(0, 256, (12, 8, 9), np.uint8), np.array(["cat", "dog", "T-shirt/top"] * 4)
     source = tmp_path / "in.npz"
     np.savez(source, X=X, y=y, split=np.array(["train"] * 9 + ["test"] * 3))
-    generator = FakeGenerator(classes=("T-shirt/top", "cat", "dog"), values=("T-shirt/top", "cat", "dog"))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        out = expand_dataset(source, generator, "2x", out=tmp_path / f"out{SUFFIX[format]}", format=format)
+    generator = planted_generator(("T-shirt/top", "cat", "dog"))
+    place = tmp_path / f"out{SUFFIX[format]}"
+    out = synthaug.expand(source, generator, to="2x", out=place, format=format, progress=False)
     assert read_record(out)["card"]["copied"] == {"test": 3}
-    found = read_samples(out)
+    found = Stored.at(out).samples()
     assert len(found) == 9
     assert found.provenance["synthetic"].all()
     assert (found.samples == generator.sample(dict.fromkeys(generator.classes, 3)).samples).all()
@@ -66,9 +62,9 @@ def test_samples_still_know_the_held_out_rows_when_they_come_back_and_mixing_ref
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (9, 8, 9), np.uint8)
     held_out = fingerprints(images[[5, 2]], "HW")
-    generator = FakeGenerator(held_out=held_out, values=(0, 1, 2))
-    out = write_samples(generator, 3, tmp_path / f"out{SUFFIX[format]}", format=format)
-    assert sorted(read_samples(out).held_out) == sorted(held_out)
+    generator = planted_generator(held_out=held_out, values=(0, 1, 2))
+    out = write_samples(generator, 3, Place(tmp_path / f"out{SUFFIX[format]}", format))
+    assert sorted(Stored.at(out).held_out) == sorted(Stored.at(out).samples().held_out) == sorted(held_out)
     rows = list(zip(images, [0, 1, 2] * 3, strict=True))
     with pytest.raises(Leakage, match=r"2 of the 9 rows .*first is row 2\)"):
         synthaug.mix(DataLoader(rows, batch_size=3), out)
@@ -77,7 +73,7 @@ def test_samples_still_know_the_held_out_rows_when_they_come_back_and_mixing_ref
 
 def test_what_holds_no_synthetic_rows_of_ours_is_refused(tmp_path):
     with pytest.raises(InvalidData, match="there is no file or folder"):
-        read_samples(tmp_path / "nothing")
+        Stored.at(tmp_path / "nothing")
     np.savez(tmp_path / "plain.npz", X=np.zeros((2, 8, 8), np.uint8), y=[0, 1])
     with pytest.raises(InvalidData, match="was not written by synthaug expand or sample"):
-        read_samples(tmp_path / "plain.npz")
+        Stored.at(tmp_path / "plain.npz")

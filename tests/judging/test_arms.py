@@ -9,19 +9,10 @@ import pytest
 import torch
 from planted import distinct_digits, encode, per_class, pool_of
 
-from synthaug.data.labeled import LabeledData
-from synthaug.judging.arms import (
-    ARMS,
-    LADDER,
-    Ingredients,
-    adjusted_loss,
-    deferred_loss,
-    interpolated,
-    shuffled,
-    weighted_loss,
-)
-from synthaug.modalities.image.augment import image_augmentations
-from synthaug.training.classifier import cross_entropy
+from synthaug import LabeledData
+from synthaug.judging import ARMS, LADDER, Ingredients
+from synthaug.modalities.image import image_augmentations
+from synthaug.training import ClassifierLoss, cross_entropy
 
 ARM = {arm.name: arm for arm in LADDER}
 BLENDED = {"mixup", "CutMix", "mixup, re-weighted", "both, soft labels"}
@@ -78,7 +69,7 @@ def test_batches_of_every_arm_have_the_same_form(arm: str, ingredients: Ingredie
         assert X.shape == (16, 1, 8, 8)
         assert X.dtype == torch.float32
         assert -1 <= X.min() <= X.max() <= 1
-        if ARM[arm].loss is None or ARM[arm].loader is shuffled:
+        if ARM[arm].loss is None or ARM[arm].loader is ARM["real"].loader:
             assert y.dtype == torch.int64
             assert y.shape == (16,)
         else:
@@ -177,7 +168,7 @@ def test_points_between_neighbours_lie_between_two_rows_of_their_class(ingredien
 def test_a_lone_row_of_a_class_is_its_own_neighbour(digits: LabeledData) -> None:
     few = digits.take(np.sort(np.concatenate([np.flatnonzero(digits.labels == 0)[:1], np.arange(30, 60)])))
     parts = Ingredients.of(few, pool_of(per_class(digits, 75, 90)), encode, ratio=0.5, batch_size=16)
-    assert all(torch.isfinite(X).all() for X, _ in interpolated(parts, 0))
+    assert all(torch.isfinite(X).all() for X, _ in ARM["SMOTE"].loader(parts, 0))
 
 
 def test_mixup_takes_rows_and_labels_in_the_same_share(ingredients: Ingredients) -> None:
@@ -216,24 +207,30 @@ def _unequal(digits: LabeledData) -> Ingredients:
     return Ingredients.of(digits.take(np.sort(rows)), pool_of(digits), encode, ratio=0.25, batch_size=32)
 
 
+def _loss(arm: str, parts: Ingredients) -> ClassifierLoss:
+    make = ARM[arm].loss
+    assert make is not None
+    return make(parts)
+
+
 def test_class_weights_make_classes_count_alike_and_leave_the_mean_at_one(digits: LabeledData) -> None:
     parts = _unequal(digits)
     labels = torch.from_numpy(parts.labels)
     logits = torch.zeros(len(labels), 10)
-    plain, weighted = cross_entropy(logits, labels, 0.0), weighted_loss(parts)(logits, labels, 0.0)
+    plain, weighted = cross_entropy(logits, labels, 0.0), _loss("class weights", parts)(logits, labels, 0.0)
     share = torch.bincount(labels, weighted.double() / plain.double())[:3]
     torch.testing.assert_close(share, torch.full((3,), len(labels) / 3, dtype=torch.float64))
     soft = torch.nn.functional.one_hot(labels, 10).float()
-    torch.testing.assert_close(weighted_loss(parts)(logits, soft, 0.0), weighted)
+    torch.testing.assert_close(_loss("class weights", parts)(logits, soft, 0.0), weighted)
 
 
 def test_deferred_weights_start_at_four_fifths_of_the_steps(digits: LabeledData) -> None:
     parts = _unequal(digits)
     labels = torch.from_numpy(parts.labels)
     logits = torch.randn(len(labels), 10, generator=torch.Generator().manual_seed(0))
-    loss = deferred_loss(parts)
+    loss = _loss("mixup, re-weighted", parts)
     assert torch.equal(loss(logits, labels, 0.79), cross_entropy(logits, labels, 0.79))
-    assert torch.equal(loss(logits, labels, 0.8), weighted_loss(parts)(logits, labels, 0.8))
+    assert torch.equal(loss(logits, labels, 0.8), _loss("class weights", parts)(logits, labels, 0.8))
 
 
 def test_adjusted_logits_of_nothing_known_are_the_class_frequencies(digits: LabeledData) -> None:
@@ -242,4 +239,4 @@ def test_adjusted_logits_of_nothing_known_are_the_class_frequencies(digits: Labe
     prior = torch.bincount(labels, minlength=10).clamp(min=1).float()
     logits = torch.zeros(len(labels), 10)
     expected = cross_entropy(logits + (prior / prior.sum()).log(), labels, 0.0)
-    torch.testing.assert_close(adjusted_loss(parts)(logits, labels, 0.0), expected)
+    torch.testing.assert_close(_loss("logit adjustment", parts)(logits, labels, 0.0), expected)

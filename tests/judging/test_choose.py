@@ -1,11 +1,14 @@
-"""choose from data to plan, and what follows a plan: mix, expand, evaluate."""
+"""choose from data to plan, what follows a plan, and calls that are killed: nothing is trained twice."""
 
 from __future__ import annotations
 
+import json
+import math
+import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +17,11 @@ import pytest
 import torch
 from datasets import ClassLabel, Dataset, Features, Image
 from PIL import Image as PIL
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader
 
 import synthaug
-from synthaug.data.labeled import LabeledData, open_data
-from synthaug.data.splits import cross_folds
+from synthaug import Evaluation, LabeledData, Plan, Protocol, open_data
+from synthaug.data import cross_folds
 from synthaug.errors import (
     InvalidArtifact,
     InvalidData,
@@ -27,22 +30,115 @@ from synthaug.errors import (
     OutputExists,
     SynthaugWarning,
 )
-from synthaug.judging import answers, trials
-from synthaug.judging.arms import LADDER
-from synthaug.judging.plan import Plan
-from synthaug.judging.search import Choice, Judged, Standing, choose_option
-from synthaug.judging.trainings import train_arm
-from synthaug.judging.trials import Trials
-from synthaug.metrics.statistics import Interval
+from synthaug.judging import (
+    FORMAT,
+    Choice,
+    Chosen,
+    Folds,
+    Outcome,
+    Question,
+    Runner,
+    Standing,
+    Task,
+    Trial,
+    Work,
+    choose,
+)
+from synthaug.metrics import Interval
+from synthaug.outputs import RECORD
+from synthaug.requests import EvaluateRequest
 
-SMALL: dict[str, Any] = {"steps": 2, "classifier_steps": 2, "folds": 2, "jobs": 1, "progress": False}
+PROTOCOL = Protocol(folds=2, seeds=2, classifier_steps=2, judge_steps=3, steps=2)
+SMALL: dict[str, Any] = {"protocol": PROTOCOL, "families": "warp", "jobs": 1, "progress": False}
 
-Shapes = tuple[np.ndarray, np.ndarray]
+Rows = tuple[np.ndarray, np.ndarray]
 
 
-@pytest.fixture(autouse=True)
-def _brief_judges(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trials, "_JUDGE_STEPS", 3)
+class Stopped(BaseException):
+    """Passes whatever would handle an error, as a signal does."""
+
+
+class Counted:
+    """Trainings of classifiers that know a bar's direction if they met synthetic rows, and else guess by their seed.
+
+    Attributes:
+        made: how many there were.
+        allowed: how many there can be; then the process is killed.
+        watch: called before each.
+    """
+
+    def __init__(self, watch: Callable[[], object] = lambda: None) -> None:
+        self.made, self.allowed, self.watch = 0, math.inf, watch
+
+    @property
+    def train(self) -> Callable[..., Any]:
+        """The training function."""
+
+        def train(loader: Any, steps: int, seed: int) -> Any:
+            if self.made >= self.allowed:
+                raise Stopped
+            self.watch()
+            self.made += 1
+            synthetic = type(loader.batch_sampler) is not BatchSampler
+
+            def predict(X: torch.Tensor) -> torch.Tensor:
+                if synthetic:
+                    return (X.mean((1, 3)).std(1) < X.mean((1, 2)).std(1)).long()
+                return ((997 * X.sum((1, 2, 3))).round().long() + seed) % 2
+
+            return predict
+
+        return train
+
+
+class Preferring(Runner):
+    """Classifiers that recognise all rows where the name of an option holds some words, and else every other one."""
+
+    def __init__(self, part: str, question: Question) -> None:
+        super().__init__(None, Work())
+        self.part, self.sizes = part, [len(fold) for fold in question.folds()]
+
+    def run(
+        self, wanted: Mapping[str, Any], tasks: Callable[[Sequence[Trial]], Sequence[Task]]
+    ) -> list[Outcome]:
+        return [
+            Outcome(
+                {"held-out": (np.arange(self.sizes[of.fold]) % 2 == 0) | (self.part in of.option)}, {}, 1.0
+            )
+            for of in wanted.values()
+        ]
+
+
+def chosen_by(part: str, data: LabeledData, **asked: Any) -> Chosen:
+    """What is chosen where options with this in their name do best."""
+    how: dict[str, Any] = {"families": ["warp"], "train": None, "protocol": PROTOCOL, "seed": 0} | asked
+    question = Question(data, None, **how)
+    return choose(question, Work("cpu"), Preferring(part, question))
+
+
+@pytest.fixture(scope="module")
+def plan(shapes: Rows) -> Plan:
+    with _short_classes_told():
+        return synthaug.choose(shapes, protocol=PROTOCOL, jobs=1, progress=False)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A choice that was kept, how often it trained, and how to ask for it again."""
+
+    plan: Plan
+    folder: Path
+    made: int
+
+    def copied(self, to: Path) -> Path:
+        return shutil.copytree(self.folder, to)
+
+
+@pytest.fixture(scope="module")
+def kept(shapes: Rows, tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    counted, out = Counted(), tmp_path_factory.mktemp("choice") / "plan"
+    plan = synthaug.choose(shapes, train=counted.train, out=out, **SMALL)
+    return Kept(plan, out, counted.made)
 
 
 @contextmanager
@@ -51,29 +147,6 @@ def _short_classes_told() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SynthaugWarning)
         yield
-
-
-JUDGED = Judged(
-    gain=Interval(0.02, 0.004, 0.036, 30), bound=0.01, error=0.008, without=(None, "a", "a"), seeds=4
-)
-
-
-def prefer(monkeypatch: pytest.MonkeyPatch, part: str) -> None:
-    """Makes the choice fall on the first option with this in its name, and accept it."""
-
-    def choose(*given: Any, **numbers: Any) -> Choice:
-        found = choose_option(*given, **numbers)
-        name = next(of.name for of in found.standings if part in of.name)
-        return replace(found, candidate=name, judged=JUDGED, accepted=True)
-
-    monkeypatch.setattr(answers, "choose_option", choose)
-
-
-@pytest.fixture(scope="module")
-def plan(shapes: Shapes) -> Plan:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trials, "_JUDGE_STEPS", 3)
-        return synthaug.choose(shapes, **SMALL)
 
 
 def test_a_plan_tells_what_was_tried_and_what_it_cost(plan: Plan) -> None:
@@ -96,12 +169,24 @@ def test_a_plan_tells_what_was_tried_and_what_it_cost(plan: Plan) -> None:
     )
 
 
-def test_the_advice_tells_what_is_known_and_no_more(plan: Plan) -> None:
+def judged(choice: Choice) -> Choice:
+    """The choice, of which judges say that it gains two points."""
+    assert choice.judged is not None
+    gain = Interval(0.02, 0.004, 0.036, 30)
+    return replace(
+        choice,
+        judged=replace(choice.judged, gain=gain, bound=0.01, error=0.008, without=(None, "a", "a"), seeds=4),
+    )
+
+
+def test_the_advice_tells_what_is_known_and_no_more(kept: Kept) -> None:
     """Four ends of a choice: taken, refused by the judges, hardly better, and not better at all."""
     name = "policy + 25% warp, mild"
     own = Standing(name, True, 6, 0.9, Interval(0.01, -0.03, 0.05, 30))
-    choice = Choice("policy", name, False, JUDGED, (own,), 9)
-    plan = replace(plan, baseline="policy", base="policy", candidate=name, family="warp")
+    found = judged(kept.plan.choice).judged
+    assert found is not None
+    choice = Choice("policy", name, False, found, (own,), 9)
+    plan = replace(kept.plan, baseline="policy", base="policy", candidate=name, family="warp")
     plan = replace(plan, candidate_share=0.25, curated=False, annealed=False)
 
     def told(accepted: bool, **parts: Any) -> str:
@@ -116,37 +201,36 @@ def test_the_advice_tells_what_is_known_and_no_more(plan: Plan) -> None:
     assert refused.endswith("[+0.4, +3.6] of accuracy on folds that had not chosen, which may be chance.")
     hardly = told(False, judged=None)
     assert hardly.endswith(
-        "with +1.0 points [-3.0, +5.0] of accuracy on the very rows that chose it, which may be chance."
+        "with +1.0 points [−3.0, +5.0] of accuracy on the very rows that chose it, which may be chance."
     )
     assert told(False, judged=None, candidate=None).endswith("no share of any family did better.")
-    lost = told(False, judged=replace(JUDGED, gain=Interval(-0.012, -0.03, 0.006, 30)))
-    assert lost.endswith("gained nothing: -1.2 points [-3.0, +0.6] of accuracy on folds that had not chosen.")
+    lost = told(False, judged=replace(found, gain=Interval(-0.012, -0.03, 0.006, 30)))
+    assert lost.endswith("gained nothing: −1.2 points [−3.0, +0.6] of accuracy on folds that had not chosen.")
 
 
 def test_a_plan_that_is_kept_is_read_as_it_was_and_the_same_call_makes_no_other(
-    shapes: Shapes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shapes: Rows, kept: Kept
 ) -> None:
-    prefer(monkeypatch, "25% warp, mild")
-    first = synthaug.choose(shapes, out=tmp_path / "plan", **SMALL)
-    assert {path.name for path in (tmp_path / "plan").iterdir()} >= {"plan.json", "generator"}
-    assert not list((tmp_path / "plan").glob("fold-*"))
-    monkeypatch.setattr(answers, "choose_option", None)
-    again = synthaug.choose(shapes, out=tmp_path / "plan", **SMALL)
-    assert again == first == Plan.load(tmp_path / "plan")
+    assert kept.plan.accepted
+    assert {path.name for path in kept.folder.iterdir()} >= {"plan.json", "generator"}
+    assert not list(kept.folder.glob("fold-*"))
+    counted = Counted()
+    again = synthaug.choose(shapes, train=counted.train, out=kept.folder, **SMALL)
+    assert counted.made == 0
+    assert again == kept.plan == Plan.load(kept.folder)
     assert again.generator is not None
-    assert again.to_dict() == first.to_dict()
+    assert again.to_dict() == kept.plan.to_dict()
 
 
-def test_a_plan_made_without_groups_is_not_read_for_a_call_with_them(shapes: Shapes, tmp_path: Path) -> None:
-    synthaug.choose(shapes, out=tmp_path / "plan", **SMALL)
+def test_a_plan_made_without_groups_is_not_read_for_a_call_with_them(shapes: Rows, kept: Kept) -> None:
     patients = np.arange(len(shapes[0])) // 2
     with pytest.raises(OutputExists, match="groups"):
-        synthaug.choose(shapes, group=patients, out=tmp_path / "plan", **SMALL)
+        synthaug.choose(open_data(shapes, group=patients), train=Counted().train, out=kept.folder, **SMALL)
 
 
-def test_mix_and_expand_follow_a_plan(shapes: Shapes, monkeypatch: pytest.MonkeyPatch) -> None:
-    prefer(monkeypatch, "25% warp, mild")
-    plan = synthaug.choose(shapes, **SMALL)
+def test_mix_and_expand_follow_a_plan(shapes: Rows, kept: Kept) -> None:
+    plan = kept.plan
+    assert plan.candidate.endswith("25% warp, mild")
     X, y = shapes
     loader: Any = DataLoader(list(zip(X, y.tolist(), strict=True)), batch_size=40)
     mixed = synthaug.mix(loader, plan, flag=True, pool=20)
@@ -156,13 +240,14 @@ def test_mix_and_expand_follow_a_plan(shapes: Shapes, monkeypatch: pytest.Monkey
     assert set(bigger.provenance["generator"][120:]) == {plan.generator.fingerprint}  # type: ignore[union-attr]
 
 
-def test_curated_samples_are_those_that_passed_and_no_others(
-    shapes: Shapes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    prefer(monkeypatch, "curated")
-    monkeypatch.setattr(answers, "pool_size", lambda *given: 30)
+def test_curated_samples_are_those_that_passed_and_no_others(shapes: Rows, tmp_path: Path) -> None:
     with _short_classes_told():
-        plan = synthaug.choose(shapes, out=tmp_path / "plan", **SMALL)
+        made = chosen_by("curated", open_data(shapes)).with_generator()
+    assert made.accepted
+    assert made.curated
+    made.write(tmp_path)
+    plan = Plan.load(tmp_path)
+    assert plan == made
     assert plan.kept is not None
     assert plan.generator is not None
     samples = plan.generator.sample(10, seed=plan.seed)
@@ -180,7 +265,7 @@ def test_curated_samples_are_those_that_passed_and_no_others(
         synthaug.mix(loader, plan, refresh=1)
 
 
-def test_a_plan_for_none_leaves_a_loader_alone_and_expands_nothing(plan: Plan, shapes: Shapes) -> None:
+def test_a_plan_for_none_leaves_a_loader_alone_and_expands_nothing(plan: Plan, shapes: Rows) -> None:
     none = replace(plan, accepted=False, generator=None)
     loader: Any = DataLoader(list(zip(*shapes, strict=True)))
     assert synthaug.mix(loader, none) is loader
@@ -189,13 +274,13 @@ def test_a_plan_for_none_leaves_a_loader_alone_and_expands_nothing(plan: Plan, s
     assert none.advice.startswith("Use no synthetic rows")
 
 
-def test_a_share_that_falls_to_0_is_half_of_it_in_a_fixed_data_set(plan: Plan, shapes: Shapes) -> None:
+def test_a_share_that_falls_to_0_is_half_of_it_in_a_fixed_data_set(kept: Kept, shapes: Rows) -> None:
     falling = replace(
-        plan, accepted=True, candidate_share=0.5, annealed=True, choice=replace(plan.choice, judged=JUDGED)
+        kept.plan, accepted=True, candidate_share=0.5, annealed=True, choice=judged(kept.plan.choice)
     )
-    assert (falling.ratio.at(0, 0), falling.ratio.at(0, plan.classifier_steps)) == (0.5, 0.0)  # type: ignore[union-attr]
+    assert (falling.ratio.at(0, 0), falling.ratio.at(0, falling.classifier_steps)) == (0.5, 0.0)  # type: ignore[union-attr]
     assert falling.totals({"a": 30}) == {"a": 40}
-    assert f"falling to 0 over {plan.classifier_steps} steps" in falling.advice
+    assert f"falling to 0 over {falling.classifier_steps} steps" in falling.advice
     features = Features(image=Image(), label=ClassLabel(names=["lying", "standing"]))
     pictures = [PIL.fromarray(image) for image in shapes[0]]
     rows = Dataset.from_dict({"image": pictures, "label": shapes[1].tolist()}, features=features)
@@ -205,131 +290,291 @@ def test_a_share_that_falls_to_0_is_half_of_it_in_a_fixed_data_set(plan: Plan, s
 
 
 def test_a_plan_whose_generator_is_missing_is_not_taken_for_one_that_says_no(
-    plan: Plan, shapes: Shapes
+    kept: Kept, shapes: Rows
 ) -> None:
-    lost = replace(plan, accepted=True, generator=None, choice=replace(plan.choice, judged=JUDGED))
+    lost = replace(kept.plan, accepted=True, generator=None, choice=judged(kept.plan.choice))
     loader: Any = DataLoader(list(zip(*shapes, strict=True)))
     for use in (lambda: synthaug.mix(loader, lost), lambda: synthaug.expand(shapes, lost)):
         with pytest.raises(InvalidRequest, match="came without its generator"):
             use()
 
 
-def test_a_plan_of_another_format_is_refused_by_name(
-    plan: Plan, shapes: Shapes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    old = plan.to_dict()
+def test_a_plan_of_another_format_is_refused_by_name(kept: Kept, shapes: Rows, tmp_path: Path) -> None:
+    old = kept.plan.to_dict()
     del old["format_version"]
-    with pytest.raises(InvalidArtifact, match=r"format 1; this version of synthaug reads 2. Choose again"):
+    with pytest.raises(
+        InvalidArtifact, match=rf"format 1; this version of synthaug reads {FORMAT}. Choose again"
+    ):
         Plan.from_dict(old)
-    monkeypatch.setattr(answers, "FORMAT", 1)
-    synthaug.choose(shapes, out=tmp_path / "plan", **SMALL)
-    monkeypatch.undo()
-    with pytest.raises(OutputExists, match="plan_format"):
-        synthaug.choose(shapes, out=tmp_path / "plan", **SMALL)
+    record = kept.copied(tmp_path / "plan") / RECORD
+    told = json.loads(record.read_text())
+    told["request"]["format"] -= 1
+    record.write_text(json.dumps(told))
+    with pytest.raises(OutputExists, match=rf"format: {FORMAT - 1} there, {FORMAT} asked"):
+        synthaug.choose(shapes, train=Counted().train, out=tmp_path / "plan", **SMALL)
+
+
+# ------------------------------------------------------------------------------------ killed, and called again
 
 
 def test_a_choice_that_was_killed_trains_no_classifier_again(
-    shapes: Shapes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shapes: Rows, kept: Kept, tmp_path: Path
 ) -> None:
-    whole = synthaug.choose(shapes, out=tmp_path / "whole", **SMALL)
-    made, at_most = 0, 20
-
-    def counted(*given: Any) -> Any:
-        nonlocal made
-        made += 1
-        if made > at_most:
-            raise KeyboardInterrupt
-        return train_arm(*given)
-
-    monkeypatch.setattr(trials, "train_arm", counted)
-    with pytest.raises(KeyboardInterrupt):
-        synthaug.choose(shapes, out=tmp_path / "plan", **SMALL)
-    assert not (tmp_path / "plan").exists()
-    made, at_most = 0, 1000
-    again = synthaug.choose(shapes, out=tmp_path / "plan", **SMALL)
-    assert again.choice == whole.choice
-    assert made == whole.choice.trainings - 20
-    assert not list((tmp_path / "plan").glob("trials*"))
+    counted, out = Counted(), tmp_path / "plan"
+    assert kept.made == kept.plan.choice.trainings
+    counted.allowed = 20
+    with pytest.raises(Stopped):
+        synthaug.choose(shapes, train=counted.train, out=out, **SMALL)
+    assert not out.exists()
+    counted.allowed = math.inf
+    again = synthaug.choose(shapes, train=counted.train, out=out, **SMALL)
+    assert again.choice == kept.plan.choice
+    assert counted.made == kept.made
+    assert {path.name for path in out.iterdir()} == {path.name for path in kept.folder.iterdir()}
 
 
-def test_expand_without_totals_is_refused(shapes: Shapes) -> None:
+def trained(folder: Path) -> dict[str, int]:
+    """When each generator, each classifier and each score under a folder was written last."""
+    found = [
+        path
+        for path in folder.rglob("*")
+        if path.name == "checkpoint.safetensors"
+        or path.relative_to(folder).parts[0] in ("outcomes", "classifiers")
+    ]
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in found if path.is_file()}
+
+
+def require_each_step_once(folder: Path) -> None:
+    """No generator in a folder went through a step again."""
+    for path in folder.glob("*/history.jsonl"):
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        steps = [line["step"] for line in lines if "event" not in line]
+        assert steps == sorted(set(steps)), path
+        assert {line["lost_steps"] for line in lines if line.get("event") == "resumed"} <= {0}, path
+
+
+@contextmanager
+def blocked(path: Path) -> Iterator[None]:
+    """Nothing can be written to this path."""
+    path.mkdir(parents=True)
+    yield
+    path.rmdir()
+
+
+def timeless(found: Evaluation) -> Evaluation:
+    """An evaluation without what it took."""
+    assert found.generator is not None
+    plan = None if found.plan is None else replace(found.plan, seconds={}, cost=0.0)
+    arms = tuple(replace(arm, seconds=()) for arm in found.arms)
+    return replace(found, seconds={}, plan=plan, arms=arms, generator=replace(found.generator, seconds=0.0))
+
+
+@dataclass(frozen=True)
+class Killed:
+    """An evaluation that is killed now and then; it is asked for with `call`."""
+
+    counted: Counted
+    out: Path
+    asked: dict[str, Any]
+
+    @property
+    def work(self) -> Path:
+        return self.out.with_name(self.out.name + ".partial")
+
+    def call(self, data: Rows) -> Evaluation:
+        """The same call as ever; what an earlier one trained, it does not train again."""
+        before = trained(self.work)
+        try:
+            return synthaug.evaluate(data, train=self.counted.train, out=self.out, **self.asked)
+        finally:
+            if self.work.exists():
+                after = trained(self.work)
+                assert {name: after.get(name) for name in before} == before
+                require_each_step_once(self.work)
+
+    def killed_after(self, made: int, data: Rows) -> None:
+        """Calls, and is killed when there are this many trainings in all."""
+        self.counted.allowed = made
+        with pytest.raises(Stopped):
+            self.call(data)
+        assert self.counted.made == made
+        assert len(list(self.work.glob("outcomes/*"))) == made
+        assert not self.out.exists()
+
+    def fails_at_the_report(self, data: Rows) -> None:
+        """Calls twice while the page cannot be written: the second time nothing is left to train."""
+        with blocked(self.work / "report.html.tmp"):
+            self.counted.allowed = math.inf
+            with pytest.raises(IsADirectoryError):
+                self.call(data)
+            found = trained(self.work)
+            assert sum(name.startswith("outcomes") for name in found) == self.counted.made
+            # What the report needs of its own is kept as well: a classifier to measure samples by, and judges of them.
+            kept = {Path(name).parts[1] for name in found if name.startswith("classifiers")}
+            assert kept >= {"fidelity", "rows"}
+            self.counted.allowed = 0
+            with pytest.raises(IsADirectoryError):
+                self.call(data)
+            assert trained(self.work) == found
+
+
+@dataclass(frozen=True)
+class Reported:
+    """An evaluation that nothing disturbed, and how often it trained."""
+
+    found: Evaluation
+    folder: Path
+    made: int
+
+
+@pytest.fixture(scope="module")
+def report(shapes: Rows, tmp_path_factory: pytest.TempPathFactory) -> Reported:
+    counted, out = Counted(), tmp_path_factory.mktemp("evaluation") / "report"
+    return Reported(synthaug.evaluate(shapes, train=counted.train, out=out, **SMALL), out, counted.made)
+
+
+def test_an_evaluation_that_is_killed_anywhere_trains_nothing_twice(
+    shapes: Rows, report: Reported, tmp_path: Path
+) -> None:
+    evaluation = Killed(Counted(), tmp_path / "report", SMALL)
+    assert report.found.plan is not None
+    choosing = report.found.plan.choice.trainings
+    for made in (0, 1, 7, choosing - 1):
+        evaluation.killed_after(made, shapes)
+    # while the candidate's generator is trained
+    evaluation.counted.allowed = math.inf
+    with (
+        blocked(evaluation.work / "generator" / "checkpoint.new"),
+        pytest.raises(Exception, match="directory"),
+    ):
+        evaluation.call(shapes)
+    assert evaluation.counted.made == choosing
+    for made in (choosing, choosing + 1, report.made - 1):
+        evaluation.killed_after(made, shapes)
+    evaluation.fails_at_the_report(shapes)
+    found = evaluation.call(shapes)
+    assert evaluation.counted.made == report.made
+    assert timeless(found) == timeless(report.found)
+    assert {path.name for path in evaluation.out.iterdir()} == {path.name for path in report.folder.iterdir()}
+    assert not evaluation.work.exists()
+    require_each_step_once(evaluation.out)
+
+
+def test_an_evaluation_of_a_share_that_is_killed_anywhere_trains_nothing_twice(
+    shapes: Rows, tmp_path: Path
+) -> None:
+    protocol = replace(PROTOCOL, generators=2, seeds=4)
+    evaluation = Killed(Counted(), tmp_path / "report", SMALL | {"ratio": 0.25, "protocol": protocol})
+    for made in (0, 1, 9):
+        evaluation.killed_after(made, shapes)
+    assert {path.parent.name for path in evaluation.work.glob("*/checkpoint.safetensors")} == {
+        "generator",
+        "generator-2",
+    }
+    evaluation.fails_at_the_report(shapes)
+    found = evaluation.call(shapes)
+    assert found.plan is None
+    assert evaluation.counted.made == len(found.arms) * 4
+    require_each_step_once(evaluation.out)
+
+
+def test_an_evaluation_that_is_killed_as_it_is_put_in_place_trains_nothing_twice(
+    shapes: Rows, tmp_path: Path
+) -> None:
+    out = tmp_path / "report"
+    in_the_way = [out / "file", tmp_path / "report.replaced" / "file"]
+
+    def obstruct() -> None:
+        for path in in_the_way:
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+
+    counted = Counted(obstruct)
+    asked = SMALL | {"ratio": 0.25, "out": out}
+    with pytest.raises(OSError, match="not empty"):
+        synthaug.evaluate(shapes, train=counted.train, **asked)
+    for path in in_the_way:
+        shutil.rmtree(path.parent)
+    counted.watch = lambda: None
+    found = synthaug.evaluate(shapes, train=counted.train, **asked)
+    assert counted.made == len(found.arms) * 2
+    history = (out / "generator" / "history.jsonl").read_text().splitlines()
+    assert [line["lost_steps"] for line in map(json.loads, history) if line.get("event") == "resumed"] == [0]
+
+
+# ------------------------------------------------------------------------------------------------- what follows
+
+
+def test_expand_without_totals_is_refused(shapes: Rows) -> None:
     with pytest.raises(InvalidRequest, match="no totals"):
         synthaug.expand(shapes)
 
 
 def test_evaluate_chooses_and_tests_once_on_rows_that_had_no_part_in_it(
-    shapes: Shapes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shapes: Rows, report: Reported
 ) -> None:
-    seen: list[LabeledData] = []
-
-    def watch(data: LabeledData, *given: Any, **named: Any) -> Trials:
-        seen.append(data)
-        return Trials(data, *given, **named)
-
-    monkeypatch.setattr(answers, "Trials", watch)
-    with _short_classes_told():
-        found = synthaug.evaluate(shapes, seeds=2, out=tmp_path / "report", **SMALL)
+    found, counted = report.found, Counted()
     assert found.plan is not None
-    assert (found.baseline, found.candidate) == (found.plan["baseline"], found.plan["candidate"])
-    assert found.rows["training"] == seen[0].counts
+    assert (found.baseline, found.candidate) == (found.plan.baseline, found.plan.candidate)
+    inquiry = EvaluateRequest(open_data(shapes), families="warp", protocol=PROTOCOL).inquiry
+    assert found.plan.data == inquiry.rows.fingerprint()
+    assert found.rows["training"] == inquiry.rows.counts
+    assert not np.isin(inquiry.rows.fingerprints(), inquiry.parts.test.fingerprints()).any()
     assert sum(found.rows["training"].values()) + sum(found.rows["test"].values()) == len(shapes[0])
     assert "validation" not in found.rows
     # What is trained for longer is what the candidate is put on top of.
     names = [arm.name for arm in found.arms]
-    assert f"{found.plan['base']}, longer" in names
+    assert f"{found.plan.base}, longer" in names
     assert "longer" not in names
-    assert found.plan["accepted"] or found.verdict != "helps"
-    text = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    assert found.plan.accepted or found.verdict != "helps"
+    text = (report.folder / "report.html").read_text(encoding="utf-8")
     assert "How much, and of what" in text
     assert "share of synthetic rows in a batch" in text
     assert "What judges would leave out" in text
-    assert sum(sum(of["dropped"].values()) for of in found.curation["filters"]) <= found.curation["judged"]
-    assert synthaug.evaluate(shapes, seeds=2, out=tmp_path / "report", **SMALL) == found
+    assert found.judged is not None
+    assert sum(sum(of.dropped.values()) for of in found.judged.filters) <= found.judged.samples
+    assert synthaug.evaluate(shapes, train=counted.train, out=report.folder, **SMALL) == found
+    assert counted.made == 0
 
 
-def test_what_makes_folds_with_its_validation_rows_can_be_evaluated(shapes: Shapes) -> None:
+def test_what_makes_folds_with_its_validation_rows_can_be_evaluated(shapes: Rows) -> None:
     # Four rows a class to train on are too few for three folds; with those to validate by they are enough.
     few = np.sort(np.concatenate([np.flatnonzero(shapes[1] == k)[:7] for k in np.unique(shapes[1])]))
-    planned = answers.plan_evaluation((shapes[0][few], shapes[1][few]), folds=3, steps=2)
+    data = open_data((shapes[0][few], shapes[1][few]))
+    planned = EvaluateRequest(data, protocol=Protocol(folds=3, steps=2)).describe()
     assert sum(planned["generator"]["folds"]) > sum(planned["rows"]["train"].values())
 
 
-def test_a_generator_that_saw_held_out_rows_is_refused(shapes: Shapes) -> None:
+def test_a_generator_that_saw_held_out_rows_is_refused(shapes: Rows) -> None:
     data = open_data(shapes)
     whole = synthaug.fit(shapes, "warp", steps=1, progress=False)
     with pytest.raises(Leakage, match="held-out"):
-        Trials(
-            data, cross_folds(data, 2, 0), lambda rows, family, name: whole, lambda X, y: {}, families=["warp"],
-            progress=False,
-        )  # fmt: skip
+        Folds.fit(
+            data,
+            cross_folds(data, 2, 0),
+            ["warp"],
+            lambda rows, family, name: whole,
+            lambda X, y: {},
+            Work(),
+            batch_size=64,
+        )
 
 
-def test_baselines_balance_classes_only_where_they_are_unequal(shapes: Shapes) -> None:
+def test_baselines_balance_classes_only_where_they_are_unequal(shapes: Rows) -> None:
     data = open_data(shapes)
+    lying, standing = (np.flatnonzero(data.labels == label) for label in (0, 1))
+    unequal = data.take(np.sort(np.concatenate([lying, standing[:30]])))
 
-    def names(**asked: Any) -> set[str]:
-        made = Trials(
-            data, cross_folds(data, 2, 0), _fit_once, lambda X, y: dict.fromkeys(_AUGMENTATIONS, lambda X, seed: X),
-            families=["warp"], progress=False, **asked,
-        )  # fmt: skip
-        return {option.name for option in made.baselines}
+    def names(data: LabeledData, *, full: bool = False, train: Any = None) -> set[str]:
+        protocol = replace(PROTOCOL, full=full, steps=1)
+        found = chosen_by("nothing", data, protocol=protocol, train=train).plan.choice.standings
+        return {of.name for of in found if not of.synthetic and not of.name.endswith(", longer")}
 
-    assert names() == {"real + classical", "elastic, medium", "policy"}
-    assert names(unequal=True) - names() == {"oversampling + classical", "oversampling + policy"}
-    assert names(full=True) > names() | {"mixup", "CutMix", "real"}
+    assert names(data) == {"real + classical", "elastic, medium", "policy"}
+    assert names(unequal) - names(data) == {"oversampling + classical", "oversampling + policy"}
+    assert names(data, full=True) > names(data) | {"mixup", "CutMix", "real"}
     # A training that takes no loss cannot stand in for arms with one of their own.
-    assert "mixup" not in names(full=True, training=_no_training)
-
-
-_AUGMENTATIONS = {arm.augmentation for arm in LADDER if arm.augmentation}
-
-
-def _fit_once(rows: LabeledData, family: str, name: str) -> Any:
-    return synthaug.fit((rows.read(), np.array(rows.values)[rows.labels]), family, steps=1, progress=False)
-
-
-def _no_training(loader: Any, steps: int, seed: int) -> Any:
-    return lambda X: torch.zeros(len(X), dtype=torch.int64)
+    assert "mixup" not in names(data, full=True, train=Counted().train)
 
 
 def test_folds_hold_out_every_row_once_but_the_last_of_a_class() -> None:
@@ -365,13 +610,14 @@ def test_rows_that_are_not_held_out_keep_their_group_with_them() -> None:
             assert {0, 1, 2} == set(labels[kept])
 
 
-def test_a_class_that_lies_in_one_group_with_others_can_be_chosen_for(shapes: Shapes) -> None:
+def test_a_class_that_lies_in_one_group_with_others_can_be_chosen_for(shapes: Rows) -> None:
     _, y = shapes
     rare = np.flatnonzero(y == y[-1])
     patients = np.arange(len(y))
     patients[rare] = np.flatnonzero(y != y[-1])[0]
-    plan = synthaug.choose(shapes, group=patients, families="warp", **SMALL)
-    assert plan.choice.trainings > 0
+    counted = Counted()
+    plan = synthaug.choose(open_data(shapes, group=patients), train=counted.train, **SMALL)
+    assert plan.choice.trainings == counted.made > 0
 
 
 def test_too_few_rows_for_the_folds_are_refused() -> None:
@@ -382,8 +628,12 @@ def test_too_few_rows_for_the_folds_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("asked", "match"),
-    [({"families": "wrap"}, "Did you mean"), ({"families": []}, "No family"), ({"folds": 1}, "at least 2")],
+    [
+        ({"families": "wrap"}, "Did you mean"),
+        ({"families": []}, "No family"),
+        ({"protocol": Protocol(folds=1)}, "at least 2"),
+    ],
 )
-def test_a_choice_that_cannot_be_made_is_refused(shapes: Shapes, asked: dict[str, Any], match: str) -> None:
+def test_a_choice_that_cannot_be_made_is_refused(shapes: Rows, asked: dict[str, Any], match: str) -> None:
     with pytest.raises(InvalidRequest, match=match):
         synthaug.choose(shapes, progress=False, **asked)

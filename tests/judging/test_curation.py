@@ -1,24 +1,21 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 import torch
 
-from synthaug.data.labeled import open_data
-from synthaug.data.splits import part
+from synthaug import Classes, ImageForm, Samples, open_data
+from synthaug.data import part
 from synthaug.errors import InvalidData, InvalidRequest, SynthaugWarning
-from synthaug.generators.samples import Samples
-from synthaug.judging.curation import Curation, Judges, curated_pool, joined
-from synthaug.modalities.image.codec import ImageCodec
-from synthaug.modalities.image.spec import ImageSpec
-from synthaug.training.classifier import train_classifier
+from synthaug.judging import Curation, Judges, curated_pool
+from synthaug.training import train_classifier
 
 CLASSES = ("ant", "bee", "cat")
 CENTRES = 4.0 * np.eye(3, 6, dtype=np.float32)
-SPEC = ImageSpec(1, 6, 1, "CHW", "uint8", 0, 255)
 
 
 @dataclass(frozen=True)
@@ -198,7 +195,7 @@ def test_the_outcome_is_decided_by_the_seed() -> None:
 def test_five_images_of_each_of_ten_classes_suffice_for_the_built_in_classifier() -> None:
     data = part(open_data("bundled:fashion-mnist"), "train")
     firsts = np.concatenate([np.flatnonzero(data.labels == k)[:10] for k in range(10)])
-    encoded = ImageCodec.fit(data.read(slice(0, 8)), data.spec).encode(data.read(firsts)).numpy()
+    encoded = data.form.fitted(data.read(slice(0, 8))).encode(data.read(firsts)).numpy()
     labels = data.labels[firsts]
     known = np.arange(100) % 10 < 5
 
@@ -226,55 +223,63 @@ def test_what_cannot_be_judged_is_refused(judges: Judges) -> None:
         judges.curate(rows, np.full(12, 3), (*CLASSES, "dog"))
 
 
+class InUnits(ImageForm):
+    """Rows that are encoded to the units of the clouds."""
+
+    def encode(self, images: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(images.reshape(len(images), -1).astype(np.float32) - 128) / 10
+
+
+class AsTheyAre(ImageForm):
+    """Rows that need no encoding."""
+
+    def encode(self, images: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(images)
+
+
 class Sequences:
-    """An endless sequence of rows of each class, of which every third has a wrong label."""
+    """Behind the face of a generator: endless sequences of rows, of which a share has a wrong label, by class."""
 
-    def __init__(self, bad: float = 1 / 3) -> None:
-        self.bad, self.looked_at = bad, dict.fromkeys(CLASSES, 0)
+    classes = Classes(CLASSES, CLASSES)
+    form: ImageForm = InUnits(1, 6, 1, "CHW", "uint8", 0.0, 255.0)
 
-    def __call__(self, counts: dict[str, int], start: int) -> Samples:
-        return joined([self.rows(name, start, start + n) for name, n in counts.items()])
+    def __init__(self, bad: Mapping[str, float] | None = None) -> None:
+        self.bad = {**dict.fromkeys(CLASSES, 1 / 3), **(bad or {})}
 
-    def rows(self, name: str, start: int, stop: int) -> Samples:
-        self.looked_at[name] = max(self.looked_at[name], stop)
+    def sample_rows(self, name: str, start: int, stop: int, *, seed: int = 0) -> Samples:
         label, rows = CLASSES.index(name), []
         for index in range(start, stop):
             rng = np.random.default_rng([label, index])
-            true = (label + (rng.random() < self.bad)) % 3
+            true = (label + (rng.random() < self.bad[name])) % 3
             rows.append(128 + 10 * (CENTRES[true] + rng.standard_normal(6)))
         count = stop - start
         return Samples(
             samples=np.rint(rows).astype(np.uint8).reshape(-1, 1, 1, 6),
             labels=np.array([name] * count),
-            classes=CLASSES,
-            values=CLASSES,
-            spec=SPEC,
+            classes=self.classes,
+            form=self.form,
             provenance={"class": np.array([name] * count), "index": np.arange(start, stop)},
         )
 
 
-def encode(raw: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(raw.reshape(len(raw), -1).astype(np.float32) - 128) / 10
-
-
 def test_a_pool_has_exactly_the_rows_asked_for_in_the_order_of_their_sequences(judges: Judges) -> None:
-    pool, told = curated_pool(Sequences(), encode, judges, CLASSES, {"bee": 30, "ant": 12, "cat": 0})
+    pool, told = curated_pool(Sequences(), judges, {"bee": 30, "ant": 12, "cat": 0})
     assert pool.counts == {"ant": 12, "bee": 30, "cat": 0}
     assert pool.labels.tolist() == ["bee"] * 30 + ["ant"] * 12
     assert (np.diff(pool.provenance["index"][:30]) > 0).all()
-    assert judges.curate(encode(pool.samples).numpy(), pool.class_indices, CLASSES).keep.all()
+    assert judges.curate(pool.form.encode(pool.samples).numpy(), pool.class_indices, CLASSES).keep.all()
     assert told.soft_labels.shape == (42, 3)
 
 
 def test_fewer_rows_are_a_prefix_of_more(judges: Judges) -> None:
-    few, many = (curated_pool(Sequences(), encode, judges, CLASSES, n)[0] for n in (30, 110))
+    few, many = (curated_pool(Sequences(), judges, n)[0] for n in (30, 110))
     for name in CLASSES:
         ours, theirs = (pool.provenance["index"][pool.labels == name] for pool in (few, many))
         np.testing.assert_array_equal(ours, theirs[:30])
 
 
 def test_of_each_class_what_was_kept_and_dropped_adds_up_to_what_was_looked_at(judges: Judges) -> None:
-    pool, told = curated_pool(Sequences(), encode, judges, CLASSES, 50)
+    pool, told = curated_pool(Sequences(), judges, 50)
     for name in CLASSES:
         dropped = sum(counts[name] for counts in told.dropped.values())
         assert told.kept[name] + dropped == told.looked_at[name]
@@ -287,15 +292,9 @@ def test_of_each_class_what_was_kept_and_dropped_adds_up_to_what_was_looked_at(j
 
 
 def test_a_short_class_is_filled_up_with_the_likeliest_of_the_others_and_named(judges: Judges) -> None:
-    good, bad = Sequences(0.0), Sequences(0.95)
-
-    def sample(counts: dict[str, int], start: int) -> Samples:
-        return joined(
-            [(bad if name == "bee" else good).rows(name, start, start + n) for name, n in counts.items()]
-        )
-
+    maker = Sequences({"ant": 0.0, "bee": 0.95, "cat": 0.0})
     with pytest.warns(SynthaugWarning, match=r'"bee": \d+% of 40\)') as said:
-        pool, told = curated_pool(sample, encode, judges, CLASSES, 20, attempts=2)
+        pool, told = curated_pool(maker, judges, 20, attempts=2)
     assert len(said) == 1
     assert pool.counts == dict.fromkeys(CLASSES, 20)
     assert told.looked_at["bee"] == 40
@@ -303,7 +302,9 @@ def test_a_short_class_is_filled_up_with_the_likeliest_of_the_others_and_named(j
     assert told.filled["ant"] == told.filled["cat"] == 0
     index = pool.provenance["index"][pool.labels == "bee"]
     assert (np.diff(index) > 0).all()
-    whole = judges.curate(encode(bad.rows("bee", 0, 40).samples).numpy(), np.ones(40, int), CLASSES)
+    whole = judges.curate(
+        maker.form.encode(maker.sample_rows("bee", 0, 40).samples).numpy(), np.ones(40, int), CLASSES
+    )
     left_out = np.setdiff1d(np.arange(40), index)
     assert not whole.keep[left_out].any()
     filled = index[~whole.keep[index]]
@@ -314,33 +315,29 @@ def test_copies_fill_up_last(judges: Judges) -> None:
     copies = clouds(100, 0)[0][:40]
     others = clouds(100, 0)[0][100:140]  # of another class
 
-    def sample(counts: dict[str, int], start: int) -> Samples:
-        made = Sequences().rows("ant", start, start + counts["ant"])
-        index = made.provenance["index"]
-        return replace(
-            made, samples=np.where((index % 2)[:, None], copies[index % 40], 2 * others[index % 40])
-        )
+    class Copies(Sequences):
+        form = AsTheyAre(1, 6, 1, "CHW", "float32")
+
+        def sample_rows(self, name: str, start: int, stop: int, *, seed: int = 0) -> Samples:
+            made = super().sample_rows(name, start, stop, seed=seed)
+            index = made.provenance["index"]
+            return replace(
+                made, samples=np.where((index % 2)[:, None], copies[index % 40], 2 * others[index % 40])
+            )
 
     with pytest.warns(SynthaugWarning, match="0% of 80"):
-        pool, _ = curated_pool(
-            sample,
-            lambda raw: torch.from_numpy(raw),
-            judges,
-            CLASSES,
-            {"ant": 20},
-            filters=("agreement", "copies"),
-        )
+        pool, _ = curated_pool(Copies(), judges, {"ant": 20}, filters=("agreement", "copies"))
     assert (pool.provenance["index"] % 2 == 0).all()
 
 
 def test_nothing_is_said_where_all_goes_well(judges: Judges) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        curated_pool(Sequences(), encode, judges, CLASSES, 20)
+        curated_pool(Sequences(), judges, 20)
 
 
 def test_an_impossible_pool_is_refused(judges: Judges) -> None:
     with pytest.raises(InvalidRequest, match=r'no class "bea". Did you mean "bee"'):
-        curated_pool(Sequences(), encode, judges, CLASSES, {"bea": 2})
+        curated_pool(Sequences(), judges, {"bea": 2})
     with pytest.raises(InvalidRequest, match="0 curated samples"):
-        curated_pool(Sequences(), encode, judges, CLASSES, 0)
+        curated_pool(Sequences(), judges, 0)

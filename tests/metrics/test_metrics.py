@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
+from scipy.spatial.distance import cdist, pdist
 from sklearn.metrics import balanced_accuracy_score
 
 from synthaug.errors import InvalidRequest
-from synthaug.metrics import fidelity
-from synthaug.metrics.fidelity import (
+from synthaug.metrics import (
+    Interval,
+    calibration_error,
     label_agreement,
+    mean_interval,
     measure_fidelity,
     nearest_rows,
+    paired_interval,
     relative_diversity,
     relative_novelty,
+    score,
+    verdict,
 )
-from synthaug.metrics.scores import brier_score, calibration_error, score
-from synthaug.metrics.statistics import Interval, mean_interval, paired_interval, verdict
 
 
 def test_scores_are_those_of_the_definition() -> None:
@@ -56,15 +59,15 @@ def _naive_calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> f
 def test_calibration_error_and_brier_score_are_those_of_their_definitions() -> None:
     rng = np.random.default_rng(10)
     probabilities, labels = rng.dirichlet([0.5] * 4, 300), rng.integers(0, 4, 300)
-    assert calibration_error(labels, probabilities) == pytest.approx(
-        _naive_calibration_error(labels, probabilities)
-    )
+    found = score(labels, probabilities.argmax(axis=1), 4, probabilities)
+    expected = pytest.approx(_naive_calibration_error(labels, probabilities))
+    assert calibration_error(labels, probabilities) == found.calibration_error == expected
     squares = [
         (p - (k == label)) ** 2
         for row, label in zip(probabilities, labels, strict=True)
         for k, p in enumerate(row)
     ]
-    assert brier_score(labels, probabilities) == pytest.approx(sum(squares) / 300)
+    assert found.brier == pytest.approx(sum(squares) / 300)
 
 
 def test_calibration_error_of_a_classifier_that_knows_its_chances_vanishes_with_many_rows() -> None:
@@ -144,15 +147,23 @@ def test_pairs_need_two_sides_of_one_length() -> None:
         paired_interval([1, 2, 3], [1, 2])
 
 
-@pytest.mark.parametrize("at_once", [1, 50, 10**6])
-def test_nearest_rows_are_those_of_a_full_table(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fidelity, "_PAIRS_AT_ONCE", at_once)
+@pytest.mark.parametrize(("n", "m"), [(17, 11), (11, 17), (2500, 2000), (1, 2000)])
+def test_nearest_rows_are_those_of_a_full_table(n: int, m: int) -> None:
+    """Few rows are looked at at once, more than 4 million pairs are not."""
     rng = np.random.default_rng(4)
-    samples, training = rng.normal(size=(17, 3, 4)), rng.normal(size=(11, 3, 4))
-    table = np.sqrt(((samples[:, None] - training[None]) ** 2).sum(axis=(2, 3)))
+    samples, training = rng.normal(size=(n, 3, 4)), rng.normal(size=(m, 3, 4))
+    table = cdist(samples.reshape(n, -1), training.reshape(m, -1))
     index, distance = nearest_rows(samples, training)
     np.testing.assert_array_equal(index, table.argmin(axis=1))
     np.testing.assert_allclose(distance, table.min(axis=1), rtol=1e-5)
+
+
+def test_nearest_rows_are_found_among_more_rows_than_are_looked_at_at_once() -> None:
+    training = np.full((4_000_001, 1), 1000, np.float32)
+    training[[0, 2_000_000, -1], 0] = [1, 2, 3]
+    index, distance = nearest_rows(np.array([[2.75], [0.5], [1.75]]), training)
+    assert index.tolist() == [4_000_000, 0, 2_000_000]
+    assert distance.tolist() == pytest.approx([0.25, 0.5, 0.25])
 
 
 def test_copies_are_at_distance_zero_exactly_even_far_from_the_origin() -> None:
@@ -170,21 +181,18 @@ def test_novelty_is_zero_for_copies_and_one_for_rows_like_the_held_out_ones() ->
     assert relative_novelty(fresh, [training], training[:9]) is None
 
 
-@pytest.mark.parametrize("at_once", [1, 10**6])
-def test_diversity_is_the_ratio_of_mean_pairwise_distances(
-    at_once: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fidelity, "_PAIRS_AT_ONCE", at_once)
-    real = np.random.default_rng(7).normal(size=(40, 6))
-    labels = np.repeat([0, 1], 20)
-    shrunk = np.where(labels[:, None] == 0, 0.5 * real + 3, real[20])
+@pytest.mark.parametrize("n", [20, 2100])
+def test_diversity_is_the_ratio_of_mean_pairwise_distances(n: int) -> None:
+    """Of 20 rows all pairs are looked at at once, of 2100 they are not."""
+    real = np.random.default_rng(7).normal(size=(2 * n, 6))
+    labels = np.repeat([0, 1], n)
+    shrunk = np.where(labels[:, None] == 0, 0.5 * real + 3, real[n])
     found = relative_diversity(shrunk, labels, real, labels)
     assert found[0] == pytest.approx(0.5, rel=1e-3)
     assert found[1] == pytest.approx(0, abs=1e-3)
-    pairs = [np.linalg.norm(a - b) for i, a in enumerate(real[:20]) for b in real[:i]]
     unit = np.stack([np.zeros(6), np.eye(6)[0]])
-    (against_unit,) = relative_diversity(real[:20], labels[:20], unit, np.zeros(2, int)).values()
-    assert against_unit == pytest.approx(np.mean(pairs), rel=1e-4)
+    (against_unit,) = relative_diversity(real[:n], labels[:n], unit, np.zeros(2, int)).values()
+    assert against_unit == pytest.approx(pdist(real[:n]).mean(), rel=1e-4)
 
 
 def test_classes_with_too_few_rows_have_no_diversity() -> None:

@@ -12,22 +12,22 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from synthaug import Classes, ImageForm
 from synthaug.errors import InvalidData, InvalidRequest, SpecMismatch, UnsupportedKind
-from synthaug.files.formats import Card, Rows, choose_format, write_rows
+from synthaug.files import FORMATS, Card, RowBlock, choose_format, write_rows
 from synthaug.mixing.albumentations import A, SyntheticReplacement, seed_transform, worker_seeding
-from synthaug.modalities.image.spec import ImageSpec
 
 SIDE = 8
-CLASSES = ("cat", "dog/wolf")
+CLASSES = Classes(("cat", "dog/wolf"), (3, 7))
 PER_CLASS = 6
 
 
 def write_pool(out: Path, *, dtype: str = "uint8", channels: int = 3, high: float = 255.0) -> Path:
     """Two real rows of value 1 and six synthetic rows a class, of values 100 + row (0..1 for floats)."""
     layout = "HWC" if channels == 3 else "HW"
-    spec = ImageSpec(SIDE, SIDE, channels, layout, dtype, 0.0, high)
+    form = ImageForm(SIDE, SIDE, channels, layout, dtype, 0.0, high)
     n = 2 + len(CLASSES) * PER_CLASS
-    images = np.empty((n, *spec.shape), dtype)
+    images = np.empty((n, *form.shape), dtype)
     for row, image in enumerate(images):
         image[:] = (1 if row < 2 else 100 + row) * (1 if dtype == "uint8" else high / 255)
     labels = np.array([0, 1] + [0] * PER_CLASS + [1] * PER_CLASS)
@@ -36,14 +36,14 @@ def write_pool(out: Path, *, dtype: str = "uint8", channels: int = 3, high: floa
         "synthetic": made,
         "generator": np.where(made, "abc", ""),
         "seed": np.where(made, 0, -1),
-        "class": np.where(made, np.array(CLASSES)[labels], ""),
+        "class": np.where(made, np.array(CLASSES.names)[labels], ""),
         "index": np.where(made, np.arange(n), -1),
     }
-    card = Card(CLASSES, (3, 7), spec, "here", "abc", "cvae", 0, {"cat": 1}, {"cat": n - 1}, {})
+    card = Card(CLASSES, form, "here", "abc", "cvae", 0, {"cat": 1}, {"cat": n - 1}, {})
     work = out.with_name(out.name + ".work")
     work.mkdir()
-    format = choose_format(out, None, spec) if out.suffix != ".hf" else "hf"
-    name = write_rows(work, format, [Rows(images, labels, [""] * n, about)], card, {})
+    format = choose_format(out, None, form) if out.suffix != ".hf" else FORMATS["hf"]
+    name = write_rows(work, format, [RowBlock(images, labels, [""] * n, about)], card, {})
     (work if name is None else work / name).rename(out)
     return out
 
@@ -187,19 +187,34 @@ def test_what_does_not_fit_is_refused_with_what_was_found(pool: str, tmp_path: P
 
 
 def test_a_pool_that_is_none_is_refused_when_the_pipeline_is_built(tmp_path: Path) -> None:
-    with pytest.raises(InvalidData, match="is not there: write one with `synthaug sample"):
+    with pytest.raises(InvalidData, match=r"there is no file or folder .*nothing\.npz"):
         SyntheticReplacement(str(tmp_path / "nothing.npz"))
     np.savez(tmp_path / "plain.npz", X=np.zeros((2, 8, 8), np.uint8), y=np.arange(2))
     with pytest.raises(InvalidData, match="was not written by synthaug"):
         SyntheticReplacement(str(tmp_path / "plain.npz"))
 
 
-def test_building_a_pipeline_reads_no_image_and_pickling_carries_none(pool: str) -> None:
-    transform = SyntheticReplacement(pool, p=1.0)
-    assert "_opened" not in vars(transform)
-    transform(image=real(), label="cat")
-    assert "_opened" in vars(transform)
-    assert len(pickle.dumps(transform)) < 20_000
+def test_building_a_pipeline_reads_no_image_and_a_call_reads_one(tmp_path: Path) -> None:
+    out = write_pool(tmp_path / "pool")
+    files = [path for path in sorted(out.rglob("*.png")) if "wolf" in str(path.relative_to(out))]
+    assert len(files) == PER_CLASS + 1
+    for path in files:
+        path.write_bytes(b"no image")
+    transform = SyntheticReplacement(out, p=1.0)
+    assert transform(image=real(), label="cat")["image"].min() > 100
+    with pytest.raises(OSError, match="cannot identify image file"):
+        transform(image=real(), label="dog/wolf")
+
+
+@pytest.mark.parametrize("name", ["pool.npz", "pool.parquet"])
+def test_pickling_a_pipeline_carries_no_image(tmp_path: Path, name: str) -> None:
+    transform = SyntheticReplacement(write_pool(tmp_path / name), p=1.0)
+    fresh = pickle.dumps(transform)
+    used = transform(image=real(), label="cat")["image"]
+    for pickled in (fresh, pickle.dumps(transform)):
+        assert len(pickled) < 20_000
+        assert b"\x89PNG" not in pickled
+        assert used.tobytes() not in pickled
 
 
 @pytest.mark.parametrize("context", ["fork", "spawn"])

@@ -8,15 +8,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from numbered import Levels, is_synthetic, number, pictures, pool, to_tensor
+from numbered import CLASSES, Levels, is_synthetic, number, pictures, pool, to_tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 import synthaug
-from synthaug.errors import InvalidRequest, Leakage, SpecMismatch, UnsupportedKind
-from synthaug.mixing.schedule import linear, off_after
-from synthaug.mixing.torch.step import BatchMixer
-from synthaug.modalities.image.fingerprint import fingerprints
+from synthaug import BatchMixer, Classes, ImageForm, linear, off_after
+from synthaug.errors import InvalidData, InvalidRequest, Leakage, SpecMismatch, UnsupportedKind
+from synthaug.generators import Selection
+from synthaug.mixing import Supply
+from synthaug.modalities.image import fingerprints
 from synthaug.seeding import numpy_rng
+from synthaug.testing import planted_generator
 
 Pair = namedtuple("Pair", "image label")
 
@@ -153,12 +155,16 @@ def test_a_transform_brings_samples_to_the_form_of_a_batch():
     [
         (lambda: BatchMixer(pool(), ratio=1.0), InvalidRequest, "below 1"),
         (lambda: BatchMixer(pool(), ratio=off_after(0.5, epochs=3)), InvalidRequest, "give it in steps"),
-        (lambda: BatchMixer(pool(), ratio={"cow": 0.5}), InvalidRequest, "know no class 'cow'"),
-        (lambda: BatchMixer(pool(), ratio=0.5)(5), UnsupportedKind, "a batch of type int was given"),
+        (lambda: BatchMixer(pool(), ratio={"cow": 0.5}), InvalidRequest, "There is no class 'cow'"),
+        (
+            lambda: BatchMixer(pool(), ratio=0.5)(5),
+            UnsupportedKind,
+            "a batch of type int was given; taken are tuples.* and dicts",
+        ),
         (
             lambda: BatchMixer(pool(), ratio=0.5)((batch(4)[0], torch.tensor([7] * 4))),
             InvalidRequest,
-            "know no class 7",
+            "There is no class 7",
         ),
         (
             lambda: BatchMixer(pool()[pool().class_indices > 0], ratio=0.9)(
@@ -185,9 +191,9 @@ def test_what_cannot_be_mixed_is_refused(make, error, message):
 
 
 def test_string_classes_may_come_as_lists_of_labels():
-    named = replace(pool(), values=("cat", "dog", "owl"), labels=np.array(["cat", "dog", "owl"] * 5))
+    named = replace(pool(), classes=Classes(CLASSES, CLASSES), labels=np.array(CLASSES * 5))
     x, y = batch(6)
-    words = [("cat", "dog", "owl")[k] for k in y]
+    words = [CLASSES[k] for k in y]
     mixed = BatchMixer(named, ratio=0.5)({"image": x, "label": words})
     assert mixed["label"] is words
     assert all(
@@ -255,7 +261,9 @@ def test_a_first_batch_of_held_out_rows_is_refused_in_any_form(source):
     known = source(held_out=fingerprints(pictures(9)[[4]], "HW"))
     for images, transform in ((x, None), (x.unsqueeze(1).float() / 255, planes)):
         mixer = BatchMixer(known, ratio=0.5, transform=transform)
-        with pytest.raises(Leakage, match=r"1 of the first 9 rows .*first is row 4\): mix training"):
+        with pytest.raises(
+            Leakage, match=r"1 of the 9 rows .* in the batch .*first is row 4\): mix training"
+        ):
             mixer((images, y))
         mixer((images[:4], y[:4]))
 
@@ -270,21 +278,38 @@ def test_a_trained_generator_is_a_source_and_its_rows_train(shapes):
     assert torch.equal((mixed != x).any(2).any(1), synthetic)
     head = torch.nn.Linear(120, 2)
     head(mixed.flatten(1).float()).sum().backward()
-    moved = generator.to("cpu")
-    assert moved is not generator
-    assert moved.fingerprint == generator.fingerprint
-    assert moved.device == generator.device == torch.device("cpu")
+    assert generator.to("cpu") is generator
+    moved = generator.to("meta")
+    assert (moved.device, generator.device) == (torch.device("meta"), torch.device("cpu"))
+    assert (moved.classes, moved.form, moved.family.name) == (generator.classes, generator.form, "cvae")
     noise, positions = torch.randn(5, *generator.noise_shape), torch.zeros(5, dtype=torch.int64)
     made = generator.make(positions, noise)
-    assert torch.equal(made, moved.make(positions, noise))
     near = np.abs(made.numpy().astype(int) - generator.from_noise(generator.classes[0], noise))
     assert near.max() <= 1
 
 
 def test_a_source_that_is_none_is_refused():
-    with pytest.raises(UnsupportedKind, match="a source of type str was given; taken are samples, a gen"):
+    with pytest.raises(UnsupportedKind, match="a source of type int was given; taken are samples, a gen"):
+        BatchMixer(5, ratio=0.5)
+    with pytest.raises(InvalidData, match=r"no file or folder pool\.npz; `synthaug sample`"):
         BatchMixer("pool.npz", ratio=0.5)
     with pytest.raises(InvalidRequest, match="let the function make them as they shall be"):
         BatchMixer(lambda labels, rng: labels, ratio=0.5, transform=to_tensor)
-    with pytest.raises(InvalidRequest, match=r"know no class 'cta'\."):
+    with pytest.raises(InvalidRequest, match=r"There is no class 'cta'\. Did you mean \"cat\"\?"):
         BatchMixer(Levels(), ratio={"cta": 0.5})
+
+
+def test_a_curated_generator_gives_only_rows_that_passed():
+    maker = planted_generator(("cat", "dog"), (0, 1), ImageForm(8, 8, 1, "HW", "uint8", 0.0, 255.0))
+    kept = maker.keeping(Selection(3, {"cat": np.array([4, 9]), "dog": np.array([2])}))
+    passed = {row.tobytes() for row in kept.sample({"cat": 2, "dog": 1}, seed=3).samples}
+    images, _ = BatchMixer(kept, ratio=0.5, seed=0)((torch.from_numpy(pictures(12)), torch.arange(12) % 2))
+    found = [image.numpy().tobytes() for image in images]
+    assert sum(row in passed for row in found) == 6
+
+
+def test_a_plan_for_no_rows_leaves_the_batch():
+    images, labels = batch(4)
+    same, known = BatchMixer(Supply(None))((images, labels))
+    assert torch.equal(same, images)
+    assert torch.equal(known, labels)

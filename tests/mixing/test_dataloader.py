@@ -43,10 +43,10 @@ from torch.utils.data import (
     WeightedRandomSampler,
 )
 
+import synthaug
+from synthaug import ImageForm, mix
 from synthaug.errors import InvalidData, InvalidRequest, Leakage, SpecMismatch, UnsupportedKind
-from synthaug.mixing.torch.loader import mix_dataloader
-from synthaug.modalities.image.fingerprint import fingerprints
-from synthaug.modalities.image.spec import ImageSpec
+from synthaug.modalities.image import fingerprints
 
 # ---------------------------------------------------------------------------------------------- what comes in
 
@@ -54,7 +54,7 @@ from synthaug.modalities.image.spec import ImageSpec
 @pytest.mark.parametrize("batch_size", [1, 7, 16])
 def test_replacing_keeps_labels_sizes_and_the_order_of_the_real_rows(batch_size):
     plain = DataLoader(tensors(), batch_size, shuffle=True, generator=torch.Generator().manual_seed(3))
-    mixed = mix_dataloader(plain, pool(), ratio=0.25)
+    mixed = mix(plain, pool(), ratio=0.25)
     plain.generator.manual_seed(3)
     expected = seen(plain)
     plain.generator.manual_seed(3)
@@ -69,7 +69,7 @@ def test_replacing_keeps_labels_sizes_and_the_order_of_the_real_rows(batch_size)
 
 def test_a_synthetic_row_is_one_of_the_pool_of_its_class_unchanged():
     samples = pool()
-    mixed = mix_dataloader(DataLoader(tensors(), 16), samples, ratio=0.5)
+    mixed = mix(DataLoader(tensors(), 16), samples, ratio=0.5)
     rows = [(x, int(y)) for batch in mixed for x, y in zip(*batch, strict=True) if is_synthetic(x)]
     assert len(rows) == 30
     for image, label in rows:
@@ -78,7 +78,7 @@ def test_a_synthetic_row_is_one_of_the_pool_of_its_class_unchanged():
 
 
 def test_appending_shows_every_real_row_once_and_grows_the_batches():
-    mixed = mix_dataloader(DataLoader(tensors(), 16), pool(), ratio=0.2, mode="append")
+    mixed = mix(DataLoader(tensors(), 16), pool(), ratio=0.2, mode="append")
     found = seen(mixed)
     assert [x for batch in found for x, _ in batch if x < 10_000] == list(range(60))
     assert [len(batch) for batch in found] == [20, 20, 20, 15]
@@ -87,7 +87,7 @@ def test_appending_shows_every_real_row_once_and_grows_the_batches():
 
 def test_epochs_of_a_plain_for_loop_differ_and_a_fresh_mix_repeats_them():
     def epochs():
-        mixed = mix_dataloader(DataLoader(tensors(), 16), pool(), ratio=0.5, seed=4)
+        mixed = mix(DataLoader(tensors(), 16), pool(), ratio=0.5, seed=4)
         return [seen(mixed) for _ in range(3)]
 
     first, second, third = epochs()
@@ -103,7 +103,7 @@ def test_batches_are_the_same_for_any_number_of_workers(persistent):
         order = RandomSampler(data, generator=torch.Generator().manual_seed(0))
         keep = persistent and workers > 0
         plain = DataLoader(data, 16, sampler=order, num_workers=workers, persistent_workers=keep)
-        mixed = mix_dataloader(plain, pool(), ratio=0.4)
+        mixed = mix(plain, pool(), ratio=0.4)
         return [seen(mixed) for _ in range(2)]
 
     alone = run(0)
@@ -115,8 +115,8 @@ def test_batches_are_the_same_for_any_number_of_workers(persistent):
 def test_a_mixed_loader_works_with_spawned_workers():
     context = multiprocessing.get_context("spawn")
     plain = DataLoader(Pictures(6, transform=to_tensor), 3, num_workers=1, multiprocessing_context=context)
-    mixed = mix_dataloader(plain, pool(), ratio=0.34)
-    alone = mix_dataloader(DataLoader(Pictures(6, transform=to_tensor), 3), pool(), ratio=0.34)
+    mixed = mix(plain, pool(), ratio=0.34)
+    alone = mix(DataLoader(Pictures(6, transform=to_tensor), 3), pool(), ratio=0.34)
     assert seen(mixed) == seen(alone)
 
 
@@ -124,7 +124,7 @@ def test_a_mixed_loader_works_with_spawned_workers():
 def test_changing_items_in_place_does_not_change_the_pool(transform):
     samples = pool()
     before = samples.samples.copy()
-    mixed = mix_dataloader(DataLoader(tensors(), 16), samples, ratio=0.5, transform=transform)
+    mixed = mix(DataLoader(tensors(), 16), samples, ratio=0.5, transform=transform)
     first = [mixed.dataset[60 + row][0] for row in range(15)]
     expected = [image.clone() for image in first]
     for image in first:
@@ -142,7 +142,7 @@ def test_class_and_settings_are_kept_and_the_plain_loader_is_untouched():
     )
     plain.colour = "blue"
     before = dict(vars(plain))
-    mixed = mix_dataloader(plain, pool(), ratio=0.3)
+    mixed = mix(plain, pool(), ratio=0.3)
     assert type(mixed) is OwnLoader
     changed = {name for name, value in vars(mixed).items() if value is not before[name]}
     assert changed == {"dataset", "batch_sampler"}
@@ -156,7 +156,7 @@ def test_class_and_settings_are_kept_and_the_plain_loader_is_untouched():
 def test_mixing_after_the_first_pass_over_persistent_workers_takes_effect():
     plain = DataLoader(tensors(), 16, num_workers=1, persistent_workers=True)
     seen(plain)
-    found = seen(mix_dataloader(plain, pool(), ratio=0.5))
+    found = seen(mix(plain, pool(), ratio=0.5))
     assert sum(x >= 10_000 for batch in found for x, _ in batch) == 30
     assert all(x < 10_000 for batch in seen(plain) for x, _ in batch)
 
@@ -176,13 +176,13 @@ def test_mixing_does_not_move_the_random_streams():
     reset()
     expected = streams()
     reset()
-    mix_dataloader(DataLoader(Noisy(kind="array", transform=torch.from_numpy), 8), pool(), ratio=0.5)
+    mix(DataLoader(Noisy(kind="array", transform=torch.from_numpy), 8), pool(), ratio=0.5)
     assert streams() == expected
 
 
 def test_ratio_zero_is_a_copy_of_the_plain_loader():
     plain = DataLoader(tensors(), 16)
-    mixed = mix_dataloader(plain, pool(), ratio=0)
+    mixed = mix(plain, pool(), ratio=0)
     assert mixed is not plain
     assert mixed.dataset is plain.dataset
     assert seen(mixed) == seen(plain)
@@ -200,7 +200,7 @@ def test_ratio_zero_is_a_copy_of_the_plain_loader():
 def test_any_sampler_keeps_its_order_of_rows(sampler):
     data = tensors()
     plain = DataLoader(data, **sampler(data), collate_fn=list)
-    mixed = mix_dataloader(plain, pool(), ratio=0.5)
+    mixed = mix(plain, pool(), ratio=0.5)
     torch.manual_seed(1)
     expected = [[number(x) for x, _ in batch] for batch in plain]
     torch.manual_seed(1)
@@ -216,7 +216,7 @@ def test_ranks_of_a_distributed_sampler_get_plans_of_their_own():
 
     def places(rank):
         sampler = DistributedSampler(data, num_replicas=2, rank=rank, shuffle=False)
-        mixed = mix_dataloader(DataLoader(data, 10, sampler=sampler), pool(values=(0,)), ratio=0.5)
+        mixed = mix(DataLoader(data, 10, sampler=sampler), pool(values=(0,)), ratio=0.5)
         return [[x >= 10_000 for x, _ in batch] for batch in seen(mixed)]
 
     assert places(0) != places(1)
@@ -226,7 +226,7 @@ def test_ranks_of_a_distributed_sampler_get_plans_of_their_own():
 def test_set_epoch_reaches_the_sampler_and_gives_back_that_epoch():
     data = tensors()
     sampler = DistributedSampler(data, num_replicas=1, rank=0)
-    mixed = mix_dataloader(DataLoader(data, 16, sampler=sampler), pool(), ratio=0.5)
+    mixed = mix(DataLoader(data, 16, sampler=sampler), pool(), ratio=0.5)
     epochs = []
     for epoch in range(3):
         mixed.batch_sampler.set_epoch(epoch)
@@ -239,7 +239,7 @@ def test_set_epoch_reaches_the_sampler_and_gives_back_that_epoch():
 def test_a_resumed_run_that_only_sets_the_samplers_epoch_meets_the_same_plan():
     def loader():
         sampler = DistributedSampler(tensors(), num_replicas=1, rank=0)
-        return mix_dataloader(DataLoader(tensors(), 16, sampler=sampler), pool(), ratio=0.5)
+        return mix(DataLoader(tensors(), 16, sampler=sampler), pool(), ratio=0.5)
 
     through = loader()
     for epoch in range(3):
@@ -252,9 +252,9 @@ def test_a_resumed_run_that_only_sets_the_samplers_epoch_meets_the_same_plan():
 
 def test_what_survives_preparation_still_mixes():
     """Libraries rebuild a loader from data set, batch sampler and collate function, and shard its batches."""
-    mixed = mix_dataloader(OwnLoader(tensors(), 16, collate_fn=lists), pool(), ratio=0.5)
+    mixed = mix(OwnLoader(tensors(), 16, collate_fn=lists), pool(), ratio=0.5)
     rebuilt = DataLoader(mixed.dataset, batch_sampler=mixed.batch_sampler, collate_fn=mixed.collate_fn)
-    fresh = mix_dataloader(OwnLoader(tensors(), 16, collate_fn=lists), pool(), ratio=0.5)
+    fresh = mix(OwnLoader(tensors(), 16, collate_fn=lists), pool(), ratio=0.5)
     assert seen(rebuilt) == seen(fresh)
     assert (mixed.batch_sampler.batch_size, mixed.batch_sampler.drop_last) == (16, False)
     mixed.batch_sampler.sampler = range(59, -1, -1)
@@ -262,12 +262,12 @@ def test_what_survives_preparation_still_mixes():
 
 
 def test_growing_batches_do_not_claim_a_fixed_size():
-    mixed = mix_dataloader(DataLoader(tensors(), 16), pool(), ratio=0.5, mode="append")
+    mixed = mix(DataLoader(tensors(), 16), pool(), ratio=0.5, mode="append")
     assert mixed.batch_sampler.batch_size is None
 
 
 def test_a_mixed_loader_can_be_copied_and_pickled():
-    mixed = mix_dataloader(DataLoader(Pictures(transform=to_tensor), 16), pool(), ratio=0.5)
+    mixed = mix(DataLoader(Pictures(transform=to_tensor), 16), pool(), ratio=0.5)
     again = pickle.loads(pickle.dumps((mixed.dataset, mixed.batch_sampler)))
     expected = seen(copy.deepcopy(mixed))
     assert seen(DataLoader(again[0], batch_sampler=again[1])) == expected == seen(mixed)
@@ -296,7 +296,9 @@ def test_a_mixed_loader_can_be_copied_and_pickled():
 )
 def test_a_synthetic_item_has_the_structure_of_a_real_one(item, image_of, label_of, fill):
     data = Items([item(x, i % 3) for i, x in enumerate(pictures(12))])
-    mixed = mix_dataloader(DataLoader(data, 4, collate_fn=list), pool(), ratio=0.5, fill=fill)
+    mixed = mix(
+        DataLoader(data, 4, collate_fn=list), pool(), ratio=0.5, items=synthaug.Items(fill=fill or {})
+    )
     items = [i for batch in mixed for i in batch]
     made = [i for i in items if is_synthetic(image_of(i))]
     assert len(made) == 6
@@ -313,13 +315,13 @@ def test_a_synthetic_item_has_the_structure_of_a_real_one(item, image_of, label_
 def test_a_field_without_a_value_is_refused_with_the_remedy():
     data = Items([(x, i % 3, i) for i, x in enumerate(pictures(12))])
     with pytest.raises(InvalidRequest, match=r"field 2 .*pass fill=\{2: value\}"):
-        mix_dataloader(DataLoader(data, 4), pool(), ratio=0.5)
+        mix(DataLoader(data, 4), pool(), ratio=0.5)
 
 
 @pytest.mark.parametrize("values", [("cat", "dog", "owl"), (5, -1, 100)])
 def test_labels_may_be_strings_or_any_ints(values):
     data = Items([(x, values[i % 3]) for i, x in enumerate(pictures(12))])
-    found = seen(mix_dataloader(DataLoader(data, 6), pool(values=values), ratio=0.5))
+    found = seen(mix(DataLoader(data, 6), pool(values=values), ratio=0.5))
     assert [y for batch in found for _, y in batch] == [values[i % 3] for i in range(12)]
 
 
@@ -332,7 +334,7 @@ def test_a_data_set_that_reads_batches_at_once_is_still_asked_for_batches():
             return [self._items[row] for row in rows]
 
     data = Batched([(x, i % 3) for i, x in enumerate(pictures(12))])
-    mixed = mix_dataloader(DataLoader(data, 6), pool(), ratio=0.5)
+    mixed = mix(DataLoader(data, 6), pool(), ratio=0.5)
     found = seen(mixed)
     assert [y for batch in found for _, y in batch] == [i % 3 for i in range(12)]
     assert list(data.asked[-2:]) == [tuple(x for x, _ in batch if x < 10_000) for batch in found]
@@ -352,9 +354,9 @@ def test_labels_are_taken_from_where_a_data_set_keeps_them_without_reading_it():
     data = Counting(300, transform=to_tensor)
     nested = Subset(ConcatDataset([Subset(data, range(10, 300)), data]), range(2, 400))
     Counting.reads = 0
-    mix_dataloader(DataLoader(Subset(data, range(2, 300)), 4), pool(), ratio=0.5)
+    mix(DataLoader(Subset(data, range(2, 300)), 4), pool(), ratio=0.5)
     assert Counting.reads <= 70
-    mixed = mix_dataloader(DataLoader(nested, 4), pool(), ratio=0.5, transform=to_tensor)
+    mixed = mix(DataLoader(nested, 4), pool(), ratio=0.5, transform=to_tensor)
     assert Counting.reads <= 140
     assert [y for batch in seen(mixed) for _, y in batch] == [nested[i][1] for i in range(398)]
 
@@ -362,14 +364,14 @@ def test_labels_are_taken_from_where_a_data_set_keeps_them_without_reading_it():
 def test_kept_labels_that_disagree_with_the_items_are_not_believed():
     data = Items([(x, i % 3) for i, x in enumerate(pictures(12))])
     data.targets = [0] * 12
-    found = seen(mix_dataloader(DataLoader(data, 6), pool(), ratio=0.5))
+    found = seen(mix(DataLoader(data, 6), pool(), ratio=0.5))
     assert [y for batch in found for _, y in batch] == [i % 3 for i in range(12)]
 
 
 @pytest.mark.parametrize("values", [(0, 1, 2), ("cat", "dog", "owl")])
 def test_samples_may_have_the_labels_from_before_or_after_a_target_transform(values):
     data = Pictures(12, transform=to_tensor, target_transform=CLASSES.__getitem__)
-    found = seen(mix_dataloader(DataLoader(data, 6), pool(values=values), ratio=0.5))
+    found = seen(mix(DataLoader(data, 6), pool(values=values), ratio=0.5))
     pairs = [pair for batch in found for pair in batch]
     assert [y for _, y in pairs] == [CLASSES[i % 3] for i in range(12)]
     assert all(y == CLASSES[(x - 10_000) % 3] for x, y in pairs if x >= 10_000)
@@ -381,8 +383,10 @@ def test_a_target_transform_among_the_same_labels_is_refused_as_ambiguous():
 
     data = Pictures(12, transform=to_tensor, target_transform=reversed_label)
     with pytest.raises(InvalidRequest, match=r"changes its labels on reading.* pass these as labels="):
-        mix_dataloader(DataLoader(data, 6), pool(), ratio=0.5)
-    mixed = mix_dataloader(DataLoader(data, 6), pool(), ratio=0.5, labels=[2 - i % 3 for i in range(12)])
+        mix(DataLoader(data, 6), pool(), ratio=0.5)
+    mixed = mix(
+        DataLoader(data, 6), pool(), ratio=0.5, items=synthaug.Items(labels=[2 - i % 3 for i in range(12)])
+    )
     pairs = [pair for batch in seen(mixed) for pair in batch]
     assert all(y == (x - 10_000) % 3 for x, y in pairs if x >= 10_000)
 
@@ -397,24 +401,24 @@ def test_a_target_transform_among_the_same_labels_is_refused_as_ambiguous():
 )
 def test_labels_that_do_not_belong_to_the_rows_are_refused(labels, message):
     with pytest.raises(InvalidData, match=message):
-        mix_dataloader(DataLoader(tensors(), 6), pool(), ratio=0.5, labels=labels)
+        mix(DataLoader(tensors(), 6), pool(), ratio=0.5, items=synthaug.Items(labels=labels))
 
 
 def test_soft_labels_are_refused_by_name():
     data = TensorDataset(torch.from_numpy(pictures(6)), torch.eye(3).repeat(2, 1))
     with pytest.raises(UnsupportedKind, match="soft and multi-hot labels"):
-        mix_dataloader(DataLoader(data, 6), pool(), ratio=0.5)
+        mix(DataLoader(data, 6), pool(), ratio=0.5)
 
 
 def test_a_class_missing_from_the_samples_is_refused_by_name():
     two = pool(values=(0, 1))
     with pytest.raises(InvalidRequest, match=r'hold no row of "2"\. Sample at least one row of each class'):
-        mix_dataloader(DataLoader(tensors(), 6), two, ratio=0.5)
+        mix(DataLoader(tensors(), 6), two, ratio=0.5)
     none_of_owl = pool()[pool().class_indices != 2]
     with pytest.raises(InvalidRequest, match='hold no row of "owl"'):
-        mix_dataloader(DataLoader(tensors(), 6), none_of_owl, ratio=0.5)
+        mix(DataLoader(tensors(), 6), none_of_owl, ratio=0.5)
     with pytest.raises(InvalidRequest, match='hold no row of "cat", "dog", "owl"'):
-        mix_dataloader(DataLoader(tensors(), 6), pool()[:0], ratio=0.5)
+        mix(DataLoader(tensors(), 6), pool()[:0], ratio=0.5)
 
 
 # ------------------------------------------------------------------------------------------------- transforms
@@ -427,9 +431,7 @@ def test_the_data_sets_own_transform_is_applied_to_synthetic_rows_as_the_data_se
         assert isinstance(image, Image.Image)
         return normalised(image)
 
-    mixed = mix_dataloader(
-        DataLoader(wrap(Pictures(transform=of_pil)), 9), pool(container=container), ratio=0.5
-    )
+    mixed = mix(DataLoader(wrap(Pictures(transform=of_pil)), 9), pool(container=container), ratio=0.5)
     batch = torch.cat([x for x, _ in mixed])
     synthetic = torch.stack([x for x in batch if is_synthetic((x + 1) / 2)])
     assert abs(len(synthetic) - len(batch) / 2) <= 1
@@ -438,10 +440,10 @@ def test_the_data_sets_own_transform_is_applied_to_synthetic_rows_as_the_data_se
 
 
 def test_samples_of_a_generator_that_saw_transformed_items_are_not_transformed_again():
-    spec = ImageSpec(SIDE, SIDE, 1, "CHW", "float32", -1.0, 1.0, "tensor")
+    form = ImageForm(SIDE, SIDE, 1, "CHW", "float32", -1.0, 1.0, "tensor")
     images = torch.stack([normalised(x) for x in pictures(15, first=10_000)]).numpy()
-    samples = replace(pool(), samples=images, spec=spec)
-    mixed = mix_dataloader(DataLoader(Pictures(transform=normalised), 20), samples, ratio=0.5)
+    samples = replace(pool(), samples=images, form=form)
+    mixed = mix(DataLoader(Pictures(transform=normalised), 20), samples, ratio=0.5)
     values = torch.cat([x for x, _ in mixed])
     assert (values.min(), values.max()) == (-1, 1)
     assert sum(is_synthetic((x + 1) / 2) for x in values) == 30
@@ -456,9 +458,7 @@ def test_a_given_transform_goes_before_the_data_sets_own():
         assert isinstance(image, Image.Image)
         return to_tensor(image)
 
-    mixed = mix_dataloader(
-        DataLoader(Pictures(transform=unusable), 20), pool(), ratio=0.5, transform=of_array
-    )
+    mixed = mix(DataLoader(Pictures(transform=unusable), 20), pool(), ratio=0.5, transform=of_array)
     assert sum(is_synthetic(x) for batch, _ in mixed for x in batch) == 30
 
 
@@ -471,12 +471,10 @@ def test_an_albumentations_transform_is_called_by_name():
 
     data = ByName(transform=A.Compose([A.ToFloat(max_value=255.0)]))
     samples = replace(pool(), held_out=fingerprints(pictures(1, first=500), "HW"))
-    mixed = mix_dataloader(DataLoader(data, 20), samples, ratio=0.5)
+    mixed = mix(DataLoader(data, 20), samples, ratio=0.5)
     assert sum(is_synthetic(x) for batch, _ in mixed for x in batch) == 30
     with pytest.raises(Leakage):
-        mix_dataloader(
-            DataLoader(data, 20), replace(samples, held_out=fingerprints(data.data, "HW")), ratio=0.5
-        )
+        mix(DataLoader(data, 20), replace(samples, held_out=fingerprints(data.data, "HW")), ratio=0.5)
 
 
 def test_the_check_of_ranges_is_not_fooled_by_random_transforms():
@@ -487,14 +485,14 @@ def test_the_check_of_ranges_is_not_fooled_by_random_transforms():
         return x + 0.1 * torch.randn(x.shape, generator=generator)
 
     for _ in range(20):
-        mix_dataloader(DataLoader(Pictures(30, transform=jitter), 6), pool(), ratio=0.5)
+        mix(DataLoader(Pictures(30, transform=jitter), 6), pool(), ratio=0.5)
 
 
 def test_a_generator_that_uses_little_of_its_range_yet_is_let_in():
-    spec = ImageSpec(SIDE, SIDE, 1, "CHW", "float32", -1.0, 1.0, "tensor")
-    grey = replace(pool(), samples=np.zeros((15, *spec.shape), np.float32), spec=spec)
+    form = ImageForm(SIDE, SIDE, 1, "CHW", "float32", -1.0, 1.0, "tensor")
+    grey = replace(pool(), samples=np.zeros((15, *form.shape), np.float32), form=form)
     data = TensorDataset(torch.stack([normalised(x) for x in pictures(60)]), torch.arange(60) % 3)
-    mix_dataloader(DataLoader(data, 6), grey, ratio=0.5)
+    mix(DataLoader(data, 6), grey, ratio=0.5)
 
 
 # ---------------------------------------------------------------------------------------- refused at the door
@@ -516,7 +514,7 @@ def test_a_generator_that_uses_little_of_its_range_yet_is_let_in():
 def test_rows_that_do_not_look_alike_are_refused_with_both_printed(change, words):
     data = TensorDataset(torch.stack([normalised(x) for x in pictures(60)]), torch.arange(60) % 3)
     with pytest.raises(SpecMismatch, match=words) as error:
-        mix_dataloader(DataLoader(data, 6), pool(), ratio=0.5, transform=change)
+        mix(DataLoader(data, 6), pool(), ratio=0.5, transform=change)
     assert "Real: tensor of float32, 1x8x8, values -1 to 1" in str(error.value)
     assert "Pass transform=, a function from an image of the samples (HW 8x8 uint8" in str(error.value)
 
@@ -526,7 +524,7 @@ def test_without_any_transform_the_mismatch_names_the_remedy():
     with pytest.raises(
         SpecMismatch, match=r"Synthetic: as they are, tensor of uint8, 8x8, values 0 to 255. Pass transform="
     ):
-        mix_dataloader(DataLoader(data, 6), pool(), ratio=0.5)
+        mix(DataLoader(data, 6), pool(), ratio=0.5)
 
 
 @pytest.mark.parametrize(
@@ -548,7 +546,7 @@ def test_rows_that_are_held_out_are_refused(data):
     with pytest.raises(
         Leakage, match=r"2 of the 60 rows looked at in the loader's data set .*first is row 17"
     ):
-        mix_dataloader(
+        mix(
             DataLoader(data, 6, collate_fn=list),
             replace(pool(), held_out=held_out),
             ratio=0.5,
@@ -561,9 +559,9 @@ def test_rows_that_the_sampler_cannot_draw_may_be_held_out():
     train = SubsetRandomSampler(range(20, 60))
     weighted = WeightedRandomSampler([0.0] * 20 + [1.0] * 40, 60)
     for sampler in (train, weighted):
-        assert seen(mix_dataloader(DataLoader(tensors(), 6, sampler=sampler), samples, ratio=0.5))
+        assert seen(mix(DataLoader(tensors(), 6, sampler=sampler), samples, ratio=0.5))
     with pytest.raises(Leakage):
-        mix_dataloader(DataLoader(tensors(), 6), samples, ratio=0.5)
+        mix(DataLoader(tensors(), 6), samples, ratio=0.5)
 
 
 class Stream(IterableDataset):
@@ -584,7 +582,7 @@ def prepared() -> DataLoader:
 @pytest.mark.parametrize(
     ("loader", "error", "message"),
     [
-        (lambda: [1, 2], UnsupportedKind, "type list was given to mix; taken are a torch DataLoader"),
+        (lambda: [1, 2], UnsupportedKind, "type list was given to mix; taken are .*a torch DataLoader"),
         (lambda: DataLoader(Stream(), 6), InvalidData, "the loader's stream has no rows"),
         (
             lambda: DataLoader(tensors(), batch_size=None),
@@ -593,7 +591,7 @@ def prepared() -> DataLoader:
         ),
         (prepared, UnsupportedKind, "prepared by accelerate already.*mix the plain loader, then prepare"),
         (
-            lambda: mix_dataloader(DataLoader(tensors(), 6), pool(), ratio=0.5),
+            lambda: mix(DataLoader(tensors(), 6), pool(), ratio=0.5),
             InvalidRequest,
             "mixed already: mix the plain loader",
         ),
@@ -604,18 +602,18 @@ def prepared() -> DataLoader:
 )
 def test_a_loader_that_cannot_be_mixed_is_refused_with_the_remedy(loader, error, message):
     with pytest.raises(error, match=message):
-        mix_dataloader(loader(), pool(), ratio=0.5)
+        mix(loader(), pool(), ratio=0.5)
 
 
 @pytest.mark.parametrize("ratio", [-0.1, 1, math.nan])
 def test_a_ratio_outside_zero_to_one_is_refused(ratio):
     with pytest.raises(InvalidRequest, match="at least 0 and below 1"):
-        mix_dataloader(DataLoader(tensors(), 6), pool(), ratio=ratio)
+        mix(DataLoader(tensors(), 6), pool(), ratio=ratio)
 
 
 @pytest.mark.parametrize("data", [tensors(), Subset(tensors(), range(60)), Pictures(transform=to_tensor)])
 def test_rows_read_together_are_those_read_one_by_one(data):
-    mixed = mix_dataloader(DataLoader(data, 16), pool(), ratio=0.5)
+    mixed = mix(DataLoader(data, 16), pool(), ratio=0.5)
     batch = next(iter(mixed.batch_sampler))
     together, alone = mixed.dataset.__getitems__(batch), [mixed.dataset[row] for row in batch]
     assert [type(item) for item in together] == [type(item) for item in alone]
@@ -625,6 +623,6 @@ def test_rows_read_together_are_those_read_one_by_one(data):
 
 
 def test_changing_a_label_in_place_does_not_change_the_next_ones():
-    mixed = mix_dataloader(DataLoader(tensors(), 16), pool(), ratio=0.5)
+    mixed = mix(DataLoader(tensors(), 16), pool(), ratio=0.5)
     mixed.dataset[60][1].fill_(9)
     assert [int(mixed.dataset[60 + row][1]) for row in range(6)] == [0, 1, 2, 0, 1, 2]

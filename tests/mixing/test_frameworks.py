@@ -1,4 +1,4 @@
-"""Every block of `pipelines/frameworks.md`, run as it stands: the share has to arrive in the training step."""
+"""Every block of `docs/frameworks.md`, run as it stands: the share has to arrive in the training step."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
+from synthaug import Classes, ImageForm, Samples
 from synthaug.errors import UnsupportedKind
-from synthaug.generators.samples import Samples
-from synthaug.modalities.image.spec import ImageSpec
+from synthaug.generators import synthetic_provenance
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "pipelines" / "frameworks.md").read_text()
-ROWS, CLASSES, SIDE, BATCH = 64, ("cat", "dog"), 8, 8
+PAGE = (ROOT / "docs" / "frameworks.md").read_text()
+ROWS, SIDE, BATCH = 64, 8, 8
+CLASSES, FORM = Classes(("cat", "dog"), (0, 1)), ImageForm(SIDE, SIDE, 1, "HW", "uint8", 0.0, 255.0)
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*pin_memory.*no accelerator is found"),
@@ -85,8 +86,7 @@ class Probe(nn.Module):
 class Marked:
     """Behind the face of a generator: pictures marked 255, with numbers."""
 
-    classes, values, noise_shape = CLASSES, (0, 1), (1,)
-    spec = ImageSpec(SIDE, SIDE, 1, "HW", "uint8", 0.0, 255.0)
+    classes, form, noise_shape = CLASSES, FORM, (1,)
     held_out = np.empty(0, np.uint64)
     device = torch.device("cpu")
 
@@ -111,20 +111,13 @@ def pieces() -> dict[str, Any]:
     images, labels = numbered(ROWS, 0), np.arange(ROWS) % 2
     made = numbered(20, 255)
     position = np.arange(20) % 2
-    about = {
-        "synthetic": np.ones(20, bool),
-        "generator": np.full(20, "abc"),
-        "seed": np.zeros(20, np.int64),
-        "class": np.array(CLASSES)[position],
-        "index": np.arange(20),
-    }
-    spec = ImageSpec(SIDE, SIDE, 1, "HW", "uint8", 0.0, 255.0)
+    about = synthetic_provenance("abc", 0, "", np.arange(20)) | {"class": np.array(CLASSES.names)[position]}
     model = Probe()
     return {
         "images": images,
         "labels": labels,
         "dataset": Pictures(images, labels),
-        "samples": Samples(made, position, CLASSES, (0, 1), spec, about),
+        "samples": Samples(made, position, CLASSES, FORM, about),
         "generator": Marked(),
         "model": model,
         "probe": model,
@@ -347,13 +340,13 @@ def test_scikit_learn() -> None:
 
 
 def test_albumentations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from synthaug.files.formats import Card, Rows, write_rows
+    from synthaug.files import FORMATS, Card, RowBlock, write_rows
 
     monkeypatch.chdir(tmp_path)
     samples = pieces()["samples"]
-    rows = Rows(samples.samples, samples.class_indices, [""] * 20, samples.provenance)
-    card = Card(CLASSES, (0, 1), samples.spec, "", "abc", "cvae", 0, {}, samples.counts, {})
-    name = write_rows(tmp_path, "parquet", [rows], card, {})
+    block = RowBlock(samples.samples, samples.class_indices, [""] * 20, samples.provenance)
+    card = Card(CLASSES, samples.form, "", "abc", "cvae", 0, {}, samples.counts, {})
+    name = write_rows(tmp_path, FORMATS["parquet"], [block], card, {})
     assert name is not None
     (tmp_path / name).rename(tmp_path / "pool.parquet")
     probe = run(*blocks("albumentations"))["probe"]

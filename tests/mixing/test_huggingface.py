@@ -11,13 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
-import synthaug
+from synthaug import Classes, ImageForm, Items, Samples, constant, linear, mix, off_after
 from synthaug.errors import InvalidData, InvalidRequest, Leakage, SpecMismatch, UnsupportedKind
-from synthaug.generators.samples import PROVENANCE_COLUMNS, Samples
-from synthaug.mixing.huggingface.dataset import is_huggingface, mix_dataset
-from synthaug.mixing.schedule import constant, linear, off_after
-from synthaug.modalities.image.fingerprint import fingerprints
-from synthaug.modalities.image.spec import ImageSpec
+from synthaug.generators import PROVENANCE_COLUMNS, synthetic_provenance
+from synthaug.mixing import is_huggingface
+from synthaug.modalities.image import fingerprints
 
 CLASSES = ("T-shirt/top", "été", "bag")
 
@@ -45,19 +43,13 @@ def real(n: int = 60) -> datasets.Dataset:
 def pool(per_class: int = 20) -> Samples:
     n = 3 * per_class
     places = np.arange(n) % 3
+    about = synthetic_provenance("ab" * 32, 7, "", np.arange(n) // 3)
     return Samples(
         pictures(n, first=1),
         places,
-        CLASSES,
-        (0, 1, 2),
-        ImageSpec(8, 9, 1, "HW", "uint8", 0.0, 255.0, "pil"),
-        {
-            "synthetic": np.ones(n, bool),
-            "generator": np.full(n, "ab" * 32),
-            "seed": np.full(n, 7),
-            "class": np.array(CLASSES)[places],
-            "index": np.arange(n) // 3,
-        },
+        Classes(CLASSES, (0, 1, 2)),
+        ImageForm(8, 9, 1, "HW", "uint8", 0.0, 255.0, "pil"),
+        about | {"class": np.array(CLASSES)[places]},
     )
 
 
@@ -72,7 +64,7 @@ def shares(dataset) -> list[int]:
 
 def test_replacing_keeps_length_order_labels_and_features_with_the_exact_share_in_every_class():
     plain = real()
-    mixed = mix_dataset(plain, pool(), ratio=0.25)
+    mixed = mix(plain, pool(), ratio=0.25)
     before, after = rows(plain), rows(mixed)
     assert [label for _, label in after] == [label for _, label in before]
     assert shares(mixed) == [5, 5, 5]
@@ -85,7 +77,7 @@ def test_replacing_keeps_length_order_labels_and_features_with_the_exact_share_i
 
 def test_appending_puts_the_synthetic_rows_behind_all_real_ones():
     plain = real()
-    mixed = mix_dataset(plain, pool(), ratio=0.2, mode="append")
+    mixed = mix(plain, pool(), ratio=0.2, mode="append")
     assert rows(mixed)[:60] == rows(plain)
     assert mixed["synthetic"][:] == [False] * 60 + [True] * 15
     assert shares(mixed) == [5, 5, 5]
@@ -95,7 +87,7 @@ def test_appending_puts_the_synthetic_rows_behind_all_real_ones():
 @pytest.mark.parametrize("ratio", [0.1, 0.29, 1 / 3, 0.6])
 def test_each_class_gets_the_floor_or_ceiling_of_its_due_and_all_within_one_row(mode, ratio):
     plain = real(50).select([i for i in range(50) if i % 3 or i % 2])
-    mixed = mix_dataset(plain, pool(), ratio=ratio, mode=mode)
+    mixed = mix(plain, pool(), ratio=ratio, mode=mode)
     counts = np.bincount(plain["label"])
     due = counts * (ratio if mode == "replace" else ratio / (1 - ratio))
     assert all(n in (math.floor(d), math.ceil(d)) for n, d in zip(shares(mixed), due, strict=True))
@@ -104,25 +96,25 @@ def test_each_class_gets_the_floor_or_ceiling_of_its_due_and_all_within_one_row(
 
 @pytest.mark.parametrize("mode", ["replace", "append"])
 def test_each_class_may_have_a_share_of_its_own_by_name_or_label(mode):
-    mixed = mix_dataset(real(), pool(), ratio={CLASSES[0]: 0.5, 2: 0.2}, mode=mode)
+    mixed = mix(real(), pool(), ratio={CLASSES[0]: 0.5, 2: 0.2}, mode=mode)
     assert shares(mixed) == ([10, 0, 4] if mode == "replace" else [20, 0, 5])
-    same = synthaug.mix(real(), pool(), ratio={CLASSES[0]: 0.5, 2: constant(0.2)}, mode=mode)
+    same = mix(real(), pool(), ratio={CLASSES[0]: 0.5, 2: constant(0.2)}, mode=mode)
     assert rows(same) == rows(mixed)
-    assert rows(mix_dataset(real(), pool(), ratio={})) == rows(real())
+    assert rows(mix(real(), pool(), ratio={})) == rows(real())
     one_class = pool()[pool().class_indices == 2]
-    assert shares(mix_dataset(real(), one_class, ratio={2: 0.2})) == [0, 0, 4]
+    assert shares(mix(real(), one_class, ratio={2: 0.2})) == [0, 0, 4]
     with pytest.raises(InvalidRequest, match=r"ratio= names the class 'bga'\."):
-        mix_dataset(real(), pool(), ratio={"bga": 0.5})
+        mix(real(), pool(), ratio={"bga": 0.5})
 
 
 @pytest.mark.parametrize("ratio", [linear(0.5, 0, epochs=3), {2: off_after(0.25, steps=9)}])
 def test_a_share_that_changes_is_refused_with_the_remedy(ratio):
     with pytest.raises(InvalidRequest, match=r"is mixed once .*: mix the DataLoader over it"):
-        synthaug.mix(real(), pool(), ratio=ratio)
+        mix(real(), pool(), ratio=ratio)
 
 
 def test_provenance_tells_real_from_synthetic_and_leads_back_to_the_generators_row():
-    mixed = mix_dataset(real(), pool(), ratio=0.5)
+    mixed = mix(real(), pool(), ratio=0.5)
     for row in mixed:
         if row["synthetic"]:
             assert (row["generator"], row["seed"]) == ("ab" * 32, 7)
@@ -134,24 +126,24 @@ def test_provenance_tells_real_from_synthetic_and_leads_back_to_the_generators_r
 
 def test_the_choice_is_a_function_of_the_seed():
     def chosen(seed):
-        return mix_dataset(real(), pool(), ratio=0.5, seed=seed)
+        return mix(real(), pool(), ratio=0.5, seed=seed)
 
     assert rows(chosen(0)) == rows(chosen(0))
     assert rows(chosen(0)) != rows(chosen(1))
 
 
 def test_other_columns_are_null_or_filled():
-    mixed = mix_dataset(real(), pool(), ratio=0.5)
+    mixed = mix(real(), pool(), ratio=0.5)
     assert all((row["file"] is None) == row["synthetic"] for row in mixed)
-    filled = mix_dataset(real(), pool(), ratio=0.5, fill={"file": "made"})
+    filled = mix(real(), pool(), ratio=0.5, items=Items(fill={"file": "made"}))
     assert all((row["file"] == "made") == row["synthetic"] for row in filled)
     with pytest.raises(InvalidRequest, match=r'fill= names "fil".* Did you mean "file"'):
-        mix_dataset(real(), pool(), ratio=0.5, fill={"fil": ""})
+        mix(real(), pool(), ratio=0.5, items=Items(fill={"fil": ""}))
 
 
 def test_a_format_is_put_on_again_over_its_columns():
     plain = real().with_format("torch", columns=["image", "label"])
-    mixed = mix_dataset(plain, pool(), ratio=0.5)
+    mixed = mix(plain, pool(), ratio=0.5)
     assert mixed.format == plain.format
     assert set(mixed[0]) == {"image", "label"}
     assert {(type(row["image"]), row["image"].shape) for row in mixed} == {
@@ -163,7 +155,7 @@ def test_a_transform_is_applied_to_synthetic_rows_too():
     def scaled(batch):
         return {"x": [np.asarray(image) / 255 for image in batch["image"]], "y": batch["label"]}
 
-    mixed = mix_dataset(real().with_transform(scaled), pool(), ratio=0.5)
+    mixed = mix(real().with_transform(scaled), pool(), ratio=0.5)
     assert all(set(row) == {"x", "y"} and 0 <= row["x"].min() <= row["x"].max() <= 1 for row in mixed)
     assert shares(mixed) == [10, 10, 10]
 
@@ -173,7 +165,7 @@ def test_a_selection_of_rows_on_disk_is_mixed_without_writing_anything(tmp_path)
     stored = datasets.load_from_disk(tmp_path / "set")
     files = sorted(p.name for p in (tmp_path / "set").iterdir())
     plain = stored.shuffle(seed=0, keep_in_memory=True).select(range(10, 55), keep_in_memory=True)
-    mixed = mix_dataset(plain, pool(), ratio=0.2)
+    mixed = mix(plain, pool(), ratio=0.2)
     assert sorted(p.name for p in (tmp_path / "set").iterdir()) == files
     for old, new in zip(plain, mixed, strict=True):
         assert new["label"] == old["label"]
@@ -187,7 +179,7 @@ def test_no_cache_confuses_two_mixtures(tmp_path):
     other = replace(pool(), samples=255 - pool().samples)
     results = []
     for samples, seed in [(pool(), 0), (pool(), 1), (other, 0)]:
-        mixed = mix_dataset(plain, samples, ratio=0.5, seed=seed)
+        mixed = mix(plain, samples, ratio=0.5, seed=seed)
         hashed = mixed.map(lambda row: {"sum": int(np.asarray(row["image"]).sum())})
         assert hashed["sum"][:] == [int(np.asarray(image).sum()) for image in mixed["image"]]
         results.append(tuple(hashed["sum"]))
@@ -197,12 +189,12 @@ def test_no_cache_confuses_two_mixtures(tmp_path):
 def test_the_plain_data_set_is_untouched():
     plain = real()
     before = (rows(plain), plain.features.copy(), plain._fingerprint)
-    mix_dataset(plain, pool(), ratio=0.5)
+    mix(plain, pool(), ratio=0.5)
     assert (rows(plain), plain.features, plain._fingerprint) == before
 
 
 def test_ratio_zero_keeps_every_real_row():
-    mixed = mix_dataset(real(), pool()[:0], ratio=0)
+    mixed = mix(real(), pool()[:0], ratio=0)
     assert rows(mixed) == rows(real())
     assert not any(mixed["synthetic"])
 
@@ -216,55 +208,64 @@ def test_array_columns_of_any_name_are_mixed(dtype):
     samples = replace(
         pool(),
         samples=(pool().samples / 255 * scale).astype(dtype),
-        values=("a", "b", "c"),
-        spec=ImageSpec(8, 9, 1, "HW", dtype, 0.0, float(scale)),
+        classes=Classes(CLASSES, ("a", "b", "c")),
+        form=ImageForm(8, 9, 1, "HW", dtype, 0.0, float(scale)),
     )
-    mixed = mix_dataset(plain, samples, ratio=0.5, label="kind", image="scan")
+    mixed = mix(plain, samples, ratio=0.5, items=Items(label="kind", image="scan"))
     assert sum(mixed["synthetic"]) == 6
     assert mixed["kind"][:] == plain["kind"][:]
     if dtype == "float32":
-        far = replace(samples, samples=samples.samples * 2 - 1, spec=replace(samples.spec, low=-1.0))
+        far = replace(samples, samples=samples.samples * 2 - 1, form=replace(samples.form, low=-1.0))
         with pytest.raises(SpecMismatch, match=r"values 0 to 1\. .*values -1 to 1"):
-            mix_dataset(plain, far, ratio=0.5, label="kind", image="scan")
+            mix(plain, far, ratio=0.5, items=Items(label="kind", image="scan"))
 
 
 def test_images_of_another_shape_are_refused_with_both_printed():
     samples = replace(
-        pool(), samples=pool().samples[:, :, :8], spec=ImageSpec(8, 8, 1, "HW", "uint8", 0.0, 255.0)
+        pool(), samples=pool().samples[:, :, :8], form=ImageForm(8, 8, 1, "HW", "uint8", 0.0, 255.0)
     )
     with pytest.raises(
         SpecMismatch, match=r"Real: array of uint8, 8x9, .*Synthetic: array of uint8, 8x8, .*Train"
     ):
-        mix_dataset(real(), samples, ratio=0.5)
+        mix(real(), samples, ratio=0.5)
 
 
 def test_rows_that_are_held_out_are_refused():
     samples = replace(pool(), held_out=fingerprints(pictures(60)[[33]], "HW"))
     with pytest.raises(Leakage, match=r"1 of the 60 rows looked at in the data set .*first is row 33"):
-        mix_dataset(real(), samples, ratio=0.5)
+        mix(real(), samples, ratio=0.5)
     train = real().select([i for i in range(60) if i != 33])
-    assert shares(mix_dataset(train, samples, ratio=0.5)) != [0, 0, 0]
+    assert shares(mix(train, samples, ratio=0.5)) != [0, 0, 0]
 
 
 def test_a_class_missing_from_the_samples_is_refused_by_name():
     samples = pool()[pool().class_indices != 1]
     with pytest.raises(InvalidRequest, match='hold no row of "été"'):
-        mix_dataset(real(), samples, ratio=0.5)
+        mix(real(), samples, ratio=0.5)
 
 
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        (lambda d: d.to_iterable_dataset(), UnsupportedKind, "streaming .*load it without streaming=True"),
+        (
+            lambda d: d.to_iterable_dataset(),
+            UnsupportedKind,
+            "samples were given to mix into a streaming data set.*: give the generator",
+        ),
         (
             lambda d: datasets.DatasetDict(train=d, test=d),
             UnsupportedKind,
             r'splits train, test was given.*dataset\["train"\] = mix',
         ),
         (
-            lambda d: mix_dataset(d, pool(), ratio=0.5),
+            lambda d: datasets.IterableDatasetDict(train=d.to_iterable_dataset()),
+            UnsupportedKind,
+            r'splits train was given.*dataset\["train"\] = mix',
+        ),
+        (
+            lambda d: mix(d, pool(), ratio=0.5),
             InvalidRequest,
-            r'has a column "class".*before it was expanded or mixed',
+            r'has a column "class".* comes from synthaug, mix or expand the data set as it was before',
         ),
         (lambda d: d.rename_column("file", "seed"), InvalidRequest, r'rename_column\("seed", ...\) first'),
     ],
@@ -273,12 +274,12 @@ def test_a_data_set_that_cannot_be_mixed_is_refused_with_the_remedy(change, erro
     dataset = change(real())
     assert is_huggingface(dataset)
     with pytest.raises(error, match=message):
-        mix_dataset(dataset, pool(), ratio=0.5)
+        mix(dataset, pool(), ratio=0.5)
 
 
 def test_a_wrong_column_is_refused():
     with pytest.raises((InvalidData, InvalidRequest), match="labell"):
-        mix_dataset(real(), pool(), ratio=0.5, label="labell")
+        mix(real(), pool(), ratio=0.5, items=Items(label="labell"))
 
 
 def test_other_objects_are_not_hugging_face_data_sets():

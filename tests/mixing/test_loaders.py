@@ -28,10 +28,10 @@ from torch.utils.data import (
     WeightedRandomSampler,
 )
 
+import synthaug
+from synthaug import mix
 from synthaug.errors import InvalidData, InvalidRequest, SpecMismatch, UnsupportedKind
-from synthaug.mixing.pool import Refresh
-from synthaug.mixing.schedule import linear, off_after
-from synthaug.mixing.torch.loader import mix_dataloader
+from synthaug.mixing import Refresh, linear, off_after
 
 BATCH_KINDS = {
     "custom": lists,
@@ -49,7 +49,7 @@ def numbers(loader):
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
 def test_schedule_share_and_weights_reach_workers_that_live_on_however_they_are_started(method):
     plain = DataLoader(tensors(24), 8, num_workers=1, persistent_workers=True, multiprocessing_context=method)
-    mixed = mix_dataloader(plain, pool(), ratio=off_after(0.5, epochs=2), weight=0.5, flag=True)
+    mixed = mix(plain, pool(), ratio=off_after(0.5, epochs=2), weight=0.5, flag=True)
     for expected in (4, 4, 0):
         for x, _, weight, synthetic in mixed:
             assert [is_synthetic(image) for image in x] == synthetic.tolist() == (weight == 0.5).tolist()
@@ -62,7 +62,7 @@ def test_batches_of_one_a_short_last_batch_and_a_dropped_one_have_the_share(
     workers, size, drop_last, batches
 ):
     plain = DataLoader(tensors(), size, shuffle=True, num_workers=workers, drop_last=drop_last)
-    mixed = mix_dataloader(plain, pool(), ratio=0.25)
+    mixed = mix(plain, pool(), ratio=0.25)
     found = numbers(mixed)
     assert len(found) == len(mixed) == len(plain) == batches
     rows = [x for batch in found for x in batch]
@@ -80,7 +80,7 @@ def test_a_schedule_over_steps_is_the_same_for_any_number_of_workers(workers):
         data = TensorDataset(torch.from_numpy(pictures(60)), torch.zeros(60, dtype=torch.int64))
         keep = workers > 0
         plain = DataLoader(data, 10, num_workers=workers, persistent_workers=keep, drop_last=True)
-        mixed = mix_dataloader(plain, pool(values=(0,)), ratio=linear(0.5, 0.0, steps=10))
+        mixed = mix(plain, pool(values=(0,)), ratio=linear(0.5, 0.0, steps=10))
         return [numbers(mixed) for _ in range(2)]
 
     found = run(workers)
@@ -95,7 +95,7 @@ def test_a_schedule_over_steps_is_the_same_for_any_number_of_workers(workers):
 def test_appending_shows_each_real_row_once_an_epoch(workers, exact):
     order = RandomSampler(range(60), generator=torch.Generator().manual_seed(0))
     plain = DataLoader(tensors(), 7, sampler=order, num_workers=workers)
-    mixed = mix_dataloader(plain, pool(), ratio={"cat": 0.5, 1: 0.25}, mode="append", exact=exact)
+    mixed = mix(plain, pool(), ratio={"cat": 0.5, 1: 0.25}, mode="append", exact=exact)
     for _ in range(2):
         rows = [pair for batch in seen(mixed) for pair in batch]
         assert sorted(x for x, _ in rows if x < 10_000) == list(range(60))
@@ -114,7 +114,7 @@ def test_batches_of_any_structure_from_a_subclassed_loader_with_a_batch_sampler(
 
     batches = BatchSampler(WeightedRandomSampler([1.0, 5, 1] * 20, 35), 8, drop_last=False)
     plain = OwnLoader(tensors(), batch_sampler=batches, num_workers=workers, collate_fn=BATCH_KINDS[kind])
-    mixed = mix_dataloader(plain, pool(), ratio=0.25)
+    mixed = mix(plain, pool(), ratio=0.25)
     assert type(mixed) is OwnLoader
     found = [[number(x) for x in images(batch)] for batch in mixed]
     assert [len(batch) for batch in found] == [8, 8, 8, 8, 3]
@@ -127,7 +127,7 @@ def test_batches_of_any_structure_from_a_subclassed_loader_with_a_batch_sampler(
 @pytest.mark.parametrize("workers", [0, 1])
 def test_pinned_memory_keeps_every_kind_of_marked_batch(workers):
     plain = DataLoader(tensors(12), 6, pin_memory=True, num_workers=workers)
-    mixed = mix_dataloader(plain, pool(), ratio=0.5, flag=True)
+    mixed = mix(plain, pool(), ratio=0.5, flag=True)
     assert mixed.pin_memory
     assert [synthetic.sum().item() for _, _, synthetic in mixed] == [3, 3]
 
@@ -135,8 +135,8 @@ def test_pinned_memory_keeps_every_kind_of_marked_batch(workers):
 def test_nested_fields_beside_image_and_label_are_filled_in():
     items = [(torch.from_numpy(x), i % 3, {"id": i, "box": (i, i)}) for i, x in enumerate(pictures(12))]
     fill = {2: {"id": -1, "box": (-1, -1)}}
-    for x, _, about in mix_dataloader(
-        DataLoader(Items(items), 6, num_workers=1), pool(), ratio=0.5, fill=fill
+    for x, _, about in mix(
+        DataLoader(Items(items), 6, num_workers=1), pool(), ratio=0.5, items=synthaug.Items(fill=fill)
     ):
         assert [is_synthetic(image) for image in x] == (about["id"] == -1).tolist()
         assert torch.equal(about["box"][1], about["id"])
@@ -146,26 +146,27 @@ def test_fields_that_cannot_be_guessed_are_named():
     rows = [{"a": x, "b": 255 - x, "coarse": i % 2, "fine": i % 3} for i, x in enumerate(pictures(12))]
     plain = DataLoader(Items(rows), 4, collate_fn=list)
     with pytest.raises(InvalidData, match="several fields of an item may be the image"):
-        mix_dataloader(plain, pool(), ratio=0.5)
-    named = {"image": "a", "label": "fine", "fill": {"b": None, "coarse": -1}}
-    items = [item for batch in mix_dataloader(plain, pool(), ratio=0.5, **named) for item in batch]
+        mix(plain, pool(), ratio=0.5)
+    named = synthaug.Items(image="a", label="fine", fill={"b": None, "coarse": -1})
+    items = [item for batch in mix(plain, pool(), ratio=0.5, items=named) for item in batch]
     made = [item for item in items if item["coarse"] == -1]
     assert len(made) == 6
     assert all(is_synthetic(item["a"]) and (number(item["a"]) - 10_000) % 3 == item["fine"] for item in made)
     pairs = [(x, i % 2, i % 3) for i, x in enumerate(pictures(12))]
-    mixed = mix_dataloader(DataLoader(Items(pairs), 12), pool(), ratio=0.5, label=2, fill={1: -1})
+    second = synthaug.Items(label=2, fill={1: -1})
+    mixed = mix(DataLoader(Items(pairs), 12), pool(), ratio=0.5, items=second)
     assert next(iter(mixed))[2].tolist() == [i % 3 for i in range(12)]
 
 
 def test_rows_on_another_device_are_refused_with_the_remedy():
     items = [(torch.empty(8, 8, device="meta"), 0)] * 4
     with pytest.raises(UnsupportedKind, match=r"are on the device meta.*or mix batches .* with BatchMixer"):
-        mix_dataloader(DataLoader(Items(items), 2, num_workers=1), pool(), ratio=0.5)
+        mix(DataLoader(Items(items), 2, num_workers=1), pool(), ratio=0.5)
 
 
 def test_a_share_of_an_unknown_class_is_refused_with_the_nearest_name():
     with pytest.raises(InvalidRequest, match=r"names the class 'catt'\. Did you mean \"cat\""):
-        mix_dataloader(DataLoader(tensors(), 4), pool(), ratio={"catt": 0.5})
+        mix(DataLoader(tensors(), 4), pool(), ratio={"catt": 0.5})
 
 
 # -------------------------------------------------------------------------------------------------- ranks
@@ -175,7 +176,7 @@ def on_rank(rank, *, ranks=2, workers=0, **options):
     data = tensors(120)
     sampler = DistributedSampler(data, num_replicas=ranks, rank=rank, shuffle=True, seed=5)
     plain = DataLoader(data, 10, sampler=sampler, num_workers=workers)
-    mixed = mix_dataloader(plain, pool(per_class=20), ratio=0.25, **options)
+    mixed = mix(plain, pool(per_class=20), ratio=0.25, **options)
     epochs = []
     for epoch in range(2):
         mixed.batch_sampler.set_epoch(epoch)
@@ -208,11 +209,25 @@ def test_two_ranks_replace_other_rows_by_other_samples_and_together_have_the_sha
 # ---------------------------------------------------------------------------------------- a pool in motion
 
 
-def sequence(name, start, stop):
-    """Rows of an endless sequence a class, numbered 10,000 + 3 * index + class."""
-    k = pool().classes.index(name)
-    rows = pool(per_class=1)[np.full(stop - start, k)]
-    return replace(rows, samples=pictures(stop - start, first=10_000 + 3 * start + k, step=3))
+class Numbered:
+    """Behind the face of a generator: rows numbered 10,000 + 3 * index + class, of which all calls are kept."""
+
+    classes, form, held_out = pool().classes, pool().form, pool().held_out
+
+    def __init__(self, *, rows=lambda rows: rows):
+        self.rows, self.drawn, self.given = rows, [], []
+
+    def sample(self, counts, *, seed):
+        assert seed == 0
+        self.given.append(pool(per_class=counts))
+        return self.given[-1]
+
+    def sample_rows(self, name, start, stop, *, seed):
+        assert seed == 0
+        self.drawn.append((start, stop))
+        k = self.classes.index(name)
+        rows = pool(per_class=1)[np.full(stop - start, k)]
+        return self.rows(replace(rows, samples=pictures(stop - start, first=10_000 + 3 * start + k, step=3)))
 
 
 def window(epoch, move, n=4):
@@ -221,7 +236,7 @@ def window(epoch, move, n=4):
 
 def refreshed(fraction, **options):
     plain = DataLoader(tensors(), 12, **options)
-    return mix_dataloader(plain, pool(per_class=4), ratio=0.5, refresh=Refresh(sequence, fraction))
+    return mix(plain, Numbered(), ratio=0.5, pool=4, refresh=fraction)
 
 
 @pytest.mark.parametrize("options", [
@@ -239,32 +254,29 @@ def test_each_epoch_shows_the_window_of_rows_that_is_its_own_in_workers_that_liv
 
 
 def test_a_jump_draws_only_what_is_missing_and_the_given_samples_stay():
-    drawn = []
-
-    def counted(name, start, stop):
-        drawn.append((start, stop))
-        return sequence(name, start, stop)
-
-    samples = pool(per_class=4)
-    before = samples.samples.copy()
-    mixed = mix_dataloader(DataLoader(tensors(), 12), samples, ratio=0.5, refresh=Refresh(counted, 0.5))
+    source = Numbered()
+    mixed = mix(DataLoader(tensors(), 12), source, ratio=0.5, pool=4, refresh=0.5)
+    (samples,) = source.given
+    assert (samples.samples == pool(per_class=4).samples).all()
     for epoch, expected in ((0, []), (1, [(4, 6)] * 3), (50, [(100, 104)] * 3), (49, [(98, 100)] * 3)):
-        drawn.clear()
+        source.drawn.clear()
         mixed.batch_sampler.set_epoch(epoch)
         assert {x for batch in numbers(mixed) for x in batch if x >= 10_000} == window(epoch, 2)
-        assert drawn == expected
-    assert (samples.samples == before).all()
+        assert source.drawn == expected
+    assert (samples.samples == pool(per_class=4).samples).all()
 
 
-def test_a_refresh_that_cannot_be_is_refused():
+@pytest.mark.parametrize("fraction", [0, -0.5, 1.5])
+def test_a_refresh_that_cannot_be_is_refused(fraction):
     with pytest.raises(InvalidRequest, match="above 0 and at most 1"):
-        Refresh(sequence, 0)
-    mixed = mix_dataloader(
-        DataLoader(tensors(), 12),
-        pool(per_class=4),
-        ratio=0.5,
-        refresh=Refresh(lambda *which: sequence(*which)[:0], 1.0),
-    )
+        Refresh(Numbered().sample_rows, fraction)
+    with pytest.raises(InvalidRequest, match="above 0 and at most 1"):
+        mix(DataLoader(tensors(), 12), Numbered(), ratio=0.5, refresh=fraction)
+
+
+def test_a_refresh_that_gives_other_rows_than_asked_for_is_refused():
+    none = Numbered(rows=lambda rows: rows[:0])
+    mixed = mix(DataLoader(tensors(), 12), none, ratio=0.5, pool=4, refresh=1.0)
     numbers(mixed)
     with pytest.raises(SpecMismatch, match=r'rows 4 to 8 of class "cat" were asked for .* 0 of HW 8x8'):
         numbers(mixed)
@@ -284,14 +296,14 @@ def stateful():
 @torchdata
 @pytest.mark.parametrize("workers", [0, 1, 2])
 @pytest.mark.parametrize("shuffle", [False, True])
-@pytest.mark.parametrize("options", [{}, {"exact": False}, {"refresh": Refresh(sequence, 0.5)}])
+@pytest.mark.parametrize("options", [{}, {"exact": False}, {"refresh": 0.5}])
 def test_a_stateful_loader_goes_on_in_the_middle_of_an_epoch(stateful, workers, shuffle, options):
     def loader():
         order = torch.Generator().manual_seed(2)
         plain = stateful.StatefulDataLoader(
             tensors(), 6, shuffle=shuffle, generator=order, num_workers=workers
         )
-        return mix_dataloader(plain, pool(per_class=4), ratio=linear(0.6, 0.3, steps=15), **options)
+        return mix(plain, Numbered(), pool=4, ratio=linear(0.6, 0.3, steps=15), **options)
 
     through = loader()
     numbers(through)
@@ -316,7 +328,7 @@ def test_a_stateful_loader_over_a_stream_goes_on_too(stateful, workers):
 
     def loader():
         plain = stateful.StatefulDataLoader(Stream(), 6, num_workers=workers)
-        return mix_dataloader(plain, pool(), ratio=0.5)
+        return mix(plain, pool(), ratio=0.5)
 
     through = loader()
     seen(through)

@@ -9,9 +9,9 @@ import torch
 from numbered import Items, is_synthetic, number, pictures, pool, tensors
 from torch.utils.data import DataLoader
 
+from synthaug import mix
 from synthaug.errors import InvalidRequest, UnsupportedKind
-from synthaug.mixing.marks import Marks
-from synthaug.mixing.torch.loader import mix_dataloader
+from synthaug.mixing import Marks
 
 Pair = namedtuple("Pair", "image label")
 
@@ -40,7 +40,7 @@ def rows():
 )
 def test_weight_and_flag_are_those_of_the_rows_beside_them(collate, images, weight, flag, workers):
     plain = DataLoader(rows(), 4, collate_fn=collate, num_workers=workers)
-    mixed = mix_dataloader(plain, pool(), ratio=0.5, weight=0.25, flag=True)
+    mixed = mix(plain, pool(), ratio=0.5, weight=0.25, flag=True)
     for batch in mixed:
         truth = torch.tensor([is_synthetic(x) for x in images(batch)])
         assert truth.sum() == 2
@@ -52,15 +52,15 @@ def test_weight_and_flag_are_those_of_the_rows_beside_them(collate, images, weig
 def test_only_what_is_asked_for_is_there():
     assert [len(batch) for batch in DataLoader(tensors(12), 6)] == [2, 2]
     for asked, n in (({}, 2), ({"flag": True}, 3), ({"weight": 0.5}, 3), ({"flag": True, "weight": 1.0}, 4)):
-        mixed = mix_dataloader(DataLoader(tensors(12), 6), pool(), ratio=0.5, **asked)
+        mixed = mix(DataLoader(tensors(12), 6), pool(), ratio=0.5, **asked)
         assert [len(batch) for batch in mixed] == [n, n]
-    (_, _, synthetic), *_ = mix_dataloader(DataLoader(tensors(12), 6), pool(), ratio=0.5, flag=True)
+    (_, _, synthetic), *_ = mix(DataLoader(tensors(12), 6), pool(), ratio=0.5, flag=True)
     assert synthetic.dtype == torch.bool
 
 
 def test_dict_items_get_keys_and_appended_rows_are_marked():
     data = Items([{"image": torch.from_numpy(x), "label": i % 3} for i, x in enumerate(pictures(12))])
-    mixed = mix_dataloader(DataLoader(data, 6), pool(), ratio=0.5, mode="append", flag=True)
+    mixed = mix(DataLoader(data, 6), pool(), ratio=0.5, mode="append", flag=True)
     for batch in mixed:
         assert list(batch) == ["image", "label", "synthetic"]
         assert batch["synthetic"].tolist() == [False] * 6 + [True] * 6
@@ -69,7 +69,7 @@ def test_dict_items_get_keys_and_appended_rows_are_marked():
 
 def test_a_batch_without_any_synthetic_row_is_marked_as_well():
     """The same training runs with ratio 0."""
-    mixed = mix_dataloader(DataLoader(tensors(12), 6), pool(), ratio=0, weight=0.5, flag=True)
+    mixed = mix(DataLoader(tensors(12), 6), pool(), ratio=0, weight=0.5, flag=True)
     for _, _, weight, synthetic in mixed:
         assert weight.tolist() == [1.0] * 6
         assert not synthetic.any()
@@ -81,7 +81,7 @@ def test_rows_fetched_together_are_marked_too():
             return [self[row] for row in rows]
 
     data = Batched([(torch.from_numpy(x), i % 3) for i, x in enumerate(pictures(12))])
-    for x, _, synthetic in mix_dataloader(DataLoader(data, 6), pool(), ratio=0.5, flag=True):
+    for x, _, synthetic in mix(DataLoader(data, 6), pool(), ratio=0.5, flag=True):
         assert [is_synthetic(image) for image in x] == synthetic.tolist()
 
 
@@ -95,8 +95,8 @@ def test_rows_fetched_together_are_marked_too():
 def test_batches_without_room_are_refused_before_training(collate, error, message):
     plain = DataLoader(tensors(12), 6, collate_fn=collate)
     with pytest.raises(error, match=message):
-        mix_dataloader(plain, pool(), ratio=0.5, weight=0.5)
-    assert list(mix_dataloader(plain, pool(), ratio=0.5))
+        mix(plain, pool(), ratio=0.5, weight=0.5)
+    assert list(mix(plain, pool(), ratio=0.5))
 
 
 @pytest.mark.parametrize("weight", [-1.0, float("inf"), float("nan")])

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from synthaug.errors import InvalidRequest
-from synthaug.mixing.plan import MixingPlan, MixingRun
-from synthaug.mixing.schedule import constant, cosine, linear, off_after
+from synthaug.mixing import MixingPlan, MixingRun, constant, cosine, linear, off_after
 
 
 def synthetic(batch, n_real):

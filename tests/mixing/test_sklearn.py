@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from numbered import Levels, is_synthetic, number, pictures, pool
+from numbered import CLASSES, is_synthetic, number, pictures, pool
 from sklearn.base import clone
 from sklearn.neighbors import KNeighborsClassifier
 
+from synthaug import Classes, ImageForm, linear
 from synthaug.errors import (
     InvalidData,
     InvalidRequest,
@@ -18,26 +19,16 @@ from synthaug.errors import (
     SynthaugWarning,
     UnsupportedKind,
 )
-from synthaug.mixing.schedule import linear
+from synthaug.generators import Selection
+from synthaug.mixing import Supply
 from synthaug.mixing.sklearn import SyntheticRows
-from synthaug.modalities.image.fingerprint import fingerprints
+from synthaug.modalities.image import fingerprints
+from synthaug.testing import planted_generator
 
 
-class Drawn:
-    """Behind the face of a generator: rows of the pool, as many as are asked for."""
-
-    classes, values, spec = Levels.classes, Levels.values, Levels.spec
-
-    def __init__(self):
-        self.asked = []
-
-    def sample(self, counts, *, seed=0):
-        self.asked.append(dict(counts))
-        samples = pool(per_class=40)
-        names = samples.provenance["class"].tolist()
-        return samples[
-            np.concatenate([[i for i, k in enumerate(names) if k == n][:c] for n, c in counts.items()])
-        ]
+def generator(**known):
+    made = planted_generator(CLASSES, (0, 1, 2), ImageForm(8, 8, 1, "HW", "uint8", 0.0, 255.0))
+    return replace(made, **known)
 
 
 def rows(n=60):
@@ -75,8 +66,8 @@ def test_in_replace_a_row_gives_way_to_one_of_its_class():
 def test_the_shape_and_dtype_of_x_are_kept_and_labels_may_be_strings(dtype, flat):
     X, y = rows()
     X = X.reshape(60, -1 if flat else 8, *(() if flat else (8,))).astype(dtype)
-    names = np.array(["cat", "dog", "owl"])[y]
-    named = replace(pool(), values=("cat", "dog", "owl"), labels=np.array(["cat", "dog", "owl"] * 5))
+    names = np.array(CLASSES)[y]
+    named = replace(pool(), classes=Classes(CLASSES, CLASSES), labels=np.array(CLASSES * 5))
     more, labels = SyntheticRows(named, ratio=0.25).fit_resample(X, names.tolist())
     assert (more.dtype, more.shape[1:]) == (X.dtype, X.shape[1:])
     assert (more[:60] == X).all()
@@ -87,11 +78,14 @@ def test_the_shape_and_dtype_of_x_are_kept_and_labels_may_be_strings(dtype, flat
 def test_a_generator_is_asked_for_as_many_rows_as_are_due_and_none_comes_twice():
     X, y = rows()
     keep = (y != 1) | (np.arange(60) < 30)
-    source = Drawn()
+    due = {"cat": 20, "dog": 4, "owl": 0}
+    source = generator(kept=Selection(0, {name: np.arange(n) for name, n in due.items()}))  # has no more
     more, labels = SyntheticRows(source, ratio={"cat": 0.5, "dog": 0.25}).fit_resample(X[keep], y[keep])
-    assert source.asked == [{"cat": 20, "dog": 4}]
-    made = [number(x) for x in more[keep.sum() :]]
+    made = [x.tobytes() for x in more[keep.sum() :]]
     assert len(set(made)) == len(made)
+    whole = source.sample(due)
+    known = {x.tobytes(): k for x, k in zip(whole.samples, whole.labels, strict=True)}
+    assert [known[x] for x in made] == labels[keep.sum() :].tolist()
     added = np.bincount(labels[keep.sum() :], minlength=3).tolist()
     assert added[0] == 20
     assert added[1] in (3, 4)
@@ -103,7 +97,7 @@ def test_a_function_makes_rows_for_what_is_being_fitted():
 
     def make(X, y):
         given.append((X, y))
-        return Drawn() if len(given) > 1 else pool()
+        return generator() if len(given) > 1 else pool()
 
     sampler = SyntheticRows(make, ratio=0.5)
     for n in (30, 60):
@@ -149,7 +143,8 @@ def test_ratio_zero_changes_nothing():
         (SyntheticRows(pool()), (rows()[0] / 255, rows()[1]), SpecMismatch, "before what scales"),
         (SyntheticRows(pool()), (rows()[0][:, :7], rows()[1]), SpecMismatch, "8x8"),
         (SyntheticRows(pool()), (rows()[0], rows()[1] + 1), InvalidRequest, 'hold no row of "3"'),
-        (SyntheticRows("pool.npz"), rows(), UnsupportedKind, "type str was given"),
+        (SyntheticRows(5), rows(), UnsupportedKind, "type int was given"),
+        (SyntheticRows("pool.npz"), rows(), InvalidData, "there is no file or folder pool.npz"),
         (SyntheticRows(pool()), (rows()[0], np.eye(3)[rows()[1]]), UnsupportedKind, "soft and multi-hot"),
     ],
 )
@@ -168,10 +163,28 @@ def test_rows_that_are_held_out_are_refused(form):
 
 def test_a_generator_that_has_seen_the_rows_of_other_folds_is_warned_of():
     X, y = rows()
-    source = Drawn()
-    source.trained_on = fingerprints(X, "HW")
+    source = generator(trained_on=fingerprints(X, "HW"))
     SyntheticRows(source).fit_resample(X, y)
     with pytest.warns(SynthaugWarning, match=r"trained on 15 rows that are not in X.*function of X and y"):
         SyntheticRows(source).fit_resample(X[:45], y[:45])
     SyntheticRows(lambda X, y: source).fit_resample(X[:45], y[:45])
     SyntheticRows(source).fit_resample(255 - X, y)
+
+
+class Plan:
+    """What a choice came to, as far as mixing asks."""
+
+    def __init__(self, supply):
+        self.supply = lambda: supply
+
+
+def test_a_plan_brings_its_share_and_one_for_no_rows_changes_nothing():
+    X, y = rows()
+    sampler = SyntheticRows(Plan(Supply(generator(), share=0.5, fixed_share=0.5)))
+    more, _ = sampler.fit_resample(X, y)
+    assert sampler.synthetic_.sum() == len(more) - len(X) == len(X)
+    none = SyntheticRows(Plan(Supply(None)))
+    same, labels = none.fit_resample(X, y)
+    assert same is X or np.array_equal(same, X)
+    assert list(labels) == list(y)
+    assert not none.synthetic_.any()

@@ -11,7 +11,7 @@ import pytest
 import torch
 from planted import distinct_digits, encode
 
-from synthaug.modalities.image.augment import (
+from synthaug.modalities.image import (
     ELASTIC,
     ImageAugmentation,
     classical,

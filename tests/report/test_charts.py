@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from synthaug.metrics.statistics import Interval
-from synthaug.report.charts import COLOURS, Scale, Series, line_chart
+from synthaug.metrics import Interval
+from synthaug.report import COLOURS, Scale, Series, line_chart
 
 SVG = "{http://www.w3.org/2000/svg}"
 

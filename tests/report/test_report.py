@@ -6,25 +6,32 @@ import base64
 import io
 import json
 import re
-from dataclasses import asdict, replace
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from synthaug.data.labeled import open_data
-from synthaug.generators.samples import Samples
-from synthaug.judging.arms import ARMS
-from synthaug.judging.curation import Curation, Effect
-from synthaug.judging.evaluation import ArmResult, Comparison, Evaluation
-from synthaug.metrics.fidelity import Fidelity
-from synthaug.metrics.scores import Scores
-from synthaug.metrics.statistics import paired_interval, verdict
-from synthaug.modalities.image.codec import ImageCodec
-from synthaug.report.report import _caveat, _summary, advice, pick_judged, pick_pictures, write_report
+from synthaug import LabeledData, Samples, open_data
+from synthaug.generators import About, Achieved
+from synthaug.judging import (
+    ARMS,
+    ArmResult,
+    Choice,
+    Comparison,
+    Curation,
+    Effect,
+    Evaluation,
+    Judged,
+    Plan,
+    Setup,
+    Standing,
+    words,
+)
+from synthaug.metrics import Fidelity, Interval, Scores, paired_interval, verdict
+from synthaug.report import pick_judged, pick_pictures, write_report
 
 NAMES = ("T-shirt/top", "<script>alert(1)</script>", 'a|b "c" & d')
 HISTORY = [
@@ -40,7 +47,7 @@ def evaluation(
     gain: float,
     candidate: str = "real + synthetic",
     fidelity: Fidelity | None = None,
-    draws: int = 1,
+    replicates: int = 1,
     p_value: float | None = None,
 ) -> Evaluation:
     """An evaluation whose candidate differs from the baseline by ``gain``, up to a little noise per seed."""
@@ -64,28 +71,59 @@ def evaluation(
         metric="accuracy",
         classes=NAMES,
         seeds=(1, 2, 3, 4),
-        draws=draws,
+        replicates=replicates,
         arms=arms,
         baseline="real",
         candidate=candidate,
         comparisons=tuple(Comparison(name, d, p_value, verdict(d, p_value)) for name, d in differences),
         rows={part: dict.fromkeys(NAMES, 400) for part in ("training", "validation", "test", "synthetic")},
-        config={"steps": 600, "ratio": 0.25, "command": "synthaug evaluate photos/ --seed 0"},
-        generator={"family": "cvae"},
+        setup=Setup(
+            "folder photos", "built-in classifier", 600, 0.25, 64, 1234, replicates, ("mixup", "CutMix")
+        ),
+        generator=About("cvae", "f00d" * 16, NAMES, "9x11 RGB", 400, 40.0, False, Achieved("Not much.")),
         environment={"torch": "2.13.0"},
         seconds={"classifiers": 12.0},
         fidelity=fidelity,
     )
 
 
+def refusing(found: Evaluation) -> Evaluation:
+    """The evaluation after a choice that had refused what it found to be best."""
+    own = Standing(found.candidate, True, 6, 0.8, Interval(0.01, -0.01, 0.03, 30))
+    choice = Choice(found.baseline, found.candidate, False, None, (own,), 9)
+    plan = Plan(
+        accepted=False,
+        baseline=found.baseline,
+        candidate=found.candidate,
+        augmentation=None,
+        family="cvae",
+        settings={},
+        candidate_share=0.25,
+        curated=False,
+        annealed=False,
+        classifier_steps=600,
+        metric=found.metric,
+        choice=choice,
+        seconds={},
+        cost=9.0,
+        data="0" * 64,
+        base=found.baseline,
+    )
+    return replace(found, plan=plan)
+
+
 @pytest.fixture(scope="module")
-def planted() -> tuple[Any, Samples]:
+def planted() -> tuple[LabeledData, Samples]:
     """Training rows of three classes, and a pool of exact copies of some of them."""
     images = np.random.default_rng(1).integers(0, 256, (30, 9, 11, 3), dtype=np.uint8)
     train = open_data((images, np.array(NAMES)[np.arange(30) % 3]))
-    names = np.array(train.classes)[train.labels[:12]]
-    spec = ImageCodec.fit(images, train.spec).spec
-    return train, Samples(images[:12], names, train.classes, train.values, spec, {"class": names})
+    return train, copies(train, np.arange(12))
+
+
+def copies(data: LabeledData, rows: np.ndarray) -> Samples:
+    """These rows as if a generator had made them."""
+    names = np.array(data.classes.names)[data.labels[rows]]
+    return Samples(data.read(rows), names, data.classes, data.form.fitted(data.read()), {"class": names})
 
 
 class _Page(HTMLParser):
@@ -108,7 +146,7 @@ class _Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def folder(planted: tuple[Any, Samples], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(planted: tuple[LabeledData, Samples], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report")
     found = evaluation(0.03, fidelity=Fidelity(0.97, None, (0.9, None, 1.1), 0.8, 0.88))
     write_report(found, pick_pictures(*planted), path, history=HISTORY)
@@ -146,13 +184,14 @@ def test_every_format_says_first_what_to_do(
     gain: float, candidate: str, expected: str, tmp_path: Path
 ) -> None:
     found = evaluation(gain, candidate)
+    assert found.advice == words.advice(found)
     about = re.sub(r"\d+\.\d points", "N points", expected)
-    assert re.sub(r"\d+\.\d points", "N points", advice(found)) == about
+    assert re.sub(r"\d+\.\d points", "N points", words.advice(found)) == about
     write_report(found, [], tmp_path)
-    assert (tmp_path / "report.md").read_text().startswith(f"# {advice(found)}\n")
-    assert _Page((tmp_path / "report.html").read_text()).headings[0] == advice(found)
+    assert (tmp_path / "report.md").read_text().startswith(f"# {words.advice(found)}\n")
+    assert _Page((tmp_path / "report.html").read_text()).headings[0] == words.advice(found)
     document = json.loads((tmp_path / "report.json").read_text())
-    assert next(iter(document.items())) == ("advice", advice(found))
+    assert next(iter(document.items())) == ("advice", words.advice(found))
     assert document["verdict"] == found.verdict
 
 
@@ -194,7 +233,11 @@ def test_losers_caveats_and_the_way_back_are_told(file: str, folder: Path) -> No
         "picked on validation rows",
         "the difference is taken seed by seed",
         "95 of 100 such intervals",
-        "synthaug evaluate photos/ --seed 0",
+        "folder photos",
+        "built-in classifier",
+        "1234",
+        "mixup; CutMix",
+        "f00d" * 16,
         "1, 2, 3, 4",
         "not measurable",
         "harms",
@@ -212,20 +255,20 @@ def test_worst_class_calibration_and_the_room_that_test_rows_leave_are_told(fold
 
 
 def test_the_page_says_what_the_verdict_rests_on() -> None:
-    text = [_summary(e) + _caveat(e) for e in (evaluation(0.03), evaluation(0.03, p_value=0.2))]
+    text = [words.summary(e) + words.caveat(e) for e in (evaluation(0.03), evaluation(0.03, p_value=0.2))]
     assert "rests on Student's t alone" in text[0]
     assert "lies wholly above zero." in text[0]
     assert "but the test of signs does not confirm it (p = 0.200)" in text[1]
     for p_value in (None, 0.01):
-        refused = replace(evaluation(0.03, p_value=p_value), plan={"accepted": False})
-        assert "lies wholly above zero, but cross-validation had not found a gain" in _summary(refused)
-    several = _caveat(evaluation(0.03, draws=4))
+        refused = words.summary(refusing(evaluation(0.03, p_value=p_value)))
+        assert "lies wholly above zero, but cross-validation had not found a gain" in refused
+    several = words.caveat(evaluation(0.03, replicates=4))
     assert "4 generators, trained apart" in several
     assert "leave out" not in several
 
 
 def test_pictures_show_each_synthetic_row_above_its_nearest_training_row(
-    planted: tuple[Any, Samples], folder: Path
+    planted: tuple[LabeledData, Samples], folder: Path
 ) -> None:
     train, pool = planted
     chosen = pick_pictures(train, pool, per_class=3)
@@ -244,7 +287,7 @@ def test_pictures_show_each_synthetic_row_above_its_nearest_training_row(
 
 
 def test_the_page_shows_what_judges_would_leave_out_and_why(
-    planted: tuple[Any, Samples], tmp_path: Path
+    planted: tuple[LabeledData, Samples], tmp_path: Path
 ) -> None:
     train, pool = planted
     reason = np.array(["", "agreement", "copies"])[pool.class_indices]
@@ -260,8 +303,7 @@ def test_the_page_shows_what_judges_would_leave_out_and_why(
         (4, {"agreement": 0, "copies": 4}),
     ]
     assert [(len(of.passing), len(of.failing)) for of in judged] == [(3, 0), (0, 3), (0, 3)]
-    told = {"judged": 12, "filters": [asdict(effect) for effect in effects]}
-    write_report(replace(evaluation(0.0), curation=told), [], tmp_path, judged=judged)
+    write_report(replace(evaluation(0.0), judged=Judged(12, effects)), [], tmp_path, judged=judged)
     page, text = ((tmp_path / name).read_text() for name in ("report.html", "report.md"))
     assert "0 of 4 pass, 4 copies of training rows" in page
     for row in ("Look like another class | 33.3 % | 0.90 → 0.80", "33.3 % | 0.80 → not measurable"):
@@ -273,10 +315,7 @@ def test_pictures_of_grey_rows_and_of_a_class_without_samples_are_drawn(
 ) -> None:
     train = open_data(shapes)
     only = np.flatnonzero(train.labels == 0)[:4]
-    names = np.array(train.classes)[train.labels[only]]
-    spec = ImageCodec.fit(train.read(), train.spec).spec
-    pool = Samples(train.read(only), names, train.classes, train.values, spec, {"class": names})
-    write_report(evaluation(0.0), pick_pictures(train, pool), tmp_path)
+    write_report(evaluation(0.0), pick_pictures(train, copies(train, only)), tmp_path)
     assert "none in the pool" in (tmp_path / "report.html").read_text()
 
 

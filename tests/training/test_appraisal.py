@@ -5,14 +5,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from synthaug.data.labeled import open_data
+from synthaug import LabeledData, open_data
 from synthaug.errors import InvalidData, Leakage
-from synthaug.families import build
-from synthaug.families.base import Family
-from synthaug.modalities.image.codec import ImageCodec
-from synthaug.training.appraise import Appraiser, Rows
-from synthaug.training.loop import Phase
-from synthaug.training.train import train_generator
+from synthaug.families import Family, Phase, build
+from synthaug.training import Appraiser, Training, train
 
 Arrays = tuple[np.ndarray, np.ndarray]
 
@@ -43,27 +39,23 @@ class Replay(Family):
 
 
 @pytest.fixture(scope="module")
-def real(shapes: Arrays) -> tuple[Rows, ImageCodec, tuple[str, ...]]:
-    data = open_data(shapes)
-    images = data.read()
-    return Rows(images, data.labels), ImageCodec.fit(images, data.spec), data.classes
+def real(shapes: Arrays) -> LabeledData:
+    return open_data(shapes)
 
 
-def replay(real: tuple[Rows, ImageCodec, tuple[str, ...]], **how: object) -> Replay:
-    rows, codec, _ = real
-    return Replay(codec.encode(rows.images), torch.from_numpy(rows.labels), **how)  # type: ignore[arg-type]
+def replay(real: LabeledData, **how: object) -> Replay:
+    rows = real.form.fitted(real.read()).encode(real.read())
+    return Replay(rows, torch.from_numpy(real.labels), **how)  # type: ignore[arg-type]
 
 
-def appraiser(
-    real: tuple[Rows, ImageCodec, tuple[str, ...]], *, held_out: bool, steps: int = 3000
-) -> Appraiser:
-    rows, codec, classes = real
-    known, kept = rows.take(np.arange(80 if held_out else 120)), rows.take(np.arange(80, 120))
-    return Appraiser(known, kept if held_out else None, codec, classes, steps=steps, seed=0)
+def appraiser(real: LabeledData, *, held_out: bool, steps: int = 3000) -> Appraiser:
+    known, kept = real.take(np.arange(80 if held_out else 120)), real.take(np.arange(80, 120))
+    form = real.form.fitted(real.read())
+    return Appraiser(known, kept if held_out else None, form, steps=steps, seed=0)
 
 
 def test_real_rows_are_as_varied_as_real_rows_and_one_row_is_not(
-    real: tuple[Rows, ImageCodec, tuple[str, ...]],
+    real: LabeledData,
 ) -> None:
     judge = appraiser(real, held_out=False)
     assert judge.spread(replay(real)) == pytest.approx(
@@ -74,17 +66,16 @@ def test_real_rows_are_as_varied_as_real_rows_and_one_row_is_not(
     assert flat["lying"] > 0.7
 
 
-def test_classes_that_are_all_alike_are_noticed(real: tuple[Rows, ImageCodec, tuple[str, ...]]) -> None:
-    rows, codec, _ = real
-    same = Replay(codec.encode(rows.images), torch.from_numpy(rows.labels))
-    same.labels = torch.from_numpy(np.random.default_rng(0).permutation(rows.labels))
+def test_classes_that_are_all_alike_are_noticed(real: LabeledData) -> None:
+    same = replay(real)
+    same.labels = torch.from_numpy(np.random.default_rng(0).permutation(real.labels))
     found = appraiser(real, held_out=False).spread(same)
     assert found["the difference between classes"] < 0.5
     assert found["lying"] > 0.7
 
 
 def test_samples_of_the_right_class_score_higher_than_those_of_the_wrong_one(
-    real: tuple[Rows, ImageCodec, tuple[str, ...]],
+    real: LabeledData,
 ) -> None:
     judge = appraiser(real, held_out=True)
     assert judge.score(replay(real)) > 0.9
@@ -93,7 +84,7 @@ def test_samples_of_the_right_class_score_higher_than_those_of_the_wrong_one(
 
 
 def test_nothing_is_scored_without_held_out_rows_or_in_a_small_budget(
-    real: tuple[Rows, ImageCodec, tuple[str, ...]],
+    real: LabeledData,
 ) -> None:
     assert appraiser(real, held_out=False).scoring() is None
     assert appraiser(real, held_out=True, steps=900).scoring() is None
@@ -104,38 +95,36 @@ def test_nothing_is_scored_without_held_out_rows_or_in_a_small_budget(
 
 
 @pytest.mark.parametrize("held_out", [True, False])
-def test_what_was_achieved_is_said_in_words_and_figures(
-    real: tuple[Rows, ImageCodec, tuple[str, ...]], held_out: bool
-) -> None:
+def test_what_was_achieved_is_said_in_words_and_figures(real: LabeledData, held_out: bool) -> None:
     found = appraiser(real, held_out=held_out).achieved(replay(real, flat=(0,)))
-    assert found["agreement"] == pytest.approx(1.0, abs=0.1)
-    assert found["class_diversity"]["lying"] < 0.01 < found["class_diversity"]["standing"]
-    assert found["novelty"] < 0.2  # they are copies
-    assert "least in lying (0.00)" in found["text"]
-    assert ("On 40 held-out rows" in found["text"]) is held_out
-    assert ("No rows were held out" in found["text"]) is not held_out
-    assert (
-        appraiser(real, held_out=held_out, steps=9).achieved(replay(real))["text"].startswith("Not judged: 9")
-    )
+    assert found.agreement == pytest.approx(1.0, abs=0.1)
+    assert found.class_diversity["lying"] < 0.01 < found.class_diversity["standing"]
+    assert found.novelty is not None
+    assert found.novelty < 0.2  # they are copies
+    assert "least in lying (0.00)" in found.text
+    assert ("On 40 held-out rows" in found.text) is held_out
+    assert (found.held_out is not None) is held_out
+    assert ("No rows were held out" in found.text) is not held_out
+    assert appraiser(real, held_out=held_out, steps=9).achieved(replay(real)).text.startswith("Not judged: 9")
 
 
 def test_validation_rows_are_matched_by_the_names_of_their_classes(shapes: Arrays) -> None:
     images, labels = shapes
-    train = open_data((images[:80], labels[:80]))
+    known = open_data((images[:80], labels[:80]))
     upright = labels[80:] == "standing"
     validation = open_data(
         (images[80:][upright], np.where(np.arange(upright.sum()) % 2, "standing", "unknown"))
     )
-    made = train_generator(train, "cvae", steps=2, validation=validation)
-    assert made.achieved["chosen_step"] == 2
+    made = train(known, Training(steps=2), validation=validation)
+    assert made.achieved.chosen_step == 2
     assert set(validation.fingerprints()) == set(made.held_out)
     strange = open_data((images[80:], np.where(labels[80:] == "lying", "x", "y")))
-    with pytest.raises(InvalidData, match="classes x, y, none of which is trained on"):
-        train_generator(train, "cvae", steps=2, validation=strange)
+    with pytest.raises(InvalidData, match='classes "x", "y", none of which is trained on'):
+        train(known, Training(steps=2), validation=strange)
     with pytest.raises(Leakage, match="training and validation rows"):
-        train_generator(train, "cvae", steps=2, validation=train)
+        train(known, Training(steps=2), validation=known)
 
 
-def test_a_family_is_built_to_be_judged(real: tuple[Rows, ImageCodec, tuple[str, ...]]) -> None:
+def test_a_family_is_built_to_be_judged(real: LabeledData) -> None:
     family = build("cvae", (1, 12, 10), (40, 40)).eval()
     assert all(np.isfinite(value) for value in appraiser(real, held_out=False).spread(family).values())

@@ -14,9 +14,10 @@ import torch
 from torch import nn
 
 from synthaug.errors import Diverged, InvalidRequest
+from synthaug.families import Batch, BatchKind, Loss, Phase
+from synthaug.generators import HISTORY
 from synthaug.seeding import torch_rng
-from synthaug.training import loop
-from synthaug.training.history import HISTORY
+from synthaug.training import Run, run_loop
 
 
 class Regression(nn.Module):
@@ -28,7 +29,7 @@ class Regression(nn.Module):
         self.register_buffer("steps_seen", torch.zeros(()))
         self.lr, self.broken_at = lr, list(broken_at)
 
-    def loss(self, batch: loop.Batch, progress: float, rng: torch.Generator) -> loop.Loss:
+    def loss(self, batch: Batch, progress: float, rng: torch.Generator) -> Loss:
         x, _ = batch
         noise = 0.01 * torch.randn(len(x), generator=rng)
         error = (self.slope * x + self.offset - (3 * x - 1) + noise).square().mean()
@@ -38,22 +39,22 @@ class Regression(nn.Module):
             error = error * float("nan")
         return error, {"error": error}
 
-    def phases(self) -> list[loop.Phase]:
+    def phases(self) -> list[Phase]:
         return [
-            loop.Phase("slope", [self.slope], self.loss, lr=self.lr),
-            loop.Phase("offset", [self.offset], self.loss, lr=self.lr, every=2, repeats=2),
+            Phase("slope", [self.slope], self.loss, lr=self.lr),
+            Phase("offset", [self.offset], self.loss, lr=self.lr),
         ]
 
 
-def batch(kind: loop.BatchKind, step: int, draw: int) -> loop.Batch:
-    return torch.rand(16, generator=torch_rng(0, "x", step, draw)), torch.zeros(16, dtype=torch.int64)
+def batch(kind: BatchKind, step: int) -> Batch:
+    return torch.rand(16, generator=torch_rng(0, "x", step)), torch.zeros(16, dtype=torch.int64)
 
 
-def fit(model: Regression, folder: Path | None = None, steps: int = 400, seed: int = 0) -> loop.Run:
-    return loop.train(model, model.phases(), batch, steps=steps, seed=seed, folder=folder)
+def fit(model: Regression, folder: Path | None = None, steps: int = 400, seed: int = 0) -> Run:
+    return run_loop(model, model.phases(), batch, steps=steps, seed=seed, folder=folder)
 
 
-def weights(run: loop.Run) -> dict[str, torch.Tensor]:
+def weights(run: Run) -> dict[str, torch.Tensor]:
     return run.average.state_dict()
 
 
@@ -77,14 +78,14 @@ def test_a_seed_decides_every_bit() -> None:
 def test_a_run_that_is_interrupted_ends_with_the_same_bits(tmp_path: Path, stop_at: int) -> None:
     model, raised = Regression(), []
 
-    def interrupting(kind: loop.BatchKind, step: int, draw: int) -> loop.Batch:
-        if (step, draw) == (stop_at, 0) and not raised:
+    def interrupting(kind: BatchKind, step: int) -> Batch:
+        if step == stop_at and not raised:
             raised.append(step)
             signal.raise_signal(signal.SIGINT)
-        return batch(kind, step, draw)
+        return batch(kind, step)
 
     with pytest.raises(KeyboardInterrupt):
-        loop.train(model, model.phases(), interrupting, steps=400, seed=0, folder=tmp_path)
+        run_loop(model, model.phases(), interrupting, steps=400, seed=0, folder=tmp_path)
     resumed = fit(Regression(), tmp_path)
     whole = fit(Regression())
     assert all(
@@ -102,12 +103,12 @@ def test_a_killed_process_goes_on_from_a_checkpoint_at_most_a_twentieth_old(tmp_
         from pathlib import Path
         sys.path.insert(0, sys.argv[1])
         from test_loop import Regression, batch
-        from synthaug.training import loop
+        from synthaug.training import run_loop
         def slow(*key):
             time.sleep(0.002)
             return batch(*key)
         model = Regression()
-        loop.train(model, model.phases(), slow, steps=400, seed=0, folder=Path(sys.argv[2]))
+        run_loop(model, model.phases(), slow, steps=400, seed=0, folder=Path(sys.argv[2]))
     """)
     process = subprocess.Popen([sys.executable, "-c", script, str(Path(__file__).parent), str(tmp_path)])
     deadline = time.monotonic() + 60
@@ -141,9 +142,9 @@ def test_weights_that_are_not_finite_behind_a_finite_loss_are_noticed() -> None:
     class Poisoned(Regression):
         poison = True
 
-        def loss(self, batch: loop.Batch, progress: float, rng: torch.Generator) -> loop.Loss:
+        def loss(self, batch: Batch, progress: float, rng: torch.Generator) -> Loss:
             loss, shown = super().loss(batch, progress, rng)
-            if int(self.steps_seen) == 300 and self.poison:
+            if int(self.steps_seen) == 301 and self.poison:  # of the phase of the slope
                 self.poison = False
                 loss = loss + (self.slope * 0).sqrt().sum() * 0  # zero, with an infinite gradient
             return loss, shown

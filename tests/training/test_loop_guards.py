@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from synthaug.training import loop
-from synthaug.training.history import HISTORY
+from synthaug.families import Batch, BatchKind, Loss, Phase
+from synthaug.generators import HISTORY
+from synthaug.training import Run, Score, run_loop
 
 STEPS = 200
 
@@ -24,7 +25,7 @@ class Clock(nn.Module):
         self.drift = nn.Parameter(torch.zeros(3))
         self.register_buffer("count", torch.zeros(()))
 
-    def loss(self, batch: loop.Batch, progress: float, rng: torch.Generator) -> loop.Loss:
+    def loss(self, batch: Batch, progress: float, rng: torch.Generator) -> Loss:
         self.count += 1
         return (self.drift + torch.randn(3, generator=rng)).square().sum(), {}
 
@@ -33,24 +34,22 @@ def steps_of(average: nn.Module) -> int:
     return int(average.count)  # type: ignore[arg-type]
 
 
-def run(
-    folder: Path | None = None, batch: Callable[..., loop.Batch] | None = None, **judges: Any
-) -> loop.Run:
+def run(folder: Path | None = None, batch: Callable[..., Batch] | None = None, **judges: Any) -> Run:
     clock = Clock()
-    phases = [loop.Phase("tick", [clock.drift], clock.loss, lr=0.01)]
+    phases = [Phase("tick", [clock.drift], clock.loss, lr=0.01)]
     nothing = (torch.zeros(1), torch.zeros(1, dtype=torch.int64))
-    return loop.train(
+    return run_loop(
         clock, phases, batch or (lambda *_: nothing), steps=STEPS, seed=0, folder=folder, **judges
     )
 
 
-def scores(*values: float, noise: float = 0.02) -> loop.Score:
+def scores(*values: float, noise: float = 0.02) -> Score:
     """These scores at 40, 60, 80, 90 and 100 % of the budget, as a function of the average alone."""
     at = [round(share * STEPS) for share in (0.4, 0.6, 0.8, 0.9, 1.0)]
-    return loop.Score(of=lambda average: values[at.index(steps_of(average))], noise=noise)
+    return Score(of=lambda average: values[at.index(steps_of(average))], noise=noise)
 
 
-def events(found: loop.Run, kind: str) -> list[dict[str, Any]]:
+def events(found: Run, kind: str) -> list[dict[str, Any]]:
     return [line for line in found.history if line.get("event") == kind]
 
 
@@ -89,7 +88,7 @@ def test_an_interrupted_run_chooses_the_same_bits(tmp_path: Path, stop_at: int) 
     values = (0.9, 0.8, 0.9, 0.8, 0.85)
     raised: list[int] = []
 
-    def interrupting(kind: loop.BatchKind, step: int, draw: int) -> loop.Batch:
+    def interrupting(kind: BatchKind, step: int) -> Batch:
         if step == stop_at and not raised:
             raised.append(step)
             signal.raise_signal(signal.SIGINT)

@@ -12,20 +12,18 @@ import numpy as np
 import pytest
 import torch
 
-from synthaug.data.labeled import open_data
+from synthaug import Generator, Samples, fit, load, open_data
 from synthaug.errors import InvalidArtifact, InvalidData, InvalidRequest, Leakage, OutputExists
 from synthaug.families import FAMILIES
-from synthaug.generators.artifact import FORMAT_VERSION, MANIFEST, ROWS, WEIGHTS, read_artifact
-from synthaug.generators.generator import Generator
-from synthaug.training.train import Trained, plan_training, train_generator
-from synthaug.verbs import fit
+from synthaug.generators import MANIFEST, ROWS, WEIGHTS, read_generator
+from synthaug.training import BUDGET, CHECKPOINT, Training, train
 
 Arrays = tuple[np.ndarray, np.ndarray]
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
-def trained(request: pytest.FixtureRequest, shapes: Arrays) -> Trained:
-    return train_generator(open_data(shapes), request.param, steps=6)
+def trained(request: pytest.FixtureRequest, shapes: Arrays) -> Generator:
+    return train(open_data(shapes), Training(request.param, steps=6))
 
 
 def same_weights(a: torch.nn.Module, b: torch.nn.Module) -> bool:
@@ -34,10 +32,10 @@ def same_weights(a: torch.nn.Module, b: torch.nn.Module) -> bool:
     )
 
 
-def test_a_seed_decides_every_weight(trained: Trained, shapes: Arrays) -> None:
+def test_a_seed_decides_every_weight(trained: Generator, shapes: Arrays) -> None:
     torch.manual_seed(123)
-    again = train_generator(open_data(shapes), trained.family.name, steps=6)
-    other = train_generator(open_data(shapes), trained.family.name, steps=6, seed=1)
+    again = train(open_data(shapes), Training(trained.family.name, steps=6))
+    other = train(open_data(shapes), Training(trained.family.name, steps=6, seed=1))
     assert same_weights(trained.family, again.family)
     assert not same_weights(trained.family, other.family)
 
@@ -46,35 +44,42 @@ def test_training_leaves_the_global_random_state_alone(shapes: Arrays) -> None:
     torch.manual_seed(7)
     expected = torch.rand(3)
     torch.manual_seed(7)
-    train_generator(open_data(shapes), "cvae", steps=1)
+    train(open_data(shapes), Training("cvae", steps=1))
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_the_order_of_a_request_the_batch_size_and_the_other_classes_change_no_byte(trained: Trained) -> None:
-    generator = Generator(trained)
-    alone = generator.sample({"standing": 70}, seed=3)
+def test_the_order_of_a_request_the_batch_size_and_the_other_classes_change_no_byte(
+    trained: Generator,
+) -> None:
+    alone = trained.sample({"standing": 70}, seed=3)
+    after = trained.sample({"lying": 5, "standing": 70}, seed=3)
+    before = trained.sample({"standing": 70, "lying": 5}, seed=3)
+    np.testing.assert_array_equal(after.samples[5:], alone.samples)
+    np.testing.assert_array_equal(before.samples[:70], alone.samples)
+    np.testing.assert_array_equal(before.samples[70:], after.samples[:5])
     for size in (1, 7, 64):
-        parts = list(generator.stream({"lying": 5, "standing": 70}, seed=3, batch_size=size))
+        starts = range(0, 70, size)
+        parts = [trained.sample_rows("standing", n, min(70, n + size), seed=3) for n in starts]
         assert [len(part) for part in parts[:-1]] == [size] * (len(parts) - 1)
-        rows = np.concatenate([part.samples for part in parts])
-        np.testing.assert_array_equal(rows[5:], alone.samples)
+        rows = Samples.join(parts)
+        np.testing.assert_array_equal(rows.samples, alone.samples)
+        np.testing.assert_array_equal(rows.provenance["index"], alone.provenance["index"])
     np.testing.assert_array_equal(
-        generator.sample_rows("standing", 33, 40, seed=3).samples, alone.samples[33:40]
+        trained.sample_rows("standing", 33, 40, seed=3).samples, alone.samples[33:40]
     )
-    assert not np.array_equal(generator.sample({"standing": 70}, seed=4).samples, alone.samples)
+    assert not np.array_equal(trained.sample({"standing": 70}, seed=4).samples, alone.samples)
 
 
 def test_samples_come_in_the_form_of_the_data_with_labels_and_provenance(
-    trained: Trained, shapes: Arrays
+    trained: Generator, shapes: Arrays
 ) -> None:
-    generator = Generator(trained)
-    samples = generator.sample({"standing": 2, "lying": 1}, seed=9)
+    samples = trained.sample({"standing": 2, "lying": 1}, seed=9)
     assert samples.samples.shape == (3, 12, 10)
     assert samples.samples.dtype == np.uint8
     assert samples.labels.tolist() == ["standing", "standing", "lying"]
     assert samples.counts == {"lying": 1, "standing": 2}
     assert samples.provenance["index"].tolist() == [0, 1, 0]
-    assert set(samples.provenance["generator"]) == {generator.fingerprint}
+    assert set(samples.provenance["generator"]) == {trained.fingerprint}
     assert set(samples.provenance["seed"]) == {9}
     assert samples[samples.labels == "lying"].counts == {"lying": 1, "standing": 0}
 
@@ -83,49 +88,49 @@ def test_integer_and_bool_labels_keep_their_encoding_and_answer_to_their_names(s
     images, names = shapes
     for encode, key in ((lambda y: np.where(y == "lying", 7, -2), "7"), (lambda y: y == "lying", True)):
         labels = encode(names)
-        generator = Generator(train_generator(open_data((images, labels)), "cvae", steps=1))
+        generator = train(open_data((images, labels)), Training("cvae", steps=1))
         samples = generator.sample({key: 2})
         assert samples.labels.dtype == labels.dtype
         assert samples.labels.tolist() == [labels[0]] * 2
 
 
-def test_a_saved_generator_is_the_same_generator(trained: Trained, tmp_path: Path) -> None:
-    generator = Generator(trained)
-    generator.save(tmp_path / "gen")
-    generator.save(tmp_path / "gen")  # the same again is no work and no error
-    loaded = Generator.load(tmp_path / "gen")
-    assert loaded.fingerprint == generator.fingerprint
-    assert loaded.history == generator.history
-    np.testing.assert_array_equal(loaded.sample(40).samples, generator.sample(40).samples)
-    np.testing.assert_array_equal(loaded.trained_on, generator.trained_on)
+def test_a_saved_generator_is_the_same_generator(trained: Generator, tmp_path: Path) -> None:
+    trained.save(tmp_path / "gen")
+    trained.save(tmp_path / "gen")  # the same again is no work and no error
+    loaded = load(tmp_path / "gen")
+    assert loaded.fingerprint == trained.fingerprint
+    assert loaded.history == trained.history
+    np.testing.assert_array_equal(loaded.sample(40).samples, trained.sample(40).samples)
+    np.testing.assert_array_equal(loaded.trained_on, trained.trained_on)
 
 
-def test_one_flipped_byte_is_noticed(trained: Trained, tmp_path: Path) -> None:
-    Generator(trained).save(tmp_path / "gen")
+def test_one_flipped_byte_is_noticed(trained: Generator, tmp_path: Path) -> None:
+    trained.save(tmp_path / "gen")
     weights = bytearray((tmp_path / "gen" / WEIGHTS).read_bytes())
     weights[-1] ^= 1
     (tmp_path / "gen" / WEIGHTS).write_bytes(weights)
     with pytest.raises(InvalidArtifact, match=r"weights.safetensors is not the file that was saved.*Copy"):
-        read_artifact(tmp_path / "gen")
+        read_generator(tmp_path / "gen")
 
 
-def test_a_newer_manifest_and_a_missing_one_are_refused(trained: Trained, tmp_path: Path) -> None:
-    Generator(trained).save(tmp_path / "gen")
+def test_a_newer_manifest_and_a_missing_one_are_refused(trained: Generator, tmp_path: Path) -> None:
+    trained.save(tmp_path / "gen")
     manifest = json.loads((tmp_path / "gen" / MANIFEST).read_text())
     assert manifest["contains_training_rows"] is (trained.family.name == "warp")
     assert (tmp_path / "gen" / ROWS).exists() is manifest["contains_training_rows"]
-    (tmp_path / "gen" / MANIFEST).write_text(json.dumps(manifest | {"format_version": FORMAT_VERSION + 1}))
-    with pytest.raises(InvalidArtifact, match=f"format version {FORMAT_VERSION + 1}.*Upgrade"):
-        read_artifact(tmp_path / "gen")
+    newer = manifest["format_version"] + 1
+    (tmp_path / "gen" / MANIFEST).write_text(json.dumps(manifest | {"format_version": newer}))
+    with pytest.raises(InvalidArtifact, match=f"format version {newer}.*Upgrade"):
+        read_generator(tmp_path / "gen")
     with pytest.raises(InvalidArtifact, match="folder is not there"):
-        read_artifact(tmp_path / "nowhere")
+        read_generator(tmp_path / "nowhere")
     for broken in (manifest | {"files": {}}, {"format_version": 1}, manifest | {"config": {"latent": 3}}):
         (tmp_path / "gen" / MANIFEST).write_text(json.dumps(broken))
         with pytest.raises(InvalidArtifact):
-            read_artifact(tmp_path / "gen")
+            read_generator(tmp_path / "gen")
     (tmp_path / "gen" / MANIFEST).write_text("{")
     with pytest.raises(InvalidArtifact, match="is not a manifest"):
-        read_artifact(tmp_path / "gen")
+        read_generator(tmp_path / "gen")
 
 
 def test_a_finished_fit_is_not_done_again_and_another_one_is_refused(shapes: Arrays, tmp_path: Path) -> None:
@@ -139,7 +144,7 @@ def test_a_finished_fit_is_not_done_again_and_another_one_is_refused(shapes: Arr
     fit(shapes, steps=3, out=out, progress=False, overwrite=True)
     assert not (tmp_path / "gen.partial").exists()
     assert list((out / "grids").glob("*.png"))
-    assert not (out / "checkpoint.safetensors").exists()
+    assert not (out / CHECKPOINT).exists()
 
 
 def test_requests_that_cannot_be_met_are_refused_and_leave_nothing(shapes: Arrays, tmp_path: Path) -> None:
@@ -151,7 +156,6 @@ def test_requests_that_cannot_be_met_are_refused_and_leave_nothing(shapes: Array
         (dict(steps=3, minutes=1.0), InvalidRequest, "Give one budget"),
         (dict(device="cuda:7"), InvalidRequest, "Try --device cpu"),
         (dict(options={"latnet": 1}), InvalidRequest, "Did you mean"),
-        (dict(split="tset"), InvalidRequest, "no split"),
     ]
     for arguments, error, text in cases:
         with pytest.raises(error, match=text):
@@ -162,6 +166,8 @@ def test_requests_that_cannot_be_met_are_refused_and_leave_nothing(shapes: Array
                 **{"steps": 1} | arguments if "minutes" not in arguments else arguments,
             )
         assert list(tmp_path.iterdir()) == []
+    with pytest.raises(InvalidRequest, match="no split"):
+        fit(open_data(shapes, train_split="tset"), steps=1, out=tmp_path / "gen", progress=False)
     with pytest.raises(InvalidData, match="single class"):
         fit(
             (images[labels == "lying"], labels[labels == "lying"]),
@@ -176,25 +182,25 @@ def test_large_images_ask_for_a_size_and_say_what_it_costs() -> None:
     large = np.random.default_rng(0).integers(0, 255, (12, 140, 130), dtype=np.uint8)
     data = open_data((large, [0, 1] * 6))
     with pytest.raises(InvalidRequest, match=r"140x130.*hours here.*minutes at 64x64.*image_size=64"):
-        plan_training(data, "cvae")
+        Training("cvae").describe(data)
     kept = open_data((large, [0, 1] * 6), image_size=(140, 130))
-    assert plan_training(kept, "cvae")["form"].startswith("HW 140x130 uint8")
+    assert Training("cvae").describe(kept)["form"].startswith("HW 140x130 uint8")
     small = open_data((large, [0, 1] * 6), image_size=16)
-    assert plan_training(small, "cvae", steps=5)["budget"] == "5 steps"
+    assert Training("cvae", steps=5).describe(small)["budget"] == "5 steps"
 
 
 def test_held_out_rows_may_not_be_trained_on(shapes: Arrays) -> None:
     data = open_data(shapes)
     with pytest.raises(Leakage, match="training and held-out rows"):
-        train_generator(data, "cvae", steps=1, held_out=data.take(np.arange(3)))
+        train(data, Training("cvae", steps=1), held_out=data.take(np.arange(3)))
 
 
 def test_minutes_become_steps_once(shapes: Arrays, tmp_path: Path) -> None:
     data = open_data(shapes)
-    first = train_generator(data, "cvae", minutes=0.02, folder=tmp_path)
-    plan = json.loads((tmp_path / "plan.json").read_text())
-    assert plan["steps"] == first.steps
-    again = train_generator(data, "cvae", minutes=0.02, folder=tmp_path)
+    first = train(data, Training("cvae", minutes=0.02), folder=tmp_path)
+    budget = json.loads((tmp_path / BUDGET).read_text())
+    assert budget["steps"] == first.steps
+    again = train(data, Training("cvae", minutes=0.02), folder=tmp_path)
     assert again.steps == first.steps
     assert same_weights(first.family, again.family)
 

@@ -1,35 +1,32 @@
-"""A map-style Hugging Face data set with synthetic rows mixed in."""
+"""A map-style Hugging Face data set with synthetic rows in it: mixed in place of real ones, or behind them."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from synthaug.data.classes import Label, plain_label
-from synthaug.data.items import ItemForm, Key
+from synthaug.data.classes import Label
+from synthaug.data.items import ItemFields, Key
 from synthaug.data.labeled import LabeledData, open_data
-from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind, did_you_mean
-from synthaug.files.formats import mark_real, provenance_features
+from synthaug.data.splits import training_split
+from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
+from synthaug.files.arrow import formatted_like, mark_real, room_for_provenance
+from synthaug.files.expand import Expansion
 from synthaug.generators.samples import Samples
-from synthaug.mixing.checks import (
-    PROBES,
-    Look,
-    class_positions,
-    mismatch,
-    refuse_held_out,
-    refuse_schedule,
-    shares_by_class,
-    spread,
-)
-from synthaug.mixing.plan import MixingPlan, Mode
-from synthaug.mixing.schedule import Ratio
+from synthaug.mixing.options import MixOptions
+from synthaug.mixing.prepare import RealRows, prepare, refuse_schedule
+from synthaug.mixing.probes import PROBES, look_of, spread
+from synthaug.mixing.supply import Supply
+from synthaug.wording import did_you_mean
 
 if TYPE_CHECKING:
     import datasets
+
+_REMEDY = "mix or expand the data set as it was before"
 
 
 def is_huggingface(source: Any) -> bool:
@@ -43,17 +40,7 @@ def is_huggingface(source: Any) -> bool:
     )
 
 
-def mix_dataset(
-    dataset: datasets.Dataset,
-    samples: Samples,
-    *,
-    ratio: Ratio,
-    mode: Mode = "replace",
-    seed: int = 0,
-    label: str | None = None,
-    image: str | None = None,
-    fill: Mapping[Key, Any] | None = None,
-) -> datasets.Dataset:
+def mix_dataset(dataset: datasets.Dataset, supply: Supply, options: MixOptions) -> datasets.Dataset:
     """A data set with the features and the format of ``dataset`` and synthetic rows in it.
 
     In "replace", real rows give way to synthetic rows of their own class: length, order and labels stay. In
@@ -68,17 +55,11 @@ def mix_dataset(
 
     Args:
         dataset: map-style, of one split.
-        samples: the pool, at least one row of each class, in the form of the stored images.
-        ratio: synthetic / (real + synthetic), in [0, 1); or one for each class by name or label, where classes
-            left out have 0.
-        mode: "replace" or "append".
-        seed: the only source of randomness.
-        label: the label's column, where it cannot be guessed.
-        image: the image's column, where it cannot be guessed.
-        fill: values of other columns in synthetic rows; null where there is none.
+        supply: the synthetic rows, at least one of each class, in the form of the stored images.
+        options: what is asked for; other columns than those that are filled are null in synthetic rows.
 
     Raises:
-        UnsupportedKind: a streaming data set, or one of several splits.
+        UnsupportedKind: one of several splits.
         InvalidRequest: a ratio outside [0, 1), a schedule, a class that the samples lack, a column that does not
             exist or that stands where the provenance goes.
         InvalidData: a column that does not hold the labels.
@@ -86,51 +67,73 @@ def mix_dataset(
             compared; the ranges of uint8 images are not.
         Leakage: rows of the data set are held out from the generator. All are compared up to 20,000, else 512
             spread over them.
-
-    Example:
-        >>> import datasets
-        >>> from synthaug.modalities.image.spec import ImageSpec
-        >>> kinds = {"x": datasets.Array2D((8, 8), "uint8"), "y": datasets.Value("int64")}
-        >>> rows = {"x": np.zeros((4, 8, 8)), "y": [0, 1, 0, 1]}
-        >>> real = datasets.Dataset.from_dict(rows, datasets.Features(kinds))
-        >>> from synthaug.files.formats import real_provenance
-        >>> about = real_provenance(2) | {"synthetic": np.ones(2, bool), "class": np.array(["0", "1"])}
-        >>> spec = ImageSpec(8, 8, 1, "HW", "uint8", 0, 255)
-        >>> pool = Samples(np.ones((2, 8, 8), np.uint8), np.arange(2), ("0", "1"), (0, 1), spec, about)
-        >>> mixed = mix_dataset(real, pool, ratio=0.5)
-        >>> sum(mixed["synthetic"]), mixed["y"][:]
-        (2, [0, 1, 0, 1])
     """
-    _refuse_unfit(dataset)
+    _refuse_splits(dataset)
+    ratio = supply.ratio(options, fixed=True)
     refuse_schedule(
         ratio,
         "a data set is mixed once and is the same in every epoch: mix the DataLoader over it, "
         "synthaug.mix(loader, ...), which knows epochs and steps",
     )
-    data = open_data(dataset, label=label, image=image)
-    form = _columns(dataset, data, label, image)
-    for name in fill or ():
-        if name not in form.others:
-            raise InvalidRequest(f'fill= names "{name}".{did_you_mean(str(name), map(str, form.others))}')
-
-    labels = [data.values[k] for k in data.labels]
-    values = [plain_label(value) for value in samples.values]
-    positions, names = class_positions(labels, values, samples.classes)
-    pool = samples.class_indices
-    shares = shares_by_class(ratio, names, values)
-    plan = MixingPlan(positions, pool, ratio=shares, mode=mode, seed=seed, classes=names)
-    if not plan.idle:
-        _refuse_other_form(data, samples)
-        refuse_held_out(
-            np.arange(len(data)), lambda rows: data.take(rows).fingerprints(), samples, "the data set"
-        )
-    order = plan.once()
+    items = options.items
+    data = open_data(dataset, label=items.label, image=items.image)
+    fields = _fields_of(dataset, data)
+    kinds = room_for_provenance(dataset.column_names, fields.label, _REMEDY)
+    for name in items.fill:
+        if name not in fields.others:
+            raise InvalidRequest(f'fill= names "{name}".{did_you_mean(str(name), map(str, fields.others))}')
+    samples = supply.pool(options)
+    real = RealRows(
+        [data.classes.values[k] for k in data.labels],
+        data.classes,
+        "the data set",
+        lambda rows: data.take(rows).fingerprints(),
+        np.arange(len(data)),
+    )
+    prepared = prepare(real, samples.class_indices, supply, ratio, options)
+    if not prepared.plan.idle:
+        remedy = "Train the generator on this data set, or bring its images to the form of the samples"
+        look = look_of(samples.samples, samples.form.ends)
+        look.require_fit(look_of(data.read(spread(np.arange(len(data)), PROBES))), remedy)
+    order = prepared.plan.once()
     used = np.unique(order[order >= len(data)])
     order[order >= len(data)] = len(data) + np.searchsorted(used, order[order >= len(data)])
-    return _selected(dataset, _synthetic(dataset, form, samples[used - len(data)], values, fill), order, form)
+    few = samples[used - len(data)]
+    labels = [prepared.aligned.labels[k] for k in few.class_indices]
+    made = _rows_of(dataset, fields, few, labels, items.fill, kinds)
+    whole = _concatenated([mark_real(dataset, kinds), made]).select(order, keep_in_memory=True)
+    return formatted_like(dataset, whole)
 
 
-def _refuse_unfit(dataset: Any) -> None:
+def expand_dataset(dataset: Any, expansion: Expansion) -> Any:
+    """A data set, or a dictionary of its splits, with all synthetic rows of an expansion behind the real ones.
+
+    Columns beside image and label are null in synthetic rows. Other splits than the training one get the columns of
+    provenance and no rows.
+
+    Raises:
+        InvalidRequest: a column stands where the provenance goes.
+        InvalidData: the column of the labels does not hold them.
+    """
+    import datasets
+
+    single, split = isinstance(dataset, datasets.Dataset), training_split(expansion.data)
+    parts = {split: dataset} if single else dict(dataset)
+    real, data = parts[split], expansion.data if single else expansion.train
+    fields = _fields_of(real, data)
+    fill: dict[Key, Any] = {"split": split} if single and data.splits is not None else {}
+    samples, larger = expansion.samples(), {}
+    for name, rows in parts.items():
+        kinds = room_for_provenance(rows.column_names, fields.label, _REMEDY)
+        whole = mark_real(rows, kinds)
+        if name == split:
+            made = _rows_of(real, fields, samples, expansion.labels(), fill, kinds)
+            whole = _concatenated([whole, made])
+        larger[name] = formatted_like(rows, whole)
+    return larger[split] if single else datasets.DatasetDict(larger)
+
+
+def _refuse_splits(dataset: Any) -> None:
     import datasets
 
     if isinstance(dataset, datasets.DatasetDict | datasets.IterableDatasetDict):
@@ -138,72 +141,40 @@ def _refuse_unfit(dataset: Any) -> None:
             f"a data set of the splits {', '.join(map(str, dataset))} was given; mix the one to train on: "
             'dataset["train"] = mix(dataset["train"], ...)'
         )
-    if not isinstance(dataset, datasets.Dataset):
-        raise UnsupportedKind(
-            "a streaming Hugging Face data set was given; rows are needed by number: load it without "
-            "streaming=True, or write a larger one with synthaug.expand"
-        )
 
 
-def _columns(dataset: Any, data: LabeledData, label: str | None, image: str | None) -> ItemForm:
-    """Where image and label are, and that the provenance has room beside them."""
-    first = dataset.with_format("numpy")[0]
-    form = ItemForm.of(first, data.values[data.labels[0]], image, label)
-    if list(dataset.with_format(None)[form.label]) != [data.values[k] for k in data.labels]:
+def _fields_of(dataset: Any, data: LabeledData) -> ItemFields:
+    """Where image and label are in the rows of a data set that was opened as this."""
+    first, own = dataset.with_format("numpy")[0], [data.classes.values[k] for k in data.labels]
+    fields = ItemFields.of(first, own[0], data.columns.image, data.columns.label)
+    if list(dataset.with_format(None)[fields.label]) != own:
         raise InvalidData(
-            f'the column "{form.label}" does not hold the labels; name the one that does with label='
+            f'the column "{fields.label}" does not hold the labels; name the one that does with label='
         )
-    clash = sorted(set(_provenance_of(form)) & set(dataset.column_names))
-    if clash:
-        raise InvalidRequest(
-            f'the data set has a column "{clash[0]}", where the provenance of a row goes: mix the data set '
-            f'as it was before it was expanded or mixed, or rename_column("{clash[0]}", ...) first'
-        )
-    return form
+    return fields
 
 
-def _provenance_of(form: ItemForm) -> dict[str, Any]:
-    """The features of provenance; a label column of the name "class" says already what ours would."""
-    return {name: kind for name, kind in provenance_features().items() if name != form.label}
-
-
-def _refuse_other_form(data: LabeledData, samples: Samples) -> None:
-    spec = samples.spec
-    ends = [np.full_like(samples.samples[0], end) for end in (spec.low, spec.high) if end is not None]
-    real = Look.of(list(data.read(spread(np.arange(len(data)), PROBES))))
-    synthetic = Look.of(list(samples.samples[spread(np.arange(len(samples)), PROBES)]), ends)
-    if not synthetic.fits(real):
-        remedy = "Train the generator on this data set, or bring its images to the form of the samples"
-        raise mismatch(real, str(synthetic), remedy)
-
-
-def _synthetic(
-    dataset: Any, form: ItemForm, samples: Samples, values: list[Label], fill: Mapping[Key, Any] | None
+def _rows_of(
+    dataset: Any,
+    fields: ItemFields,
+    samples: Samples,
+    labels: Sequence[Label | None],
+    fill: Mapping[Key, Any],
+    kinds: Mapping[str, Any],
 ) -> Any:
+    """Synthetic rows with the features of a data set and these columns of provenance."""
     import datasets
 
     images = list(samples.samples)
-    if isinstance(dataset.features[form.image], datasets.Image):
+    if isinstance(dataset.features[fields.image], datasets.Image):
         images = [Image.fromarray(image) for image in images]
-    columns = {name: [(fill or {}).get(name)] * len(samples) for name in form.others}
-    columns |= {form.image: images, form.label: [values[k] for k in samples.class_indices]}
-    provenance = _provenance_of(form)
-    columns |= {name: samples.provenance[name].tolist() for name in provenance}
-    return datasets.Dataset.from_dict(columns, features=datasets.Features({**dataset.features, **provenance}))
+    columns: dict[Key, Any] = {name: [fill.get(name)] * len(samples) for name in fields.others}
+    columns |= {fields.image: images, fields.label: list(labels)}
+    columns |= {name: samples.provenance[name].tolist() for name in kinds}
+    return datasets.Dataset.from_dict(columns, features=datasets.Features({**dataset.features, **kinds}))
 
 
-def _selected(dataset: Any, synthetic: Any, order: np.ndarray, form: ItemForm) -> Any:
-    """Rows of [real | synthetic] in this order, with provenance, in the format of ``dataset``."""
+def _concatenated(parts: list[Any]) -> Any:
     import datasets
 
-    real = mark_real(dataset, _provenance_of(form))
-    mixed = datasets.concatenate_datasets([real, synthetic]).select(order, keep_in_memory=True)
-    shape = dataset.format
-    if shape["type"] is None:
-        return mixed
-    return mixed.with_format(
-        shape["type"],
-        columns=shape["columns"],
-        output_all_columns=shape["output_all_columns"],
-        **shape["format_kwargs"],
-    )
+    return datasets.concatenate_datasets(parts)

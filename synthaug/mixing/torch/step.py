@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import copy
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
-from synthaug.data.classes import Label, as_array, plain_label
-from synthaug.data.items import ItemForm, Key
+from synthaug.data.classes import Classes, Label, plain_label
+from synthaug.data.items import ItemFields, Key, fields_of, with_field
 from synthaug.errors import InvalidRequest, SpecMismatch, UnsupportedKind
-from synthaug.generators.samples import Samples
-from synthaug.mixing.device import DevicePool, LiveRows, LiveSource, Transform
+from synthaug.mixing.device import DevicePool, LiveRows, OnDevice
 from synthaug.mixing.marks import Marks
-from synthaug.mixing.plan import MixingPlan
-from synthaug.mixing.schedule import Ratio, Schedule
+from synthaug.mixing.options import MixOptions
+from synthaug.mixing.schedule import USUAL_SHARE, Ratio, Schedule, check_share
+from synthaug.mixing.supply import Supply, is_generator
+from synthaug.modalities.arrays import as_array
 from synthaug.seeding import derive, numpy_rng
 
 Make: TypeAlias = Callable[[Any, torch.Generator], torch.Tensor]
@@ -36,13 +38,15 @@ class BatchMixer:
 
     Args:
         source: samples, moved to the device once; a generator, which makes new rows there for every batch
-            (it is moved, too, and noise is drawn so that every device gets the same); or a function that does.
-        ratio: as in `mix_dataloader`; a schedule counts steps. Classes go by label where a function makes rows.
+            (it is moved, too, and noise is drawn so that every device gets the same); a curated one, whose rows are
+            drawn once; a path or a plan, as in `synthaug.mix`; or a function that makes rows.
+        ratio: as in `synthaug.mix`; a schedule counts steps. Classes go by label where a function makes rows.
         seed: the only source of randomness.
         weight, flag: ask for `Marks` in the batch.
         transform: applied to each synthetic image to make it like one of a batch: once to those of samples,
             in their own form; to those of a generator as tensors on the device, whenever they are made.
         image, label: positions or keys in the batch, where they cannot be guessed.
+        classes: what labels 0, 1, ... are called, where the source knows its classes by these names.
 
     Raises:
         InvalidRequest: a ratio outside [0, 1), a schedule over epochs, a class the source does not know.
@@ -57,25 +61,38 @@ class BatchMixer:
 
     def __init__(
         self,
-        source: Samples | LiveSource | Make,
+        source: Any,
         *,
-        ratio: Ratio,
+        ratio: Ratio | None = None,
         seed: int = 0,
         weight: float | None = None,
         flag: bool = False,
-        transform: Transform | None = None,
+        transform: OnDevice | None = None,
         image: Key | None = None,
         label: Key | None = None,
+        classes: Sequence[str] | None = None,
     ) -> None:
-        self._ratio = ratio
+        supply = None if _is_function(source) else Supply.of(source)
+        options = MixOptions(ratio=ratio, seed=seed)
+        if supply is None:
+            ratio = USUAL_SHARE if ratio is None else ratio
+        else:
+            ratio = 0.0 if supply.source is None else supply.ratio(options)
+        self._ratio: Ratio = ratio
         self._seed = seed
         self._marks = Marks(weight, flag)
         self._names: tuple[Key | None, Key | None] = image, label
-        self._form: ItemForm | None = None
+        self._fields: ItemFields | None = None
         self._step = 0
-        self._rows, self._make = _rows_or_function(source, transform)
+        self._make: Make | None = source if supply is None else None
+        self._rows = None if supply is None else _rows_of(supply, options, transform)
+        if self._make is not None and transform is not None:
+            raise InvalidRequest(
+                "transform= was given with a function that makes rows: let the function make them as they shall be"
+            )
+        self._called = {} if self._rows is None or classes is None else _called(self._rows.classes, classes)
         for share in ratio.values() if isinstance(ratio, Mapping) else [ratio]:
-            MixingPlan([0], [0], ratio=share)  # a share, or refused
+            check_share(share.most if isinstance(share, Schedule) else share)
             if isinstance(share, Schedule) and share.unit == "epochs" and share.start != share.end:
                 raise InvalidRequest(
                     "a schedule over epochs was given, and a batch does not know its epoch: give it in steps"
@@ -102,20 +119,22 @@ class BatchMixer:
         if step is None:
             step, self._step = self._step, self._step + 1
         rows = _length(batch)
-        if rows and self._form is None:
-            self._form = _form_of(batch, *self._names)
+        if rows and self._fields is None:
+            self._fields = _fields_of_batch(batch, *self._names)
             if self._rows is not None:
                 with torch.no_grad():
-                    self._rows.check(self._form.image_of(batch))
+                    self._rows.check(self._fields.image_of(batch))
         synthetic = np.zeros(rows, bool)
         if rows:
-            assert self._form is not None
-            images, labels = self._form.image_of(batch), _field(batch, self._form.label)
+            assert self._fields is not None
+            images, labels = self._fields.image_of(batch), fields_of(batch)[self._fields.label]
             plain = _plain_labels(labels, rows)
             places = self._places(plain, step)
             if len(places):
                 synthetic[places] = True
-                batch = _with(batch, self._form.image, self._mixed(images, labels, plain, places, step))
+                batch = with_field(
+                    batch, self._fields.image, self._mixed(images, labels, plain, places, step)
+                )
         if not self._marks:
             return batch
         device = _device_of(batch)
@@ -145,9 +164,18 @@ class BatchMixer:
     def _share(self, label: Label, step: int) -> float:
         share: Any = self._ratio
         if isinstance(share, Mapping):
-            names = {label} if self._rows is None else self._rows.classes.called(label)
+            names = {label}
+            if self._rows is not None:
+                place = self._position(label)
+                names = {self._rows.classes[place], self._rows.classes.values[place]}
             share = next((share[name] for name in share if name in names), 0.0)
         return share.at(0, step) if isinstance(share, Schedule) else float(share)
+
+    def _position(self, label: Label) -> int:
+        """The class of the source that a label of the batch belongs to."""
+        assert self._rows is not None, "a function is asked by label"
+        found = self._called.get(label)
+        return self._rows.classes.position(label) if found is None else found
 
     def _mixed(
         self, images: torch.Tensor, labels: Any, plain: Sequence[Label], places: np.ndarray, step: int
@@ -156,7 +184,8 @@ class BatchMixer:
         with torch.no_grad():
             if self._rows is not None:
                 rng = numpy_rng(self._seed, "batch mixer", step, "rows")
-                made = self._rows.rows([plain[place] for place in places], rng, images)
+                classes = np.array([self._position(plain[place]) for place in places], np.int64)
+                made = self._rows.rows(classes, rng, images)
             else:
                 assert self._make is not None
                 wanted = labels[at] if torch.is_tensor(labels) else [labels[place] for place in places]
@@ -171,57 +200,48 @@ class BatchMixer:
         return images.index_copy(0, at, made.to(images.device))
 
 
-def _rows_or_function(
-    source: Any, transform: Transform | None
-) -> tuple[DevicePool | LiveRows | None, Make | None]:
-    if isinstance(source, Samples):
-        return DevicePool(source, transform), None
-    if hasattr(source, "noise_shape") and hasattr(source, "make"):
-        return LiveRows(source, transform), None
-    if not callable(source):
-        raise UnsupportedKind(
-            f"a source of type {type(source).__name__} was given; taken are samples, a generator, and a function "
-            "that makes rows for labels"
-        )
-    if transform is not None:
-        raise InvalidRequest(
-            "transform= was given with a function that makes rows: let the function make them as they shall be"
-        )
-    return None, source
+def _is_function(source: Any) -> bool:
+    return callable(source) and not is_generator(source)
 
 
-def _fields(batch: Any) -> Mapping[Any, Any]:
-    if isinstance(batch, Mapping):
-        return batch
-    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
-        return dict(zip(batch._fields, batch, strict=True))
-    if isinstance(batch, tuple | list):
-        return dict(enumerate(batch))
-    raise UnsupportedKind(
-        f"a batch of type {type(batch).__name__} was given; taken are tuples, lists, named tuples and dicts"
-    )
+def _rows_of(supply: Supply, options: MixOptions, transform: OnDevice | None) -> DevicePool | LiveRows | None:
+    """Rows that lie on the device, or that a generator makes there; none where none are to be used."""
+    if supply.source is None:
+        return None
+    if supply.generator is None:
+        return DevicePool(supply.pool(options), transform)
+    if supply.curated:  # what it makes of other noise has not passed
+        return DevicePool(supply.pool(replace(options, pool=sys.maxsize)), transform)
+    return LiveRows(supply.generator, transform)
 
 
-def _field(batch: Any, key: Key) -> Any:
-    return _fields(batch)[key]
+def _called(ours: Classes, names: Sequence[str]) -> dict[Label, int]:
+    """The class of the source for each label of a batch, where these are positions in names."""
+    there = Classes(tuple(names), tuple(range(len(names))))
+    return {label: place for label, place in enumerate(ours.match(there)) if place is not None}
 
 
 def _length(batch: Any) -> int:
-    sizes = [len(value) for value in _fields(batch).values() if torch.is_tensor(value) and value.ndim]
+    if not isinstance(batch, Mapping | tuple | list):
+        raise UnsupportedKind(
+            f"a batch of type {type(batch).__name__} was given; taken are tuples, lists, named tuples and dicts with "
+            "images and labels"
+        )
+    sizes = [len(value) for value in fields_of(batch).values() if torch.is_tensor(value) and value.ndim]
     if not sizes:
         raise UnsupportedKind("a batch without a tensor was given; images are needed, (B, ...)")
     return sizes[0]
 
 
 def _device_of(batch: Any) -> torch.device:
-    return next(value.device for value in _fields(batch).values() if torch.is_tensor(value))
+    return next(value.device for value in fields_of(batch).values() if torch.is_tensor(value))
 
 
-def _form_of(batch: Any, image: Key | None, label: Key | None) -> ItemForm:
+def _fields_of_batch(batch: Any, image: Key | None, label: Key | None) -> ItemFields:
     """Where images and labels are, as in an item: the first row."""
-    first = {key: value[0] for key, value in _fields(batch).items() if hasattr(value, "__getitem__")}
+    first = {key: value[0] for key, value in fields_of(batch).items() if hasattr(value, "__getitem__")}
     item = first if isinstance(batch, Mapping) or hasattr(batch, "_fields") else tuple(first.values())
-    return ItemForm.of(item, image=image, label=label)
+    return ItemFields.of(item, image=image, label=label)
 
 
 def _plain_labels(labels: Any, rows: int) -> list[Label]:
@@ -232,12 +252,3 @@ def _plain_labels(labels: Any, rows: int) -> list[Label]:
     if len(plain) != rows:
         raise UnsupportedKind(f"a batch of {rows} images with {len(plain)} labels was given; give one a row")
     return plain
-
-
-def _with(batch: Any, key: Key, value: Any) -> Any:
-    if isinstance(batch, Mapping):
-        changed: Any = copy.copy(batch)
-        changed[key] = value
-        return changed
-    values = [value if name == key else old for name, old in _fields(batch).items()]
-    return type(batch)(*values) if hasattr(batch, "_fields") else type(batch)(values)

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from synthaug.data.classes import Label
-from synthaug.data.items import ItemForm
+from synthaug.data.items import ItemFields
 from synthaug.errors import InvalidRequest
 from synthaug.mixing.marks import MarkedItem
 from synthaug.mixing.plan import MixingPlan, MixingRun
@@ -33,7 +33,7 @@ class MixedStream(IterableDataset[Any]):
         pool: synthetic items, or None where there is never one.
         plan: over "rows" that stand for classes: row k for class k.
         known: the class of each label of the items.
-        form: where the label is in an item.
+        fields: where the label is in an item.
         batch_size: items that a batch takes from the stream.
         marked: whether items come as `MarkedItem`.
         guard: is given the items of each batch as they pass, and raises what must stop them.
@@ -43,7 +43,7 @@ class MixedStream(IterableDataset[Any]):
     _pool: Pool | None
     _plan: MixingPlan
     _known: Mapping[tuple[type, Label], int]
-    _form: ItemForm
+    _fields: ItemFields
     _batch_size: int
     _marked: bool
     _guard: Callable[[Sequence[Any]], None] | None
@@ -55,7 +55,7 @@ class MixedStream(IterableDataset[Any]):
         pool: Pool | None,
         plan: MixingPlan,
         known: Mapping[tuple[type, Label], int],
-        form: ItemForm,
+        fields: ItemFields,
         batch_size: int,
         *,
         marked: bool,
@@ -66,7 +66,7 @@ class MixedStream(IterableDataset[Any]):
             _pool=pool,
             _plan=plan,
             _known=known,
-            _form=form,
+            _fields=fields,
             _batch_size=batch_size,
             _marked=marked,
             _guard=guard,
@@ -125,7 +125,7 @@ class MixedStream(IterableDataset[Any]):
                 yield MarkedItem(item, synthetic) if self._marked else item
 
     def _class_of(self, item: Any) -> int:
-        label = self._form.label_of(item)
+        label = self._fields.label_of(item)
         place = self._known.get((type(label), label))
         if place is None:
             known = ", ".join(repr(value) for _, value in list(self._known)[:10])

@@ -18,6 +18,7 @@ from synthaug.seeding import derive, numpy_rng
 # what Simard et al. (2003) gave digits.
 ELASTIC = {"weak": 0.025, "medium": 0.05, "strong": 0.08}
 _FLIP_TRIAL_ROWS = 1000
+_CUTMIX_CHANCE = 0.5
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class ImageAugmentation:
 
 def _change(raw: np.ndarray, step: _Step, together: int, seed: int) -> None:
     """Images ``(N, H, W, C)`` changed in place."""
-    from synthaug.mixing.albumentations import seed_transform  # imports albumentations
+    from synthaug.modalities.image.pipelines import seed_transform  # imports albumentations
 
     rng = numpy_rng(seed, "takers")
     for number, (operation, takes) in enumerate(
@@ -132,6 +133,33 @@ def policy(flip: bool) -> ImageAugmentation:
     return ImageAugmentation(partial(_policy, flip))
 
 
+def cutmix(
+    images: torch.Tensor, labels: torch.Tensor, rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images, in half of the calls with a box of another image pasted in; labels in proportion.
+
+    Yun et al., "CutMix: regularization strategy to train strong classifiers with localizable features", 2019.
+
+    Args:
+        images: ``(N, C, H, W)``.
+        labels: ``(N, K)`` float32 distributions.
+        rng: decides the box and the partners.
+    """
+    if rng.random() >= _CUTMIX_CHANCE:
+        return images, labels
+    partner, side = rng.permutation(len(images)), np.sqrt(rng.random())
+    low, high = [], []
+    for size in images.shape[2:]:
+        centre, reach = rng.integers(size), round(side * size) // 2
+        low.append(max(0, centre - reach))
+        high.append(min(size, centre + reach))
+    (top, left), (bottom, right) = low, high
+    pasted = images.clone()
+    pasted[:, :, top:bottom, left:right] = images[partner, :, top:bottom, left:right]
+    share = (bottom - top) * (right - left) / (images.shape[2] * images.shape[3])
+    return pasted, labels.lerp(labels[partner], share)
+
+
 def mirror_is_valid(images: torch.Tensor, labels: np.ndarray) -> bool:
     """Whether rows mirrored left to right still look like their own class.
 
@@ -165,11 +193,9 @@ def _one_opencv_thread() -> Iterator[None]:
 
 def _albumentations() -> Any:
     """The library, imported when it is needed."""
-    import synthaug.mixing.albumentations  # noqa: F401  # first: it keeps the next from asking the network
+    from synthaug.modalities.image.pipelines import A
 
-    import albumentations  # isort: skip
-
-    return albumentations
+    return A
 
 
 def _nearest_other(queries: torch.Tensor, rows: torch.Tensor) -> np.ndarray:

@@ -1,301 +1,80 @@
-"""Rows of images, in memory or in files, read on demand into one form."""
+"""How an image lies in an item, in a column and in a file."""
 
 from __future__ import annotations
 
 import io
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from synthaug.errors import InvalidData, UnsupportedKind
-from synthaug.modalities.image.spec import Container, ImageSpec, Layout
-
-_CHANNELS = (1, 3, 4)
-_BLOCK = 256
-_ORIENTATION = 0x0112  # the EXIF tag; 5 to 8 are quarter turns
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
-
-# What a Pillow mode is read as: bilevel and palette images have no arithmetic of their own.
-_READ_AS = {
-    **dict.fromkeys(("1", "L"), "L"),
-    **dict.fromkeys(("P", "RGB", "CMYK", "YCbCr", "HSV", "LAB"), "RGB"),
-    **dict.fromkeys(("LA", "PA", "La", "RGBA", "RGBa"), "RGBA"),
-    **dict.fromkeys(("I;16", "I;16L", "I;16B", "I;16N"), "I;16"),
-    "F": "F",
-}
-_DTYPES = {"L": "uint8", "RGB": "uint8", "RGBA": "uint8", "I;16": "uint16", "F": "float32"}
+from synthaug.modalities.arrays import as_array
+from synthaug.modalities.image.form import Container, ImageForm, Layout
 
 
-class Form(NamedTuple):
-    """What one image is, known without decoding it."""
-
-    height: int
-    width: int
-    channels: int
-    dtype: str
-    layout: Layout
-
-    def __str__(self) -> str:
-        kind = f"{self.channels} channel" + ("s" if self.channels > 1 else "")
-        return f"{self.height}x{self.width}, {kind} {self.dtype} {self.layout}"
+def is_image(value: Any) -> bool:
+    """Whether a value can be an image: a PIL image, or an array or tensor of numbers with two or three axes."""
+    if isinstance(value, Image.Image):
+        return True
+    array = as_array(value)
+    return isinstance(array, np.ndarray) and array.ndim in (2, 3) and array.dtype.kind in "buif"
 
 
-def layout_of(shape: tuple[int, ...], *, channels_first: bool) -> Layout:
-    """The layout of one image of this shape; `channels_first` decides where both readings are possible.
+def image_like(image: Any, like: Any) -> Any:
+    """An array as a PIL image or a tensor where ``like`` is one; what is no array as it is."""
+    if not isinstance(image, np.ndarray):
+        return image
+    if isinstance(like, Image.Image):
+        return Image.fromarray(image)
+    if as_array(like) is not like:  # a tensor
+        import torch
 
-    >>> layout_of((3, 32, 32), channels_first=False), layout_of((3, 32, 3), channels_first=False)
-    ('CHW', 'HWC')
-
-    Raises:
-        InvalidData: if the shape is not (H, W), (H, W, C) or (C, H, W) with 1, 3 or 4 channels.
-    """
-    if len(shape) == 2:
-        return "HW"
-    if len(shape) == 3:
-        first, last = shape[0] in _CHANNELS, shape[2] in _CHANNELS
-        if first and (channels_first or not last):
-            return "CHW"
-        if last:
-            return "HWC"
-    raise InvalidData(
-        f"an image of shape {shape} was found; taken are (H, W), (H, W, C) and (C, H, W) with 1, 3 or 4 "
-        "channels"
-    )
+        return torch.from_numpy(np.array(image, order="C"))
+    return image.copy()  # a transform that works in place must not reach the pool
 
 
-def _channels_first(image: np.ndarray, layout: Layout) -> np.ndarray:
-    return image if layout == "CHW" else image[None] if layout == "HW" else np.moveaxis(image, 2, 0)
+def container_of(image: Any) -> Container:
+    """What an image is held in."""
+    if isinstance(image, Image.Image):
+        return "pil"
+    return "array" if as_array(image) is image else "tensor"
 
 
-@dataclass(frozen=True)
-class Images(ABC):
-    """Images by row number.
+def contained(image: np.ndarray, layout: Layout, container: Container) -> Any:
+    """An array of this layout in a container of the kind that is asked for."""
+    if container == "tensor":
+        import torch
 
-    Attributes:
-        container: what the source itself hands out: arrays, tensors or PIL images.
-        names: what to call a row in a message; ``row 17`` when None.
-        size: (height, width) to which every row is brought on reading, or None.
-    """
-
-    container: Container = "array"
-    names: Callable[[int], str] | None = None
-    size: tuple[int, int] | None = None
-
-    @abstractmethod
-    def __len__(self) -> int: ...
-
-    def name(self, row: int) -> str:
-        """What to call a row in a message."""
-        return self.names(row) if self.names else f"row {row}"
-
-    @abstractmethod
-    def _form(self, row: int) -> Form:
-        """The form of a row as it is stored."""
-
-    @abstractmethod
-    def _array(self, row: int) -> tuple[np.ndarray, Layout]:
-        """The stored row and its layout."""
-
-    def form(self, row: int) -> Form:
-        """The form in which `read` hands out a row."""
-        form = self._form(row)
-        return form if self.size is None else form._replace(height=self.size[0], width=self.size[1])
-
-    def spec(self) -> ImageSpec:
-        """The spec of the first row; the range is known for uint8 only."""
-        form = self.form(0)
-        low, high = (0.0, 255.0) if form.dtype == "uint8" else (None, None)
-        return ImageSpec(
-            form.height, form.width, form.channels, form.layout, form.dtype, low, high, self.container
-        )
-
-    def read(self, rows: np.ndarray, spec: ImageSpec) -> np.ndarray:
-        """The images of `rows`: ``(n, *spec.shape)`` of dtype ``spec.dtype``.
-
-        Raises:
-            InvalidData: if a row cannot be decoded or differs in form from the first row of the set.
-        """
-        out = np.empty((len(rows), *spec.shape), spec.dtype)
-        for k, row in enumerate(rows.tolist()):
-            image = self._sized(*self._array(row))
-            if image.shape != spec.shape or image.dtype != spec.dtype:
-                raise self._mixed({self.form(0): 0, self.form(row): row})
-            out[k] = image
-        return out
-
-    def check(self, rows: np.ndarray, spec: ImageSpec) -> None:
-        """Decode every row once.
-
-        Raises:
-            InvalidData: at mixed forms, naming a row of each; at a corrupt, truncated or non-finite image.
-        """
-        forms = self._forms(rows)
-        if len(forms) > 1:
-            raise self._mixed(forms)
-        for start in range(0, len(rows), _BLOCK):
-            block = rows[start : start + _BLOCK]
-            images = self.read(block, spec)
-            if images.dtype.kind == "f":
-                finite = np.isfinite(images).reshape(len(block), -1).all(axis=1)
-                if not finite.all():
-                    name = self.name(int(block[int(np.argmin(finite))]))
-                    raise InvalidData(
-                        f"{name} holds NaN or infinite values; remove the row or replace the values"
-                    )
-
-    def _forms(self, rows: np.ndarray) -> dict[Form, int]:
-        """Each form and the first of `rows` that has it."""
-        forms: dict[Form, int] = {}
-        for row in rows.tolist():
-            forms.setdefault(self.form(row), row)
-        return forms
-
-    def _mixed(self, forms: Mapping[Form, int]) -> InvalidData:
-        found = "; ".join(f"{form} ({self.name(row)})" for form, row in list(forms.items())[:4])
-        if len({form[2:] for form in forms}) > 1:
-            return InvalidData(
-                f"the images are of mixed kinds: {found}. Convert them to one mode and dtype first"
-            )
-        return InvalidData(
-            f"the images have {len(forms)} different sizes: {found}. "
-            "Pass image_size=N or image_size=(height, width) to resize every image on reading"
-        )
-
-    def _sized(self, image: np.ndarray, layout: Layout) -> np.ndarray:
-        if self.size is None:
-            return image
-        planes = _channels_first(image, layout)
-        if planes.shape[1:] == self.size:
-            return image
-        # Bilinear weights are convex, so the value range cannot grow; Pillow widens them when it shrinks.
-        box = (self.size[1], self.size[0])
-        mode = np.uint8 if image.dtype == np.uint8 else np.float32
-        resized = np.stack(
-            [
-                np.asarray(Image.fromarray(plane.astype(mode)).resize(box, Image.Resampling.BILINEAR))
-                for plane in planes
-            ]
-        )
-        if image.dtype.kind in "iu":
-            resized = np.rint(resized)
-        resized = resized.astype(image.dtype)
-        return resized if layout == "CHW" else resized[0] if layout == "HW" else np.moveaxis(resized, 0, 2)
+        return torch.from_numpy(image)
+    if container == "pil":
+        planes = np.moveaxis(image, 0, 2) if layout == "CHW" else image
+        return Image.fromarray(np.ascontiguousarray(planes[..., 0] if planes.shape[2:] == (1,) else planes))
+    return image
 
 
-@dataclass(frozen=True)
-class Stack(Images):
-    """Arrays in memory: ``(N, *shape)``, or N arrays of shapes of their own.
-
-    In doubtful shapes, channels come first where the source holds torch tensors.
-    """
-
-    arrays: np.ndarray | Sequence[np.ndarray] = ()
-
-    def __len__(self) -> int:
-        return len(self.arrays)
-
-    def _form(self, row: int) -> Form:
-        array, layout = self._array(row)
-        kind, bits = array.dtype.kind, 8 * array.dtype.itemsize
-        if not (kind == "f" or (kind in "iu" and bits == 16) or (kind == "u" and bits == 8)):
-            raise UnsupportedKind(
-                f"images of dtype {array.dtype} were found; taken are uint8, 16-bit integers and floats: "
-                'convert with .astype("uint8") or .astype("float32")'
-            )
-        planes = _channels_first(array, layout)
-        return Form(planes.shape[1], planes.shape[2], planes.shape[0], str(array.dtype), layout)
-
-    def _array(self, row: int) -> tuple[np.ndarray, Layout]:
-        array = self.arrays[row]
-        return array, layout_of(array.shape, channels_first=self.container == "tensor")
-
-    def read(self, rows: np.ndarray, spec: ImageSpec) -> np.ndarray:
-        """The images of `rows`, by one indexing in the usual case of equal forms."""
-        if isinstance(self.arrays, np.ndarray) and self.arrays.shape[1:] == spec.shape:
-            chosen: np.ndarray = self.arrays[rows]
-            return chosen
-        return super().read(rows, spec)
-
-    def _forms(self, rows: np.ndarray) -> dict[Form, int]:
-        if isinstance(self.arrays, np.ndarray):
-            return {self.form(0): 0}
-        return super()._forms(rows)
+def fits_png(form: ImageForm) -> bool:
+    """Whether rows of this form can be PNG files: uint8, or uint16 in one channel."""
+    return form.dtype == "uint8" or (form.dtype == "uint16" and form.channels == 1)
 
 
-class Entries(Protocol):
-    """Encoded or decoded pictures by row number."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, row: int, /) -> Any: ...
-
-
-@dataclass(frozen=True)
-class Pictures(Images):
-    """N images that Pillow decodes: paths, encoded bytes, ``{"bytes": ..., "path": ...}`` or PIL images."""
-
-    entries: Entries = ()
-
-    def __len__(self) -> int:
-        return len(self.entries)
-
-    def _form(self, row: int) -> Form:
-        with self._opened(row) as image:
-            width, height = image.size
-            if _orientation(image) >= 5:
-                width, height = height, width
-            mode = self._mode(image, row)
-            channels = {"RGB": 3, "RGBA": 4}.get(mode, 1)
-            return Form(height, width, channels, _DTYPES[mode], "HW" if channels == 1 else "HWC")
-
-    def _array(self, row: int) -> tuple[np.ndarray, Layout]:
-        with self._opened(row) as image:
-            pixels = self._pixels(image, row)
-        return pixels, "HW" if pixels.ndim == 2 else "HWC"
-
-    def _pixels(self, image: Image.Image, row: int) -> np.ndarray:
-        mode = self._mode(image, row)
-        if _orientation(image) > 1:
-            image = ImageOps.exif_transpose(image)
-        if image.mode != mode and mode != "I;16":
-            if image.mode == "P" and "transparency" in image.info:
-                image = image.convert("RGBA")  # Pillow warns when a palette's alpha is dropped in one step
-            image = image.convert(mode)
-        return np.asarray(image).astype(_DTYPES[mode], copy=False)
-
-    def _mode(self, image: Image.Image, row: int) -> str:
-        if image.mode not in _READ_AS:
-            raise UnsupportedKind(
-                f"{self.name(row)} has the Pillow mode {image.mode!r}; taken are 8-bit, 16-bit and float "
-                "images: convert it first"
-            )
-        return _READ_AS[image.mode]
-
-    @contextmanager
-    def _opened(self, row: int) -> Iterator[Image.Image]:
-        entry = self.entries[row]
-        if isinstance(entry, Mapping):
-            entry = entry["bytes"] if entry.get("bytes") is not None else entry.get("path")
-        if entry is None:
-            raise InvalidData(f"{self.name(row)} holds no image; remove the row")
-        try:
-            if isinstance(entry, Image.Image):
-                yield entry
-            else:
-                with Image.open(io.BytesIO(entry) if isinstance(entry, bytes) else entry) as image:
-                    yield image
-        except _BROKEN as error:
-            reason = "it is not an image" if isinstance(error, UnidentifiedImageError) else error
-            raise InvalidData(
-                f"{self.name(row)} cannot be read as an image: {reason}. Remove or replace it"
-            ) from error
+def png_bytes(image: np.ndarray, form: ImageForm) -> bytes:
+    """One row as a PNG file: ``image`` of shape ``form.shape``, see `fits_png`."""
+    pixels = np.moveaxis(image, 0, -1) if form.layout == "CHW" else image
+    if form.channels == 1:
+        pixels = pixels.reshape(form.height, form.width)
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format="PNG", compress_level=6)
+    return buffer.getvalue()
 
 
-def _orientation(image: Image.Image) -> int:
-    # Asking a PNG without EXIF for its EXIF would decode the pixels.
-    return int(image.getexif().get(_ORIENTATION, 1)) if "exif" in image.info else 1
+def from_png(file: Any) -> np.ndarray:
+    """The pixels of a PNG file, a path or a stream: ``(H, W)`` or ``(H, W, C)``."""
+    return np.asarray(Image.open(file))
+
+
+def from_pixels(images: Any, form: ImageForm) -> np.ndarray:
+    """``(n, *form.shape)`` of arrays as PNG files hold them, channels last or none, or of rows as they are."""
+    stacked = np.stack(images)
+    if form.layout == "CHW" and stacked.ndim == 4 and stacked.shape[1:] != form.shape:
+        stacked = np.moveaxis(stacked, 3, 1)
+    return np.ascontiguousarray(stacked.reshape(len(stacked), *form.shape), form.dtype)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def augment(
+def diffaugment(
     images: Tensor, rng: torch.Generator, *, colour: bool, probability: Tensor | None = None
 ) -> Tensor:
     """Random shift, zoom and rotation, cut-out, and brightness and contrast where ``colour``.

@@ -1,53 +1,59 @@
-"""Pictures of rows: grids for the eye, written as PNG."""
+"""Images as people see them, and as a coarse eye does: grids, strips, colours, and what is left without detail."""
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from PIL import Image, ImageDraw
 
-from synthaug.modalities.image.spec import ImageSpec
+from synthaug.modalities.image.form import ImageForm
 
 _GAP = 2
 _TARGET = 56
+_SIDE = 7  # of coarse pictures
 
 
-def to_rgb(images: np.ndarray, spec: ImageSpec) -> np.ndarray:
+def to_rgb(images: np.ndarray, form: ImageForm) -> np.ndarray:
     """Rows as a person sees them.
 
     Args:
-        images: ``(N, *spec.shape)``.
-        spec: their form, with its range.
+        images: ``(N, *form.shape)``.
+        form: their form, with its range.
 
     Returns:
         ``(N, H, W, 3)`` uint8; an alpha channel is laid over white.
     """
-    assert spec.low is not None
-    assert spec.high is not None
-    values = (images.astype(np.float64) - spec.low) * (255.0 / (spec.high - spec.low))
-    if spec.layout == "HW":
+    assert form.low is not None
+    assert form.high is not None
+    values = (images.astype(np.float64) - form.low) * (255.0 / (form.high - form.low))
+    if form.layout == "HW":
         values = values[..., None]
-    elif spec.layout == "CHW":
+    elif form.layout == "CHW":
         values = values.transpose(0, 2, 3, 1)
-    if spec.channels == 4:
+    if form.channels == 4:
         alpha = values[..., 3:] / 255.0
         values = values[..., :3] * alpha + 255.0 * (1 - alpha)
     values = np.clip(np.rint(values), 0, 255).astype(np.uint8)
-    return np.broadcast_to(values, (*values.shape[:3], 3)) if spec.channels == 1 else values
+    return np.broadcast_to(values, (*values.shape[:3], 3)) if form.channels == 1 else values
 
 
-def grid(names: Sequence[str], blocks: Mapping[str, np.ndarray], spec: ImageSpec) -> Image.Image:
+def grid(names: Sequence[str], blocks: Mapping[str, np.ndarray], form: ImageForm) -> Image.Image:
     """One line per class: its name, then the rows of each block side by side under the block's title.
 
     Args:
         names: class names, one per line.
-        blocks: title -> ``(len(names) * n, *spec.shape)`` rows, n of each class in the order of ``names``.
-        spec: the form of the rows.
+        blocks: title -> ``(len(names) * n, *form.shape)`` rows, n of each class in the order of ``names``.
+        form: the form of the rows.
     """
-    scale = max(1, _TARGET // max(spec.height, spec.width))
-    height, width = spec.height * scale + _GAP, spec.width * scale + _GAP
+    scale = max(1, _TARGET // max(form.height, form.width))
+    height, width = form.height * scale + _GAP, form.width * scale + _GAP
     label = 8 + max((int(_text_width(n)) for n in names), default=0)
     columns = {title: len(rows) // len(names) for title, rows in blocks.items()}
     canvas = Image.new(
@@ -59,7 +65,7 @@ def grid(names: Sequence[str], blocks: Mapping[str, np.ndarray], spec: ImageSpec
     left = label
     for title, rows in blocks.items():
         draw.text((left, 3), title, fill="black")
-        for i, picture in enumerate(to_rgb(rows, spec)):
+        for i, picture in enumerate(to_rgb(rows, form)):
             line, column = divmod(i, columns[title])
             tile = Image.fromarray(np.ascontiguousarray(picture)).resize(
                 (width - _GAP, height - _GAP), Image.Resampling.NEAREST
@@ -69,9 +75,32 @@ def grid(names: Sequence[str], blocks: Mapping[str, np.ndarray], spec: ImageSpec
     return canvas
 
 
-def save_grid(path: Path, names: Sequence[str], blocks: Mapping[str, np.ndarray], spec: ImageSpec) -> None:
+def save_grid(path: Path, names: Sequence[str], blocks: Mapping[str, np.ndarray], form: ImageForm) -> None:
     """Writes `grid` as a PNG file."""
-    grid(names, blocks, spec).save(path, optimize=True)
+    grid(names, blocks, form).save(path, optimize=True)
+
+
+def strip(images: np.ndarray) -> dict[str, Any]:
+    """Pictures ``(N, H, W, 3)`` uint8 side by side as a PNG data address, clear between them so that any ground fits.
+
+    Returns:
+        ``address``, and ``width`` and ``height`` in pixels.
+    """
+    n, height, width, _ = images.shape
+    canvas = np.zeros((height, n * (width + _GAP) - _GAP, 4), np.uint8)
+    for i, image in enumerate(images):
+        left = i * (width + _GAP)
+        canvas[:, left : left + width, :3] = image
+        canvas[:, left : left + width, 3] = 255
+    buffer = io.BytesIO()
+    Image.fromarray(canvas, "RGBA").save(buffer, "PNG", optimize=True)
+    data = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return {"address": f"data:image/png;base64,{data}", "width": canvas.shape[1], "height": height}
+
+
+def coarse(images: torch.Tensor) -> torch.Tensor:
+    """``(N, C, H, W)`` -> ``(N, C * 49)``: what is left when pixel noise is averaged away, in cells of 7 by 7."""
+    return F.adaptive_avg_pool2d(images, _SIDE).flatten(1)
 
 
 def _text_width(text: str) -> float:

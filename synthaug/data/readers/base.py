@@ -1,0 +1,93 @@
+"""What every reader gives, and what is said to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from synthaug.data.classes import plain_label
+from synthaug.data.items import Key
+from synthaug.errors import InvalidData, InvalidRequest
+from synthaug.modalities.arrays import as_array
+from synthaug.modalities.image.pictures import Images
+from synthaug.wording import did_you_mean
+
+NO_TABLES = "tables are not images and are not supported yet"
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm")
+TABLE_SUFFIXES = (".csv", ".tsv", ".xlsx", ".xls", ".arff")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where things are, as far as the user has said.
+
+    Attributes:
+        image: column, key or position of the image.
+        label: column, key or position of the label.
+        group: column, key or position of the group, or N group names.
+    """
+
+    image: Key | None = None
+    label: Key | None = None
+    group: Any = None
+
+    def refuse(self, what: str) -> None:
+        """Refuse what names a column of a source that has none."""
+        for name, value in (("image", self.image), ("label", self.label), ("group", self.group)):
+            if isinstance(value, str | int):
+                raise InvalidRequest(
+                    f"{name}={value!r} was given, but {what} have no columns; leave it out"
+                    + (", or pass one group name per row" if name == "group" else "")
+                )
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a reader found.
+
+    Attributes:
+        images: N images, read on demand.
+        targets: N labels in the data set's own encoding, not checked yet.
+        origin: what to call the source in a message.
+        names: what label i is called, where the source says so.
+        splits: ``(N,)`` split names, where the source has them.
+        groups: ``(N,)`` group names, where the user named them.
+    """
+
+    images: Images
+    targets: Any
+    origin: str
+    names: Sequence[str] | None = None
+    splits: np.ndarray | None = None
+    groups: np.ndarray | None = None
+
+
+def column_of(
+    known: Mapping[str, Any], asked: Key | None, usual: Sequence[str], what: str, origin: str
+) -> str:
+    """The column that is asked for, or the only one, or the one with a usual name."""
+    if asked is not None:
+        if asked not in known:
+            raise InvalidRequest(f'{origin} has no column "{asked}".{did_you_mean(str(asked), known)}')
+        return str(asked)
+    if len(known) == 1:
+        return next(iter(known))
+    found = next((name for name in usual if name in known), None)
+    if found is None:
+        raise InvalidData(
+            f"no {what} column stands out in {origin} (columns: {', '.join(known)}); name it with {what}="
+        )
+    return found
+
+
+def group_array(groups: Any, n: int) -> np.ndarray | None:
+    """``(n,)`` group names as text; None where there are no groups."""
+    if groups is None:
+        return None
+    groups = as_array(groups)
+    if len(groups) != n:
+        raise InvalidData(f"{n} images and {len(groups)} group names were given; every image needs one")
+    return np.array([str(plain_label(group)) for group in groups], dtype=str)

@@ -1,0 +1,82 @@
+"""Families by name: those that come with synthaug, and those that other packages bring."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from importlib.metadata import entry_points
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from synthaug.errors import InvalidRequest
+from synthaug.families.base import Family
+from synthaug.families.cgan import CGAN
+from synthaug.families.cvae import CVAE
+from synthaug.families.warp import Warp
+from synthaug.wording import did_you_mean
+
+FAMILIES: dict[str, type[Family]] = {family.name: family for family in (CVAE, CGAN, Warp)}
+"""The families that come with synthaug."""
+
+ENTRY_POINTS = "synthaug.families"
+"""The group of entry points under which another package names its families."""
+
+
+def family_names() -> tuple[str, ...]:
+    """Every family that can be asked for: our own, then those of other packages, which are not imported for it."""
+    others = sorted(point.name for point in entry_points(group=ENTRY_POINTS))
+    return (*FAMILIES, *(name for name in others if name not in FAMILIES))
+
+
+def find_family(name: str) -> type[Family]:
+    """The family of this name; one of another package is imported now.
+
+    Raises:
+        InvalidRequest: there is none, or what a package names is no family of this name.
+    """
+    if name in FAMILIES:
+        return FAMILIES[name]
+    for point in entry_points(group=ENTRY_POINTS, name=name):
+        found = point.load()
+        if not (isinstance(found, type) and issubclass(found, Family) and found.name == name):
+            raise InvalidRequest(
+                f'The entry point "{name}" of {ENTRY_POINTS} leads to {point.value}, which is no family of that name. '
+                "Point it to a subclass of synthaug.families.Family whose name is the same."
+            )
+        return found
+    raise InvalidRequest(f'There is no family "{name}".{did_you_mean(name, family_names())}')
+
+
+def build(
+    name: str, shape: tuple[int, int, int], counts: Sequence[int], options: Mapping[str, Any] | None = None
+) -> Family:
+    """An untrained family.
+
+    Args:
+        name: one of `family_names`.
+        shape: ``(C, H, W)`` of the rows to make.
+        counts: training rows of each class.
+        options: settings that differ from the family's defaults.
+
+    Raises:
+        InvalidRequest: an unknown family or option, or a value that an option cannot have.
+    """
+    family = find_family(name)
+    known = {field.name for field in fields(family.config_type)}
+    for option in options or {}:
+        if option not in known:
+            raise InvalidRequest(
+                f'The family "{name}" has no option "{option}".{did_you_mean(option, known)}'
+            )
+    plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in (options or {}).items()}
+    try:
+        config = TypeAdapter(family.config_type).validate_python(plain)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InvalidRequest(
+            f'The option "{where}" of the family "{name}" cannot be {first["input"]!r}: {first["msg"]}.'
+        ) from None
+    return family(shape, counts, config)

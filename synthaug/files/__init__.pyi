@@ -1,0 +1,25 @@
+from .arrow import (
+    formatted_like as formatted_like,
+    mark_real as mark_real,
+    provenance_features as provenance_features,
+    room_for_provenance as room_for_provenance,
+)
+from .base import Columns as Columns, Format as Format, NamedBlocks as NamedBlocks, RowBlock as RowBlock
+from .cards import Card as Card, columns_card as columns_card, with_licence as with_licence
+from .expand import (
+    Expansion as Expansion,
+    Place as Place,
+    holds_synthetic_rows as holds_synthetic_rows,
+    require_place as require_place,
+    write_expansion as write_expansion,
+    write_samples as write_samples,
+)
+from .formats import (
+    FORMATS as FORMATS,
+    Stored as Stored,
+    choose_format as choose_format,
+    read_record as read_record,
+    recorded_request as recorded_request,
+    write_rows as write_rows,
+)
+from .hub import find_generator as find_generator, push as push

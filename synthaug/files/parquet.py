@@ -1,0 +1,59 @@
+"""A parquet file in the Hugging Face image layout, with the record in its schema."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+from synthaug.files.arrow import as_table, from_table
+from synthaug.files.base import Columns, Format, NamedBlocks, as_json, begins_with
+from synthaug.files.cards import Card
+from synthaug.modalities.image.cells import fits_png
+
+_FILE, RECORD_KEY = "rows.parquet", b"synthaug"
+
+
+def _write(work: Path, blocks: NamedBlocks, card: Card, record: Mapping[str, Any]) -> str:
+    import pyarrow.parquet as pq
+
+    with ExitStack() as stack:
+        writer = None
+        for rows, files in blocks:
+            table = as_table(rows, files, card)
+            if writer is None:
+                metadata = {**table.schema.metadata, RECORD_KEY: as_json(record).encode()}
+                schema = table.schema.with_metadata(metadata)
+                writer = stack.enter_context(pq.ParquetWriter(work / _FILE, schema))
+            writer.write_table(table, row_group_size=len(rows))
+    return _FILE
+
+
+def _record(path: Path) -> dict[str, Any] | None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    text = None
+    with suppress(pa.ArrowInvalid):  # a file that was cut off
+        text = (pq.read_schema(path).metadata or {}).get(RECORD_KEY)
+    record: dict[str, Any] | None = None if text is None else json.loads(text)
+    return record
+
+
+def _open(path: Path) -> Columns:
+    from pyarrow import parquet
+
+    return from_table(parquet.read_table(path))
+
+
+PARQUET = Format(
+    "parquet",
+    suffix=".parquet",
+    holds=fits_png,
+    write=_write,
+    recognises=lambda path: begins_with(path, b"PAR1"),
+    record=_record,
+    open=_open,
+)

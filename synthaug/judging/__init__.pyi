@@ -1,0 +1,103 @@
+from .arms import (
+    ARMS as ARMS,
+    LADDER as LADDER,
+    LONGER as LONGER,
+    Arm as Arm,
+    find_arm as find_arm,
+    longer as longer,
+    on_top as on_top,
+    starting_arms as starting_arms,
+    with_synthetic as with_synthetic,
+)
+from .choose import (
+    Chosen as Chosen,
+    Question as Question,
+    choose as choose,
+    generator_name as generator_name,
+    pool_seed as pool_seed,
+    sweep as sweep,
+)
+from .compare import Proposal as Proposal, compare as compare, steps_of as steps_of
+from .curation import FILTERS as FILTERS, Curation as Curation, Effect as Effect, Judges as Judges
+from .evaluate import (
+    Evaluated as Evaluated,
+    Inquiry as Inquiry,
+    TestedRows as TestedRows,
+    evaluate as evaluate,
+    replicates_of as replicates_of,
+)
+from .folds import Fold as Fold, Folds as Folds
+from .loaders import (
+    Augment as Augment,
+    Encode as Encode,
+    Ingredients as Ingredients,
+    Judge as Judge,
+    balanced as balanced,
+    mixed as mixed,
+    shuffled as shuffled,
+)
+from .menu import (
+    OTHER_SHARES as OTHER_SHARES,
+    Menu as Menu,
+    Source as Source,
+    Treatment as Treatment,
+    sources_of as sources_of,
+)
+from .pools import (
+    PoolCuration as PoolCuration,
+    curated_pool as curated_pool,
+    draw_pool as draw_pool,
+    fit_judges as fit_judges,
+    no_pool as no_pool,
+    pool_size as pool_size,
+)
+from .predict import (
+    Predictions as Predictions,
+    Train as Train,
+    takes_loss as takes_loss,
+    train_and_predict as train_and_predict,
+)
+from .protocol import (
+    BATCH_SIZE as BATCH_SIZE,
+    FAMILIES as FAMILIES,
+    JUDGE_STEPS as JUDGE_STEPS,
+    USUAL_PROTOCOL as USUAL_PROTOCOL,
+    Protocol as Protocol,
+    is_unequal as is_unequal,
+    weights_of as weights_of,
+)
+from .quality import (
+    compare_with_real as compare_with_real,
+    judge_samples as judge_samples,
+    judges_of as judges_of,
+)
+from .results import (
+    FORMAT as FORMAT,
+    ArmResult as ArmResult,
+    Comparison as Comparison,
+    Evaluation as Evaluation,
+    Judged as Judged,
+    Plan as Plan,
+    Replicate as Replicate,
+    Setup as Setup,
+)
+from .runner import (
+    Outcome as Outcome,
+    Runner as Runner,
+    Task as Task,
+    Work as Work,
+    in_processes as in_processes,
+    one_thread as one_thread,
+    train_arm as train_arm,
+)
+from .search import (
+    LEVEL as LEVEL,
+    Choice as Choice,
+    JudgedGain as JudgedGain,
+    Option as Option,
+    Standing as Standing,
+    Trial as Trial,
+    follow as follow,
+    search_options as search_options,
+    trainings_to_expect as trainings_to_expect,
+)

@@ -1,0 +1,306 @@
+"""How much of which synthetic rows to train with, by cross-validation inside the training rows; 0 is a candidate."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from synthaug.data.labeled import LabeledData
+from synthaug.data.splits import cross_folds
+from synthaug.errors import InvalidRequest
+from synthaug.families import find_family
+from synthaug.generators.generator import Generator, Selection, resolve_device
+from synthaug.judging.arms import LONGER, Arm, find_arm, longer, starting_arms
+from synthaug.judging.folds import Fit, Folds
+from synthaug.judging.menu import Menu, Treatment, sources_of
+from synthaug.judging.pools import draw_pool, fit_judges, pool_size
+from synthaug.judging.predict import Train, takes_loss
+from synthaug.judging.protocol import Protocol, is_unequal, weights_of
+from synthaug.judging.results import Plan
+from synthaug.judging.runner import CLASSIFIERS, OUTCOMES, Runner, Task, Work
+from synthaug.judging.search import Choice, Trial, search_options
+from synthaug.mixing.schedule import Ratio
+from synthaug.modalities.image.augment import image_augmentations
+from synthaug.seeding import derive
+from synthaug.training.budget import Training
+from synthaug.training.loop import forget
+from synthaug.training.train import train
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a choice.
+
+    Attributes:
+        rows: the training rows, of which nothing is held out but in folds.
+        held_out: rows that no generator may see; None where there are none.
+        families: families to try.
+        train: the user's training; the built-in classifier when None.
+        protocol: how it is made.
+        seed: the only source of randomness.
+    """
+
+    rows: LabeledData
+    held_out: LabeledData | None
+    families: Sequence[str]
+    train: Train | None
+    protocol: Protocol
+    seed: int
+
+    def check(self, device: str) -> dict[str, Any]:
+        """Refuse what cannot be chosen by, before anything is trained; what would be done, as plain JSON data.
+
+        Raises:
+            InvalidData: too few rows for the folds, or rows that cannot be used.
+            InvalidRequest: an unknown family, or numbers or a budget that cannot be.
+        """
+        self.protocol.check()
+        if not self.families:
+            raise InvalidRequest("No family was to be tried; name one at least.")
+        for family in self.families:
+            find_family(family)
+        self.rows.check_images()
+        return {
+            "folds": [len(fold) for fold in self.folds()],
+            "generators": {
+                family: training_of(family, "", self.protocol, self.seed, device).describe(self.rows)
+                for family in self.families
+            },
+        }
+
+    def folds(self) -> list[np.ndarray]:
+        """Row numbers that are held out in each fold."""
+        seed = derive(self.seed, "choice", "folds") % 2**31
+        return cross_folds(self.rows, self.protocol.folds, seed)
+
+
+def training_of(family: str, name: str, protocol: Protocol, seed: int, device: str) -> Training:
+    """How a generator of a choice is trained; ``name`` is unique to it."""
+    return Training(
+        family,
+        find_family(family).tried_with,
+        seed=derive(seed, "choice", "generator", name) % 2**31,
+        device=device,
+        **protocol.generator_budget(),
+    )
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A choice that was made, with what the final test needs of it."""
+
+    question: Question
+    work: Work
+    plan: Plan
+    candidate: Treatment
+    baseline: Treatment
+
+    @property
+    def ratio(self) -> Ratio:
+        """The candidate's share, as arms take it."""
+        return self.candidate.ratio(self.question.protocol.classifier_steps)
+
+    @property
+    def pool_size(self) -> int:
+        """Rows of each class for the final test."""
+        protocol = self.question.protocol
+        n_classes = len(self.question.rows.classes)
+        return pool_size(self.candidate.share, protocol.classifier_steps, n_classes, protocol.batch_size)
+
+    def generator(self, number: int) -> Generator:
+        """The candidate's generator, trained on all rows; another number is another one like it."""
+        question, source, rows = self.question, self.candidate.source, self.question.rows
+        assert source is not None, "a candidate has synthetic rows"
+        fit = _fitting(question, self.work)
+        whole = fit(rows, source.family, generator_name(number))
+        maker = whole.adjusted(source.settings)
+        if not self.candidate.curated:
+            return maker
+        due = self.candidate.share / (1 - self.candidate.share)
+        per_class = max(self.pool_size, math.ceil(max(rows.counts.values()) * due))
+        own = pool_seed(question.seed, number)
+        steps = question.protocol.judge_steps
+        judges = fit_judges(rows, maker.form.encode, question.seed, steps, self.work.kept("rows"))
+        pool = draw_pool(maker, judges, per_class, seed=own)
+        names, numbers = pool.provenance["class"], pool.provenance["index"]
+        kept = {name: np.sort(numbers[names == name]) for name in rows.classes}
+        return maker.keeping(Selection(own, kept))
+
+    def with_generator(self) -> Plan:
+        """The plan with its generator, where it is to use one."""
+        if not self.plan.accepted:
+            return self.plan
+        maker = self.generator(0)
+        kept = None
+        if maker.kept is not None:
+            kept = {name: tuple(numbers.tolist()) for name, numbers in maker.kept.rows.items()}
+        return replace(self.plan, generator=maker, kept=kept)
+
+    def final_arms(self, usual: Sequence[Arm]) -> list[Arm]:
+        """The usual arms without synthetic rows, what the candidate is put on top of for longer, and the candidate."""
+        plain = [arm for arm in usual if not arm.synthetic and arm != LONGER]
+        return [*plain, longer(find_arm(self.candidate.base)), self.candidate.arm]
+
+
+def choose(question: Question, work: Work, runner: Runner) -> Chosen:
+    """The plan for some rows.
+
+    In each fold generators are fitted to the rows that are not held out, and classifiers are trained without and with
+    their samples for equally many steps. No synthetic rows win ties, and are kept unless the gain of choosing, on
+    folds and seeds that did not choose, is more than its error (`search_options`).
+
+    Args:
+        question: what is asked; it has been checked.
+        work: where and how; generators of the folds and scores of classifiers are kept in its folder, so that a choice
+            that was killed does not train them again.
+        runner: trains the classifiers.
+    """
+    started = time.perf_counter()
+    rows, protocol = question.rows, question.protocol
+    parts = question.folds()
+    on_cpu = resolve_device(work.device).type == "cpu"
+    folds = Folds.fit(
+        rows,
+        parts,
+        question.families,
+        _fitting(question, replace(work, progress=work.progress and work.jobs == 1)),
+        image_augmentations,
+        replace(work, jobs=work.jobs if on_cpu else 1),
+        batch_size=protocol.batch_size,
+        judge_steps=protocol.judge_steps,
+    )
+    fitted = time.perf_counter()
+    menu = Menu(_offered(question, folds), sources_of(question.families))
+    search = search_options(menu.baselines, menu.on_top, menu.variants, parts, weights_of(rows, parts))
+    spent: list[float] = []
+    trainings = 0.0
+    with runner.showing("choice", menu.expected(len(parts))):
+        due = next(search)
+        while True:
+            wanted = {_name(trial): trial for trial in due}
+            outcomes = runner.run(wanted, partial(_tasks, menu=menu, folds=folds, question=question))
+            spent += [outcome.seconds for outcome in outcomes]
+            trainings += sum(menu.treatments[trial.option].arm.steps or 1 for trial in due)
+            try:
+                due = search.send([o.correct["held-out"].astype(np.float64) for o in outcomes])
+            except StopIteration as end:
+                choice: Choice = end.value
+                break
+    seconds = {"generators": fitted - started, "classifiers": time.perf_counter() - fitted}
+    cost = trainings + folds.seconds / float(np.median(spent))
+    return _chosen(question, work, menu, choice, seconds, cost)
+
+
+def _offered(question: Question, folds: Folds) -> list[Arm]:
+    """The baselines that can be trained: with losses that the training takes, and augmentations that there are."""
+    own_loss = question.train is None or takes_loss(question.train)
+    known = set.intersection(*({None, *fold.augmentations} for fold in folds.folds))
+    asked = starting_arms(unequal=is_unequal(question.rows), full=question.protocol.full)
+    arms = [arm for arm in asked if (arm.loss is None or own_loss) and arm.augmentation in known]
+    return arms or [find_arm("real")]
+
+
+def _tasks(trials: Sequence[Trial], menu: Menu, folds: Folds, question: Question) -> list[Task]:
+    """The trainings of some trials, after the pools that they need have been drawn."""
+    folds.fill_pools([(trial.fold, menu.treatments[trial.option]) for trial in trials], question.seed)
+    steps, tasks = question.protocol.classifier_steps, []
+    for trial in trials:
+        fold, of = folds.folds[trial.fold], menu.treatments[trial.option]
+        used = {k: v for k, v in fold.augmentations.items() if k == of.arm.augmentation}
+        tasks.append(
+            Task(
+                _name(trial),
+                of.arm,
+                derive(question.seed, "choice", "classifier", trial.fold, trial.seed) % 2**31,
+                fold.parts(of, steps),
+                used,
+                {"held-out": fold.held_out},
+                of.steps(steps),
+            )
+        )
+    return tasks
+
+
+def _name(trial: Trial) -> str:
+    return f"{trial.option}, {trial.fold}, {trial.seed}"
+
+
+def _chosen(
+    question: Question, work: Work, menu: Menu, choice: Choice, seconds: dict[str, float], cost: float
+) -> Chosen:
+    tried = choice.candidate or next(of.name for of in choice.standings if of.synthetic)
+    candidate, baseline = menu.treatments[tried], menu.treatments[choice.baseline]
+    source = candidate.source
+    assert source is not None, "a candidate has synthetic rows"
+    plan = Plan(
+        accepted=choice.accepted,
+        baseline=choice.baseline,
+        candidate=tried,
+        augmentation=(candidate if choice.accepted else baseline).arm.augmentation,
+        family=source.family,
+        settings=source.settings,
+        candidate_share=candidate.share,
+        curated=candidate.curated,
+        annealed=candidate.annealed,
+        classifier_steps=question.protocol.classifier_steps,
+        metric="balanced_accuracy" if is_unequal(question.rows) else "accuracy",
+        choice=choice,
+        seconds=seconds,
+        cost=cost,
+        data=question.rows.fingerprint(),
+        seed=question.seed,
+        base=candidate.base,
+        shares=menu.alike(candidate),
+    )
+    return Chosen(question, work, plan, candidate, baseline)
+
+
+def _fitting(question: Question, work: Work) -> Fit:
+    """What trains the generators of a choice; it can be sent to another process."""
+    held_out = None if question.held_out is None else question.held_out.detached()
+    return partial(_fit, held_out=held_out, protocol=question.protocol, seed=question.seed, work=work)
+
+
+def _fit(
+    rows: LabeledData,
+    family: str,
+    name: str,
+    *,
+    held_out: LabeledData | None,
+    protocol: Protocol,
+    seed: int,
+    work: Work,
+) -> Generator:
+    """A generator of a choice; a task that shares nothing with others."""
+    place = None if work.folder is None else work.folder / name
+    if place is not None:
+        place.mkdir(exist_ok=True)
+    training = training_of(family, name, protocol, seed, work.device)
+    made = train(rows, training, held_out=held_out, folder=place, progress=work.progress)
+    return made.to(work.device)
+
+
+def generator_name(number: int) -> str:
+    """The folder of a generator of an output."""
+    return "generator" if number == 0 else f"generator-{number + 1}"
+
+
+def pool_seed(seed: int, number: int) -> int:
+    """The seed of a generator's samples: generators of one evaluation share no noise."""
+    return seed if number == 0 else derive(seed, "evaluation", "pool", number) % 2**31
+
+
+def sweep(folder: Path) -> None:
+    """Removes what only a choice that is killed would need: the folds' generators, scores, and checkpoints."""
+    for part in (*folder.glob("fold-*"), folder / OUTCOMES, folder / CLASSIFIERS):
+        shutil.rmtree(part, ignore_errors=True)
+    for kept in folder.glob("generator*"):
+        forget(kept)

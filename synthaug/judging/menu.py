@@ -1,0 +1,132 @@
+"""What a choice tries: baselines, samples of families on top of the best one, and variants of the best of these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from synthaug.families import find_family
+from synthaug.judging.arms import Arm, longer, on_top
+from synthaug.judging.search import Option, trainings_to_expect
+from synthaug.mixing.schedule import USUAL_SHARE, Ratio, linear
+
+OTHER_SHARES = (0.1, 0.5)
+"""Shares that the best source is tried at as well; 0 is what baselines have."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A family under settings of sampling, which need no training of their own."""
+
+    name: str
+    family: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def sources_of(families: Sequence[str]) -> tuple[Source, ...]:
+    """What these families say is worth a choice.
+
+    Raises:
+        InvalidRequest: there is no such family.
+    """
+    found = []
+    for name in families:
+        tried = find_family(name).tried or {name: {}}
+        found += [Source(called, name, settings) for called, settings in tried.items()]
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """What the name of an option stands for.
+
+    Attributes:
+        arm: how classifiers are trained.
+        source: what makes the synthetic rows; None for a baseline.
+        share: of synthetic rows in a batch.
+        curated: whether judges have to let a sample pass.
+        annealed: whether the share falls to 0 over the training.
+        base: the baseline that it was put on top of.
+    """
+
+    arm: Arm
+    source: Source | None = None
+    share: float = 0.0
+    curated: bool = False
+    annealed: bool = False
+    base: str = ""
+
+    def ratio(self, steps: int) -> Ratio:
+        """The share, fixed or falling over so many steps."""
+        return linear(self.share, 0.0, steps=steps) if self.annealed else self.share
+
+    def steps(self, steps: int) -> int:
+        """Optimizer steps of its training, where others have so many."""
+        return round((self.arm.steps or 1) * steps)
+
+
+class Menu:
+    """The options of a choice; `on_top` and `variants` are what a search asks for.
+
+    Args:
+        arms: what it begins with, the simplest first.
+        sources: what is tried on top of the best of them.
+
+    Attributes:
+        baselines: the options that it begins with.
+        treatments: what the name of each option stands for that was on offer so far.
+    """
+
+    def __init__(self, arms: Sequence[Arm], sources: Sequence[Source]) -> None:
+        self._sources = sources
+        self.treatments = {arm.name: Treatment(arm) for arm in arms}
+        self.baselines = [Option(arm.name) for arm in arms]
+
+    def on_top(self, base: Option) -> list[Option]:
+        """Longer training of a baseline, and every source on top of it."""
+        arm = self.treatments[base.name].arm
+        return self._offer([Treatment(longer(arm)), *(_mixed(arm, of, USUAL_SHARE) for of in self._sources)])
+
+    def variants(self, best: Option) -> list[Option]:
+        """The best option with other shares, with one that falls to 0, and with curated samples."""
+        of = self.treatments[best.name]
+        assert of.source is not None, "a baseline has no variants"
+        base = self.treatments[of.base].arm
+        return self._offer(
+            [
+                *(_mixed(base, of.source, share) for share in OTHER_SHARES),
+                _mixed(base, of.source, max(OTHER_SHARES), annealed=True),
+                _mixed(base, of.source, of.share, curated=True),
+            ]
+        )
+
+    def expected(self, folds: int) -> int:
+        """About how many trainings a search makes of it."""
+        return trainings_to_expect(
+            baselines=len(self.baselines),
+            longer=1,
+            options=len(self._sources),
+            variants=len(OTHER_SHARES) + 2,
+            folds=folds,
+        )
+
+    def alike(self, of: Treatment) -> dict[str, float]:
+        """The shares of all options that differ from this one in nothing else, by name."""
+        return {
+            each.arm.name: each.share
+            for each in self.treatments.values()
+            if each.source == of.source and each.base == of.base and not (each.curated or each.annealed)
+        }
+
+    def _offer(self, found: Sequence[Treatment]) -> list[Option]:
+        self.treatments |= {each.arm.name: each for each in found}
+        return [Option(each.arm.name, synthetic=each.source is not None) for each in found]
+
+
+def _mixed(
+    base: Arm, source: Source, share: float, *, curated: bool = False, annealed: bool = False
+) -> Treatment:
+    kind = f"{'curated ' if curated else ''}{source.name}"
+    arm = on_top(base, share, kind, ", falling to 0" if annealed else "")
+    return Treatment(arm, source, share, curated, annealed, base.name)

@@ -1,0 +1,127 @@
+"""How a choice and its test are made: what is held out, how often, how long things are trained."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from synthaug.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from synthaug.data.labeled import LabeledData
+
+FAMILIES = ("cvae", "warp")
+"""What a choice tries unless asked for others."""
+
+BATCH_SIZE = 64
+"""Rows per batch of a classifier, unless asked for others."""
+
+JUDGE_STEPS = 300
+"""Optimizer steps of each judge, unless another number is asked for."""
+
+GENERATOR_MINUTES = 0.5
+"""Of each generator of a choice, of which there is one a fold and family, where no budget is given."""
+
+# Classes count as balanced while the largest has at most this many times the rows of the smallest.
+_BALANCED = 1.5
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a choice and its test are made.
+
+    Attributes:
+        folds: parts of the training rows that are held out in turn while choosing, at least 2.
+        seeds: classifier seeds of the test, paired across arms; a multiple of the number of generators.
+        generators: how many are trained for the test, with seeds of their own; each takes the whole budget. With one
+            the verdict is on that one; with several, better 6 or more, on any that is trained like them.
+        classifier_steps: optimizer steps of every training.
+        batch_size: rows per batch of every training.
+        judge_steps: optimizer steps of each classifier that curates samples.
+        steps: budget of each generator in training steps.
+        minutes: the same in minutes of wall time; half a minute for a choice when neither is given.
+        full: compare with every baseline there is, not with the usual few.
+    """
+
+    folds: int = 3
+    seeds: int = 5
+    generators: int = 1
+    classifier_steps: int = 400
+    batch_size: int = BATCH_SIZE
+    judge_steps: int = JUDGE_STEPS
+    steps: int | None = None
+    minutes: float | None = None
+    full: bool = False
+
+    def check(self) -> None:
+        """Refuse numbers that nothing can be judged with.
+
+        Raises:
+            InvalidRequest: naming the number and what it may be.
+        """
+        for name, least in (
+            ("folds", 2),
+            ("seeds", 2),
+            ("generators", 1),
+            ("classifier_steps", 1),
+            ("batch_size", 2),
+            ("judge_steps", 1),
+        ):
+            value = getattr(self, name)
+            if value < least:
+                why = ": the spread of one seed is unknown" if name == "seeds" else ""
+                raise InvalidRequest(f"{name}={value} was asked for; it has to be at least {least}{why}.")
+        require_seeds(self.seeds, self.generators)
+
+    def generator_budget(self) -> dict[str, Any]:
+        """Steps and minutes of a generator of a choice."""
+        given = self.steps is not None or self.minutes is not None
+        return {"steps": self.steps, "minutes": self.minutes if given else GENERATOR_MINUTES}
+
+
+USUAL_PROTOCOL = Protocol()
+"""What is done unless another is asked for."""
+
+
+def require_seeds(seeds: int, replicates: int) -> None:
+    """Refuse seeds that cannot be shared out among replicates.
+
+    Raises:
+        InvalidRequest: with the number to ask for.
+    """
+    if seeds % replicates:
+        raise InvalidRequest(
+            f"{seeds} classifier seeds were asked for with {replicates} generators; every generator needs "
+            f"as many seeds: ask for seeds={replicates * math.ceil(seeds / replicates)}."
+        )
+
+
+def require_share(ratio: float) -> None:
+    """Refuse a share that cannot be compared with none.
+
+    Raises:
+        InvalidRequest: not above 0 and below 1.
+    """
+    if not 0 < ratio < 1:
+        raise InvalidRequest(
+            f"ratio={ratio} was asked for; to be judged it is the share of synthetic rows in a batch, above 0 "
+            "and below 1, e.g. 0.25."
+        )
+
+
+def is_unequal(data: LabeledData) -> bool:
+    """Whether classes are so unequally frequent that balanced accuracy is what counts."""
+    counts = [n for n in data.counts.values() if n]
+    return max(counts) > _BALANCED * min(counts)
+
+
+def weights_of(data: LabeledData, folds: list[np.ndarray]) -> np.ndarray:
+    """``(N,)`` what a row counts for: 1, or one over the held-out rows of its class where these are unequal."""
+    if not is_unequal(data):
+        return np.ones(len(data))
+    counts = np.bincount(data.labels[np.concatenate(folds)], minlength=len(data.classes))
+    weights: np.ndarray = 1 / counts[data.labels].clip(1)
+    return weights

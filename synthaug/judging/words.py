@@ -1,0 +1,284 @@
+"""Every sentence about a choice and an evaluation; pages, terminals and files only arrange them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from synthaug.judging.search import LEVEL
+from synthaug.metrics.statistics import BOOTSTRAP_FROM, SIGN_FLIPS_FROM, Interval
+from synthaug.wording import percent, points
+
+if TYPE_CHECKING:
+    from synthaug.judging.results import ArmResult, Evaluation, Plan
+
+GLOSSARY = {
+    "paired": (
+        "each arm is trained with the same seeds, and the difference is taken seed by seed, so that what a "
+        "seed does to every arm cancels out."
+    ),
+    "95 % interval": (
+        "if the comparison were repeated with new seeds many times, about 95 of 100 such intervals would contain "
+        f"the true mean difference: by Student's t, from {BOOTSTRAP_FROM} pairs on by resampling them (a BCa "
+        "bootstrap, which with 10 pairs contains it in about 90 of 100). If the interval contains zero, the "
+        "difference may be chance. The interval of a recall (Wilson's) says how much other test rows would change it."
+    ),
+    "test of signs": (
+        "if nothing were gained, each difference might as well have had the other sign. p is the share of all ways "
+        "to choose the signs with a mean as far from zero; below 0.05 it is hardly chance."
+    ),
+    "calibration error": (
+        "how far the classifier's certainty is from how often it is right (15 bins): 0 is best. The Brier score "
+        "judges certainty and correctness together, from 0, the best, to 2."
+    ),
+    "arm": "one way to prepare the training rows; everything else is the same.",
+    "balanced accuracy": "the mean of the recalls of all classes: rare ones count as much as frequent ones.",
+    "recall": "of the test rows of a class, the share that the classifier recognised.",
+    "points": "percentage points: from 80 % to 81 % is one point.",
+}
+"""What the words of a report mean."""
+
+FIDELITY = {
+    "agreement": (
+        "Label agreement",
+        "How often a classifier trained on real rows sees the class that was asked for, relative to its "
+        "accuracy on real rows. 1 is as good as real.",
+    ),
+    "diversity": (
+        "Diversity",
+        "How far apart the rows of a class are, relative to real rows. 1 is as varied, 0 all the same.",
+    ),
+    "novelty": (
+        "Distance to training rows",
+        "How far a synthetic row is from the nearest training row, relative to unseen real rows. Near 0 "
+        "means copies.",
+    ),
+}
+"""The measures of `Fidelity`: what each is called, and what it says."""
+
+REASONS = {
+    "agreement": "look like another class",
+    "outliers": "unlike any of their class",
+    "copies": "copies of training rows",
+}
+"""What the filters of curation find."""
+
+
+def metric_name(of: Evaluation | Plan) -> str:
+    """What was compared, in words."""
+    return of.metric.replace("_", " ")
+
+
+def interval(of: Interval) -> str:
+    """An interval of differences in points."""
+    return f"{points(of.low)} to {points(of.high)}"
+
+
+# ---------------------------------------------------------------------------------------------------- a plan
+
+
+def advice_of_plan(plan: Plan) -> str:
+    """What to do, in one plain sentence."""
+    judged = plan.choice.judged
+    gained = None if judged is None else _judged_gain(plan, judged.gain)
+    if plan.accepted:
+        assert judged is not None, "what is accepted was judged"
+        return (
+            f"Use synthetic rows: {_share(plan)} as {_kind(plan)}, with “{plan.base}”. Choosing in this way {gained}; "
+            f"that it gains is {percent(LEVEL)} sure (more than {points(judged.bound)})."
+        )
+    if plan.choice.candidate is None:
+        return f"Use no synthetic rows: train with “{plan.baseline}”; no share of any family did better."
+    chance = "" if judged is not None and judged.gain.mean <= 0 else ", which may be chance"
+    found = f"but choosing in this way {gained}" if gained else _own_gain(plan)
+    return (
+        f"Use no synthetic rows: train with “{plan.baseline}”. The best with them was “{percents(plan.candidate)}”, "
+        f"{found}{chance}."
+    )
+
+
+def chosen(plan: Plan) -> str:
+    """How the choice ended, in plain words."""
+    cost = f"All of it cost as much as {plan.cost:.0f} trainings of one classifier."
+    judged = plan.choice.judged
+    if judged is None:
+        none = plan.choice.candidate is None
+        why = "No share of any family did better" if none else "The best of them did hardly better"
+        return f"{why} than “{plan.baseline}”, which is what to use. {cost}"
+    gain = judged.gain
+    told = (
+        "Each part was set aside in turn, the others chose, and what they chose was judged on it. Choosing in this way "
+        f"gained {points(gain.mean)} points ({interval(gain)})"
+    )
+    if plan.accepted:
+        end = f"with {percent(LEVEL)} confidence more than {points(judged.bound)}: likely no chance."
+    else:
+        end = "which may be chance: no synthetic rows." if gain.mean > 0 else "which is no gain."
+    return f"{told}, {end} {cost}"
+
+
+def choice_on_terminal(plan: Plan) -> str:
+    """The advice, a line per option, and what it cost."""
+    standings = [f"  {of.name:48} {100 * of.score:5.1f} %" for of in plan.choice.standings]
+    cost = f"It took as long as {plan.cost:.0f} trainings of one classifier."
+    return "\n".join([plan.advice, "", *standings, "", cost])
+
+
+def percents(text: str) -> str:
+    """A name that may hold shares, as sentences write them."""
+    return text.replace("%", " %")
+
+
+def _share(plan: Plan) -> str:
+    falling = f", falling to 0 over {plan.classifier_steps} steps," if plan.annealed else ""
+    return f"{percent(plan.candidate_share)} of each batch{falling}"
+
+
+def _kind(plan: Plan) -> str:
+    return f"{'curated ' if plan.curated else ''}samples of {plan.family}"
+
+
+def _judged_gain(plan: Plan, gain: Interval) -> str:
+    nothing = "" if gain.mean > 0 else "nothing: "
+    return f"gained {nothing}{_told_gain(plan, gain)} on folds that had not chosen"
+
+
+def _own_gain(plan: Plan) -> str:
+    """What the candidate gained on the rows that chose it."""
+    (own,) = (of.gain for of in plan.choice.standings if of.name == plan.candidate)
+    assert own is not None, "only the baseline has no gain"
+    return f"with {_told_gain(plan, own)} on the very rows that chose it"
+
+
+def _told_gain(plan: Plan, gain: Interval) -> str:
+    return f"{points(gain.mean)} points [{points(gain.low)}, {points(gain.high)}] of {metric_name(plan)}"
+
+
+# ------------------------------------------------------------------------------------------------ an evaluation
+
+
+def advice(e: Evaluation) -> str:
+    """What to do, in one plain sentence."""
+    gain = abs(e.headline.difference.mean) * 100
+    if e.plan is not None:
+        return _advice_after_choice(e, e.plan, gain)
+    share = percent(e.setup.ratio)
+    if e.verdict == "helps":
+        how = ", together with augmentation" if e.arm(e.candidate).augmentation else ""
+        raised = f"they raise {metric_name(e)} by {gain:.1f} points"
+        return f"Use synthetic rows here{how}: as {share} of each batch {raised}."
+    if e.verdict == "harms":
+        return (
+            f"Do not use synthetic rows here: without them, “{e.baseline}” scores {gain:.1f} points more "
+            f"than with {share} of each batch."
+        )
+    return f"Do not use synthetic rows here: as {share} of each batch, nothing shows that they help."
+
+
+def _advice_after_choice(e: Evaluation, plan: Plan, gain: float) -> str:
+    """The advice where cross-validation chose and the test rows had the last word."""
+    if not plan.accepted:
+        return (
+            f"Do not use synthetic rows here: train with “{e.baseline}”. Cross-validation found no share of them that "
+            "is sure to help."
+        )
+    if e.verdict == "helps":
+        return (
+            f"Use synthetic rows here: {_share(plan)} as {_kind(plan)}, with “{plan.base}”. They raise "
+            f"{metric_name(e)} on the test rows by {gain:.1f} points."
+        )
+    found = "they score lower there" if e.verdict == "harms" else "they do not confirm it"
+    return (
+        f"Do not use synthetic rows here: train with “{e.baseline}”. Cross-validation preferred "
+        f"{percent(plan.candidate_share)} of {_kind(plan)}, but on the test rows {found}."
+    )
+
+
+def summary(e: Evaluation) -> str:
+    """What was found, for a person who has never heard of a paired test."""
+    difference, n = e.headline.difference, sum(e.rows["test"].values())
+    better = "higher" if difference.mean > 0 else "lower"
+    found = f"{abs(difference.mean) * 100:.1f} points {better}" if difference.mean else "the same"
+    judge = "validation rows" if e.plan is None else "cross-validation"
+    return (
+        f"Without synthetic rows, {judge} preferred “{e.baseline}”; with them, “{e.candidate}”. The latter scored "
+        f"{found} on {n:,} test rows that neither the generator nor the classifiers had seen. The 95 % interval of "
+        f"that difference, {interval(difference)} points, {_what_it_says(e)}."
+    )
+
+
+def _what_it_says(e: Evaluation) -> str:
+    difference, p = e.headline.difference, e.headline.p_value
+    if difference.low <= 0 <= difference.high:
+        return "contains zero, so chance alone could explain the difference"
+    side = "lies wholly above zero" if difference.low > 0 else "lies wholly below zero"
+    if e.headline.verdict == "no evidence":
+        return f"{side}, but the test of signs does not confirm it (p = {p:.3f})"
+    if e.verdict != e.headline.verdict:
+        return f"{side}, but cross-validation had not found a gain that is sure"
+    return side if p is None else f"{side}, and the test of signs confirms it (p = {p:.3f})"
+
+
+def caveat(e: Evaluation) -> str:
+    """What the figures rest on, and what they leave out."""
+    n = e.headline.difference.n
+    if e.replicates == 1:
+        covered = (
+            "All used the synthetic rows of one generator, so the intervals leave out how much another generator, "
+            "trained in the same way, would differ."
+        )
+    else:
+        covered = (
+            f"They used the synthetic rows of {e.replicates} generators, trained apart in the same way, and the scores "
+            "with one generator count as one: the intervals cover how much another would differ."
+        )
+    if n < SIGN_FLIPS_FROM:
+        rests = (
+            f"With {n} pairs the verdict rests on Student's t alone; a test of signs needs {SIGN_FLIPS_FROM}."
+        )
+    else:
+        means = "a bootstrap" if n >= BOOTSTRAP_FROM else "Student's t"
+        rests = f"With {n} pairs the verdict rests on {means} and on a test of signs, which must agree."
+    return (
+        f"Every classifier was trained for the same {e.setup.steps:,} steps, unless its arm says otherwise, "
+        f"{len(e.seeds)} times per arm with different random seeds. {covered} The test rows are the same "
+        f"throughout: what others would change is not in the intervals. {rests} Both arms named above were "
+        f"picked {picked(e)}, not on the test rows."
+    )
+
+
+def picked(e: Evaluation) -> str:
+    """What the arms that are compared were picked by."""
+    return "on validation rows" if e.plan is None else "by cross-validation inside the training rows"
+
+
+def role(e: Evaluation, arm: ArmResult) -> str:
+    """What an arm is in the comparison: the baseline, or what can be said of it."""
+    if arm.name == e.baseline:
+        return "baseline"
+    if arm.name == e.candidate:
+        return e.verdict
+    comparison = next(c for c in e.comparisons if c.arm == arm.name)
+    return comparison.verdict if arm.synthetic else ""
+
+
+def passing(judged: int, dropped: Mapping[str, int]) -> str:
+    """How many samples of a class pass the judges, and why the others do not."""
+    lost = [f"{n} {REASONS[name]}" for name, n in dropped.items() if n]
+    return ", ".join([f"{judged - sum(dropped.values())} of {judged} pass", *lost])
+
+
+def evaluation_on_terminal(e: Evaluation) -> str:
+    """The advice and a line per arm."""
+    differences = {c.arm: c.difference for c in e.comparisons}
+    lines = [advice(e), ""]
+    for arm in e.arms:
+        lines.append(f"  {arm.name:18} {100 * np.mean(arm.values(e.metric)):5.1f} %")
+        if arm.name in differences:
+            of = differences[arm.name]
+            lines[-1] += f"  {100 * of.mean:+5.1f} points [{100 * of.low:+.1f}, {100 * of.high:+.1f}]"
+        else:
+            lines[-1] += f"  the baseline, picked {picked(e)}"
+    return "\n".join(lines)

@@ -1,0 +1,119 @@
+"""A larger data set in memory, of the same kind: the real rows as they were, then synthetic rows class by class."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from synthaug.data.items import ItemFields
+from synthaug.errors import InvalidRequest, UnsupportedKind
+from synthaug.files.expand import Expansion
+from synthaug.mixing.huggingface.dataset import expand_dataset, is_huggingface
+from synthaug.modalities.image.cells import image_like
+
+
+class ExpandedArrays(tuple[Any, Any]):
+    """The pair ``(X, y)`` of a larger data set, real rows first.
+
+    Attributes:
+        provenance: the columns of `PROVENANCE_COLUMNS` by name, one entry a row; in real rows ``synthetic``
+            is False and the others are empty or -1.
+    """
+
+    provenance: Mapping[str, np.ndarray]
+
+    def __new__(cls, X: Any, y: Any, provenance: Mapping[str, np.ndarray]) -> ExpandedArrays:  # noqa: D102
+        pair = super().__new__(cls, (X, y))
+        pair.provenance = provenance
+        return pair
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        return (*self, self.provenance)
+
+
+class ExpandedDataset(Dataset[Any]):
+    """A torch data set: the items of another one untouched, then synthetic items of the same structure.
+
+    Attributes:
+        real: the data set that was expanded.
+        provenance: as in `ExpandedArrays`.
+    """
+
+    def __init__(
+        self,
+        real: Any,
+        fields: ItemFields,
+        images: np.ndarray,
+        labels: Sequence[Any],
+        provenance: Mapping[str, np.ndarray],
+    ) -> None:
+        self.real = real
+        self.provenance = provenance
+        self._fields, self._like = fields, real[0]
+        self._images, self._labels = images, labels
+        self[len(real)]  # an item that cannot be built is refused here, not in the middle of training
+
+    def __len__(self) -> int:
+        return len(self.real) + len(self._images)
+
+    def __getitem__(self, row: int) -> Any:
+        row = range(len(self))[row]
+        made = row - len(self.real)
+        if made < 0:
+            return self.real[row]
+        return self._fields.build(self._images[made], self._labels[made], like=self._like)
+
+
+def expand_in_memory(expansion: Expansion) -> Any:
+    """What was opened, of its own kind, with the synthetic rows of an expansion behind.
+
+    Returns:
+        For arrays `ExpandedArrays` of the arrays' own type, dtype, layout and label encoding; also for rows read from
+        disk and for a part of a data set, then without the splits that are not expanded. For a torch data set
+        `ExpandedDataset`. For a Hugging Face set one with its own features and the provenance columns.
+
+    Raises:
+        InvalidRequest: rows that were brought to another size, which the source does not have.
+        UnsupportedKind: arrays of objects.
+    """
+    data, source = expansion.data, expansion.data.source
+    if source is None or isinstance(source, str | os.PathLike):
+        train = expansion.train
+        X, y = train.read(), np.array(data.classes.values)[train.labels]
+        return _expanded_arrays(X, y, expansion)
+    if data.resized:
+        raise InvalidRequest("With image_size= the rows change their form: write them with out= (--out).")
+    if is_huggingface(source):
+        return expand_dataset(source, expansion)
+    if isinstance(source, tuple):
+        X, y = source
+        return _expanded_arrays(X, y, expansion)
+    fields = ItemFields.of(source[0], image=data.columns.image, label=data.columns.label)
+    samples = expansion.samples()
+    about = expansion.provenance(samples, len(data))
+    return ExpandedDataset(source, fields, samples.samples, expansion.labels(), about)
+
+
+def _expanded_arrays(X: Any, y: Any, expansion: Expansion) -> ExpandedArrays:
+    samples = expansion.samples()
+    about = expansion.provenance(samples, len(y))
+    return ExpandedArrays(_extended(X, samples.samples), _extended(y, expansion.labels()), about)
+
+
+def _extended(real: Any, new: Any) -> Any:
+    """``real`` with ``new`` rows behind, of the type and dtype of ``real``."""
+    if isinstance(real, torch.Tensor):
+        return torch.cat([real, torch.as_tensor(np.asarray(new)).to(real)])
+    if isinstance(real, np.ndarray) and real.dtype == object and isinstance(new, np.ndarray):
+        raise UnsupportedKind("X of dtype object was given. Give one array of all rows: np.stack(X).")
+    if isinstance(real, np.ndarray):
+        # The labels come from the data set itself, so that no string is cut.
+        return np.concatenate([real, np.asarray(new).astype(real.dtype)])
+    if isinstance(new, np.ndarray):
+        new = [image_like(row, real[0]) for row in new]
+    return type(real)([*real, *new])

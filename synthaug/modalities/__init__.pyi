@@ -1,0 +1,1 @@
+from .arrays import as_array as as_array

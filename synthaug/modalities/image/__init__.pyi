@@ -1,0 +1,42 @@
+from .augment import (
+    ELASTIC as ELASTIC,
+    ImageAugmentation as ImageAugmentation,
+    classical as classical,
+    cutmix as cutmix,
+    elastic as elastic,
+    image_augmentations as image_augmentations,
+    mirror_is_valid as mirror_is_valid,
+    policy as policy,
+)
+from .cells import (
+    contained as contained,
+    container_of as container_of,
+    fits_png as fits_png,
+    from_pixels as from_pixels,
+    from_png as from_png,
+    image_like as image_like,
+    is_image as is_image,
+    png_bytes as png_bytes,
+)
+from .classifier import ImageClassifier as ImageClassifier
+from .diffaug import diffaugment as diffaugment
+from .form import (
+    Container as Container,
+    ImageForm as ImageForm,
+    Layout as Layout,
+    fingerprints as fingerprints,
+)
+from .look import Look as Look, mismatch as mismatch
+from .nets import (
+    ConditionalNorm as ConditionalNorm,
+    Decoder as Decoder,
+    DownBlock as DownBlock,
+    Encoder as Encoder,
+    Pyramid as Pyramid,
+    UpBlock as UpBlock,
+    default_base as default_base,
+    resize as resize,
+)
+from .pictures import Images as Images, Pictures as Pictures, Stack as Stack
+from .pipelines import seed_transform as seed_transform
+from .view import coarse as coarse, grid as grid, save_grid as save_grid, strip as strip, to_rgb as to_rgb

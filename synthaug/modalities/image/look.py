@@ -1,0 +1,92 @@
+"""What can be seen of some images without judging them, so that real and synthetic ones can be held side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from synthaug.errors import SpecMismatch
+from synthaug.modalities.arrays import as_array
+
+_FAR = 0.35  # of the wider value range: [0, 1] is far from [-1, 1], a paler picture is not
+
+
+@dataclass(frozen=True)
+class Look:
+    """What some images look like.
+
+    Attributes:
+        kinds: container and dtype.
+        shapes: array shapes.
+        span: least and largest value.
+        declared: the span that their makers declare; ``span`` where they do not.
+    """
+
+    kinds: frozenset[str]
+    shapes: frozenset[tuple[int, ...]]
+    span: tuple[float, float]
+    declared: tuple[float, float]
+
+    @classmethod
+    def of(cls, images: Sequence[Any], ends: Sequence[Any] = ()) -> Look:
+        """The look of arrays, tensors or PIL images; ``ends`` are images of the declared ends."""
+        arrays = [_pixels(image) for image in images]
+        kinds = {f"{_container(i)} of {a.dtype}" for i, a in zip(images, arrays, strict=True)}
+        span = _span(arrays)
+        declared = _span([_pixels(image) for image in ends]) if ends else span
+        return cls(frozenset(kinds), frozenset(array.shape for array in arrays), span, declared)
+
+    def fits(self, real: Look) -> bool:
+        """Whether images that look like this can stand among real ones."""
+        if self.kinds != real.kinds:
+            return False
+        if self.shapes != real.shapes:
+            # Random crops differ from row to row.
+            ranks = {len(shape) for shape in real.shapes}
+            if len(real.shapes) == 1 or ranks != {len(shape) for shape in self.shapes}:
+                return False
+        # uint8 says its range. Elsewhere a young generator may use little of its range, and a few rows of
+        # data with heavy tails little of theirs: one of the two has to be near.
+        in_bytes = all(kind.endswith("of uint8") for kind in self.kinds)
+        return in_bytes or _near(self.span, real.span) or _near(self.declared, real.span)
+
+    def require_fit(self, real: Look, remedy: str) -> None:
+        """Refuse images that look like this where real ones look like that.
+
+        Raises:
+            SpecMismatch: with both looks and the remedy.
+        """
+        if not self.fits(real):
+            raise mismatch(real, str(self), remedy)
+
+    def __str__(self) -> str:
+        shapes = " or ".join("x".join(map(str, shape)) for shape in sorted(self.shapes)[:3])
+        return f"{' or '.join(sorted(self.kinds))}, {shapes}, values {self.span[0]:.4g} to {self.span[1]:.4g}"
+
+
+def mismatch(real: Any, synthetic: str, remedy: str) -> SpecMismatch:
+    """The error that prints both sides."""
+    return SpecMismatch(f"real and synthetic images differ. Real: {real}. Synthetic: {synthetic}. {remedy}")
+
+
+def _pixels(image: Any) -> np.ndarray:
+    return np.asarray(as_array(image))
+
+
+def _container(image: Any) -> str:
+    return (
+        "PIL image" if isinstance(image, Image.Image) else "array" if image is as_array(image) else "tensor"
+    )
+
+
+def _span(arrays: Sequence[np.ndarray]) -> tuple[float, float]:
+    return min(float(a.min()) for a in arrays), max(float(a.max()) for a in arrays)
+
+
+def _near(a: tuple[float, float], b: tuple[float, float]) -> bool:
+    most = _FAR * max(a[1] - a[0], b[1] - b[0])
+    return abs(a[0] - b[0]) <= most and abs(a[1] - b[1]) <= most

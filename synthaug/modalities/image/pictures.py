@@ -1,0 +1,311 @@
+"""Images by row number, in memory or in files, read on demand into one form."""
+
+from __future__ import annotations
+
+import io
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from synthaug.errors import InvalidData, UnsupportedKind
+from synthaug.modalities.image.form import Container, ImageForm, Layout
+
+_CHANNELS = (1, 3, 4)
+_ORIENTATION = 0x0112  # the EXIF tag; 5 to 8 are quarter turns
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+
+# What a Pillow mode is read as: bilevel and palette images have no arithmetic of their own.
+_READ_AS = {
+    **dict.fromkeys(("1", "L"), "L"),
+    **dict.fromkeys(("P", "RGB", "CMYK", "YCbCr", "HSV", "LAB"), "RGB"),
+    **dict.fromkeys(("LA", "PA", "La", "RGBA", "RGBa"), "RGBA"),
+    **dict.fromkeys(("I;16", "I;16L", "I;16B", "I;16N"), "I;16"),
+    "F": "F",
+}
+_DTYPES = {"L": "uint8", "RGB": "uint8", "RGBA": "uint8", "I;16": "uint16", "F": "float32"}
+
+
+class Kind(NamedTuple):
+    """What one image is, known without decoding it."""
+
+    height: int
+    width: int
+    channels: int
+    dtype: str
+    layout: Layout
+
+    def __str__(self) -> str:
+        kind = f"{self.channels} channel" + ("s" if self.channels > 1 else "")
+        return f"{self.height}x{self.width}, {kind} {self.dtype} {self.layout}"
+
+
+def layout_of(shape: tuple[int, ...], *, channels_first: bool) -> Layout:
+    """The layout of one image of this shape; `channels_first` decides where both readings are possible.
+
+    >>> layout_of((3, 32, 32), channels_first=False), layout_of((3, 32, 3), channels_first=False)
+    ('CHW', 'HWC')
+
+    Raises:
+        InvalidData: if the shape is not (H, W), (H, W, C) or (C, H, W) with 1, 3 or 4 channels.
+    """
+    if len(shape) == 2:
+        return "HW"
+    if len(shape) == 3:
+        first, last = shape[0] in _CHANNELS, shape[2] in _CHANNELS
+        if first and (channels_first or not last):
+            return "CHW"
+        if last:
+            return "HWC"
+    raise InvalidData(
+        f"an image of shape {shape} was found; taken are (H, W), (H, W, C) and (C, H, W) with 1, 3 or 4 "
+        "channels"
+    )
+
+
+def _channels_first(image: np.ndarray, layout: Layout) -> np.ndarray:
+    return image if layout == "CHW" else image[None] if layout == "HW" else np.moveaxis(image, 2, 0)
+
+
+@dataclass(frozen=True)
+class Images(ABC):
+    """Images by row number.
+
+    Attributes:
+        container: what the source itself hands out: arrays, tensors or PIL images.
+        names: what to call a row in a message; ``row 17`` when None.
+        size: (height, width) to which every row is brought on reading, or None.
+    """
+
+    container: Container = "array"
+    names: Callable[[int], str] | None = None
+    size: tuple[int, int] | None = None
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    def name(self, row: int) -> str:
+        """What to call a row in a message."""
+        return self.names(row) if self.names else f"row {row}"
+
+    @abstractmethod
+    def _kind(self, row: int) -> Kind:
+        """What a row is as it is stored."""
+
+    @abstractmethod
+    def _array(self, row: int) -> tuple[np.ndarray, Layout]:
+        """The stored row and its layout."""
+
+    def kind(self, row: int) -> Kind:
+        """What a row is as `read` hands it out."""
+        kind = self._kind(row)
+        return kind if self.size is None else kind._replace(height=self.size[0], width=self.size[1])
+
+    def form(self) -> ImageForm:
+        """The form of the first row; the range is known for uint8 only."""
+        first = self.kind(0)
+        low, high = (0.0, 255.0) if first.dtype == "uint8" else (None, None)
+        return ImageForm(
+            first.height, first.width, first.channels, first.layout, first.dtype, low, high, self.container
+        )
+
+    def read(self, rows: np.ndarray, form: ImageForm) -> np.ndarray:
+        """The images of `rows`: ``(n, *form.shape)`` of dtype ``form.dtype``.
+
+        Raises:
+            InvalidData: if a row cannot be decoded or differs in form from the first row of the set.
+        """
+        out = np.empty((len(rows), *form.shape), form.dtype)
+        for k, row in enumerate(rows.tolist()):
+            image = self._sized(*self._array(row))
+            if image.shape != form.shape or image.dtype != form.dtype:
+                raise self._mixed({self.kind(0): 0, self.kind(row): row})
+            out[k] = image
+        return out
+
+    def require_alike(self, rows: np.ndarray) -> None:
+        """Refuse rows that cannot be read into one form, without decoding them.
+
+        Raises:
+            InvalidData: at mixed forms, naming a row of each.
+        """
+        kinds = self._kinds(rows)
+        if len(kinds) > 1:
+            raise self._mixed(kinds)
+
+    def require_finite(self, rows: np.ndarray, images: np.ndarray) -> None:
+        """Refuse what no arithmetic can be done with.
+
+        Args:
+            rows: numbers of rows.
+            images: what they were read as.
+
+        Raises:
+            InvalidData: naming the first row with a value that is not finite.
+        """
+        if images.dtype.kind != "f":
+            return
+        finite = np.isfinite(images).reshape(len(images), -1).all(axis=1)
+        if not finite.all():
+            name = self.name(int(rows[int(np.argmin(finite))]))
+            raise InvalidData(f"{name} holds NaN or infinite values; remove the row or replace the values")
+
+    def _kinds(self, rows: np.ndarray) -> dict[Kind, int]:
+        """Each kind and the first of `rows` that has it."""
+        kinds: dict[Kind, int] = {}
+        for row in rows.tolist():
+            kinds.setdefault(self.kind(row), row)
+        return kinds
+
+    def _mixed(self, kinds: Mapping[Kind, int]) -> InvalidData:
+        found = "; ".join(f"{kind} ({self.name(row)})" for kind, row in list(kinds.items())[:4])
+        if len({kind[2:] for kind in kinds}) > 1:
+            return InvalidData(
+                f"the images are of mixed kinds: {found}. Convert them to one mode and dtype first"
+            )
+        return InvalidData(
+            f"the images have {len(kinds)} different sizes: {found}. "
+            "Pass image_size=N or image_size=(height, width) to resize every image on reading"
+        )
+
+    def _sized(self, image: np.ndarray, layout: Layout) -> np.ndarray:
+        if self.size is None:
+            return image
+        planes = _channels_first(image, layout)
+        if planes.shape[1:] == self.size:
+            return image
+        # Bilinear weights are convex, so the value range cannot grow; Pillow widens them when it shrinks.
+        box = (self.size[1], self.size[0])
+        mode = np.uint8 if image.dtype == np.uint8 else np.float32
+        resized = np.stack(
+            [
+                np.asarray(Image.fromarray(plane.astype(mode)).resize(box, Image.Resampling.BILINEAR))
+                for plane in planes
+            ]
+        )
+        if image.dtype.kind in "iu":
+            resized = np.rint(resized)
+        resized = resized.astype(image.dtype)
+        return resized if layout == "CHW" else resized[0] if layout == "HW" else np.moveaxis(resized, 0, 2)
+
+
+@dataclass(frozen=True)
+class Stack(Images):
+    """Arrays in memory: ``(N, *shape)``, or N arrays of shapes of their own.
+
+    In doubtful shapes, channels come first where the source holds torch tensors.
+    """
+
+    arrays: np.ndarray | Sequence[np.ndarray] = ()
+
+    def __len__(self) -> int:
+        return len(self.arrays)
+
+    def _kind(self, row: int) -> Kind:
+        array, layout = self._array(row)
+        kind, bits = array.dtype.kind, 8 * array.dtype.itemsize
+        if not (kind == "f" or (kind in "iu" and bits == 16) or (kind == "u" and bits == 8)):
+            raise UnsupportedKind(
+                f"images of dtype {array.dtype} were found; taken are uint8, 16-bit integers and floats: "
+                'convert with .astype("uint8") or .astype("float32")'
+            )
+        planes = _channels_first(array, layout)
+        return Kind(planes.shape[1], planes.shape[2], planes.shape[0], str(array.dtype), layout)
+
+    def _array(self, row: int) -> tuple[np.ndarray, Layout]:
+        array = self.arrays[row]
+        return array, layout_of(array.shape, channels_first=self.container == "tensor")
+
+    def holds(self, form: ImageForm) -> bool:
+        """Whether the arrays are rows of this form already."""
+        return isinstance(self.arrays, np.ndarray) and self.arrays.shape[1:] == form.shape
+
+    def read(self, rows: np.ndarray, form: ImageForm) -> np.ndarray:
+        """The images of `rows`, by one indexing in the usual case of equal forms."""
+        if isinstance(self.arrays, np.ndarray) and self.holds(form):
+            chosen: np.ndarray = self.arrays[rows]
+            return chosen
+        return super().read(rows, form)
+
+    def _kinds(self, rows: np.ndarray) -> dict[Kind, int]:
+        if isinstance(self.arrays, np.ndarray):
+            return {self.kind(0): 0}
+        return super()._kinds(rows)
+
+
+class Entries(Protocol):
+    """Encoded or decoded pictures by row number."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, row: int, /) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Pictures(Images):
+    """N images that Pillow decodes: paths, encoded bytes, ``{"bytes": ..., "path": ...}`` or PIL images."""
+
+    entries: Entries = ()
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def _kind(self, row: int) -> Kind:
+        with self._opened(row) as image:
+            width, height = image.size
+            if _orientation(image) >= 5:
+                width, height = height, width
+            mode = self._mode(image, row)
+            channels = {"RGB": 3, "RGBA": 4}.get(mode, 1)
+            return Kind(height, width, channels, _DTYPES[mode], "HW" if channels == 1 else "HWC")
+
+    def _array(self, row: int) -> tuple[np.ndarray, Layout]:
+        with self._opened(row) as image:
+            pixels = self._pixels(image, row)
+        return pixels, "HW" if pixels.ndim == 2 else "HWC"
+
+    def _pixels(self, image: Image.Image, row: int) -> np.ndarray:
+        mode = self._mode(image, row)
+        if _orientation(image) > 1:
+            image = ImageOps.exif_transpose(image)
+        if image.mode != mode and mode != "I;16":
+            if image.mode == "P" and "transparency" in image.info:
+                image = image.convert("RGBA")  # Pillow warns when a palette's alpha is dropped in one step
+            image = image.convert(mode)
+        return np.asarray(image).astype(_DTYPES[mode], copy=False)
+
+    def _mode(self, image: Image.Image, row: int) -> str:
+        if image.mode not in _READ_AS:
+            raise UnsupportedKind(
+                f"{self.name(row)} has the Pillow mode {image.mode!r}; taken are 8-bit, 16-bit and float "
+                "images: convert it first"
+            )
+        return _READ_AS[image.mode]
+
+    @contextmanager
+    def _opened(self, row: int) -> Iterator[Image.Image]:
+        entry = self.entries[row]
+        if isinstance(entry, Mapping):
+            entry = entry["bytes"] if entry.get("bytes") is not None else entry.get("path")
+        if entry is None:
+            raise InvalidData(f"{self.name(row)} holds no image; remove the row")
+        try:
+            if isinstance(entry, Image.Image):
+                yield entry
+            else:
+                with Image.open(io.BytesIO(entry) if isinstance(entry, bytes) else entry) as image:
+                    yield image
+        except _BROKEN as error:
+            reason = "it is not an image" if isinstance(error, UnidentifiedImageError) else error
+            raise InvalidData(
+                f"{self.name(row)} cannot be read as an image: {reason}. Remove or replace it"
+            ) from error
+
+
+def _orientation(image: Image.Image) -> int:
+    # Asking a PNG without EXIF for its EXIF would decode the pixels.
+    return int(image.getexif().get(_ORIENTATION, 1)) if "exif" in image.info else 1

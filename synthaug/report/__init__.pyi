@@ -1,0 +1,18 @@
+from .charts import COLOURS as COLOURS, Scale as Scale, Series as Series, line_chart as line_chart
+from .facts import facts_of as facts_of
+from .inside import (
+    beside_nearest as beside_nearest,
+    draw as draw,
+    draw_beside as draw_beside,
+    interpolation as interpolation,
+    traversal as traversal,
+)
+from .markdown import markdown as markdown
+from .page import html as html, report_on as report_on, write_report as write_report
+from .pictures import (
+    ClassPictures as ClassPictures,
+    JudgedClass as JudgedClass,
+    pick_judged as pick_judged,
+    pick_pictures as pick_pictures,
+)
+from .tables import FURTHER as FURTHER

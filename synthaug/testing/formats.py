@@ -1,0 +1,121 @@
+"""What every format of rows on disk has to keep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from synthaug.data import Classes
+from synthaug.files import Card, Format, RowBlock, write_rows
+from synthaug.generators import PROVENANCE_COLUMNS, real_provenance, synthetic_provenance
+from synthaug.modalities.image import ImageForm, from_pixels
+
+_FORMS = (
+    ImageForm(9, 8, 1, "HW", "uint8", 0.0, 255.0),
+    ImageForm(8, 9, 3, "HWC", "uint8", 0.0, 255.0),
+    ImageForm(8, 9, 4, "CHW", "uint8", 0.0, 255.0),
+    ImageForm(8, 9, 1, "CHW", "uint16", 0.0, 65535.0),
+    ImageForm(8, 9, 1, "HW", "float32", 0.0, 1.0),
+)
+_CLASSES = Classes(("T-shirt/top", "test", "é|é"), (4, 0, 9))
+_GENERATOR = "ab" * 32
+_REQUEST = {"kind": "test", "add": [["test", 2]]}
+
+
+def check_format(format: Format, folder: Path) -> None:
+    """Checks a format on rows of every form that it holds, of classes with names that no file may have.
+
+    Args:
+        format: what to check.
+        folder: an existing, empty folder to write into.
+
+    Raises:
+        AssertionError: naming what it does not keep.
+    """
+    held = [form for form in _FORMS if format.holds(form)]
+    assert held, f'"{format.name}" holds rows of no form'
+    for number, form in enumerate(held):
+        for splits in (False, True):
+            place = folder / f"{number}-{'with' if splits else 'without'}-splits"
+            _check_rows(format, form, place, splits=splits)
+
+
+def _check_rows(format: Format, form: ImageForm, place: Path, *, splits: bool) -> None:
+    outputs = [_written(format, form, place / name, splits=splits) for name in ("one", "two")]
+    first, second = (
+        {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
+        if out.is_dir()
+        else out.read_bytes()
+        for out in outputs
+    )
+    assert first == second, "equal rows gave other bytes"
+    out, blocks = outputs[0], list(_blocks(form, splits=splits))
+    assert format.recognises(out), "it does not recognise what it wrote"
+    record = format.record(out)
+    assert record is not None, "its record is lost"
+    assert record["request"] == _REQUEST, "the request in its record is another"
+    assert Card.from_dict(record["card"]) == _card(form, splits=splits), "the card in its record is another"
+    columns = format.open(out)
+    assert ("split" in columns.table) == splits, "splits were lost or made up"
+    numbers = np.arange(sum(map(len, blocks)))
+    read = from_pixels(columns.read(numbers), form)
+    backwards = from_pixels(columns.read(numbers[::-1]), form)
+    assert np.array_equal(backwards, read[::-1]), "rows come in another order than they were asked for"
+    names = [*PROVENANCE_COLUMNS, *(["split"] if splits else [])]
+    found = _told(read, {name: columns.table[name] for name in names})
+    wanted = [
+        row
+        for block in blocks
+        for row in _told(
+            block.images, {**block.provenance, **({} if block.splits is None else {"split": block.splits})}
+        )
+    ]
+    if splits:  # each of which may lie on its own
+        found, wanted = sorted(found), sorted(wanted)
+    assert found == wanted, "a row or its provenance was changed"
+
+
+def _told(images: np.ndarray, columns: Mapping[str, np.ndarray]) -> list[tuple[Any, ...]]:
+    """Rows as values that can be compared."""
+    parts = [columns[name].tolist() for name in sorted(columns)]
+    return [(image.tobytes(), *row) for image, *row in zip(images, *parts, strict=True)]
+
+
+def _written(format: Format, form: ImageForm, folder: Path, *, splits: bool) -> Path:
+    folder.mkdir(parents=True)
+    blocks, card = _blocks(form, splits=splits), _card(form, splits=splits)
+    file = write_rows(folder, format, blocks, card, _REQUEST)
+    return folder if file is None else folder / file
+
+
+def _blocks(form: ImageForm, *, splits: bool) -> Iterator[RowBlock]:
+    """Four real rows, then two synthetic ones of the second class."""
+    rng = np.random.default_rng(0)
+    assert form.high is not None, "the forms are fitted"
+    images = (rng.random((6, *form.shape)) * form.high).astype(form.dtype)
+    whole = RowBlock(
+        images[:4],
+        np.array([0, 0, 2, 1]),
+        ["x/a.png", "y/a.jpg", "row 2 of a.parquet", "../été.png"],
+        real_provenance(4),
+        np.array(["train", "test", "train", "train"]) if splits else None,
+    )
+    yield whole
+    yield replace(
+        whole,
+        images=images[4:],
+        labels=np.array([1, 1]),
+        names=["synthetic-5-0.png", "synthetic-5-1.png"],
+        provenance=synthetic_provenance(_GENERATOR, 5, "test", np.arange(2)),
+        splits=np.array(["train", "train"]) if splits else None,
+    )
+
+
+def _card(form: ImageForm, *, splits: bool) -> Card:
+    real = {"T-shirt/top": 1 if splits else 2, "test": 1, "é|é": 1}
+    copied = {"test": 1} if splits else {}
+    return Card(_CLASSES, form, "arrays", _GENERATOR, "cvae", 5, real, {"test": 2}, copied)

@@ -1,0 +1,20 @@
+from .appraise import LEAST_STEPS as LEAST_STEPS, Appraiser as Appraiser, in_words as in_words
+from .batches import Batches as Batches
+from .budget import BUDGET as BUDGET, Training as Training
+from .classifier import (
+    Classifier as Classifier,
+    ClassifierLoss as ClassifierLoss,
+    LabelledBatches as LabelledBatches,
+    cross_entropy as cross_entropy,
+    train_classifier as train_classifier,
+)
+from .loop import CHECKPOINT as CHECKPOINT, Run as Run, Score as Score, forget as forget, run_loop as run_loop
+from .train import train as train
+from .watch import (
+    History as History,
+    Line as Line,
+    Preview as Preview,
+    Tracker as Tracker,
+    figures_of as figures_of,
+    follow as follow,
+)

@@ -1,0 +1,161 @@
+"""What is trained, and for how long: a family with its settings, steps, or minutes that are turned into steps once."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from synthaug.data.labeled import LabeledData
+from synthaug.errors import InvalidRequest
+from synthaug.families import Family, build
+from synthaug.generators.generator import resolve_device
+from synthaug.outputs import atomic_write_text
+from synthaug.seeding import derive
+from synthaug.training.batches import Batches
+from synthaug.training.loop import run_loop
+
+BUDGET = "budget.json"
+"""Beside a checkpoint: the minutes that were given, and the steps that they came to."""
+
+_MINUTES = 3.0
+_MAX_SIDE = 128
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training of a generator.
+
+    Attributes:
+        family: a family's name.
+        options: settings of the family that differ from its defaults.
+        steps: the budget in training steps; or
+        minutes: in minutes of wall time; 3 when neither is given.
+        seed: the only source of randomness.
+        device: ``auto`` (CUDA where there is one), ``cpu``, ``cuda``, ...
+    """
+
+    family: str = "cvae"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    steps: int | None = None
+    minutes: float | None = None
+    seed: int = 0
+    device: str = "auto"
+
+    def check(self, data: LabeledData) -> None:
+        """Refuse what cannot be trained, before anything is; every image is decoded once.
+
+        Raises:
+            InvalidData: the rows cannot be used; the message names them.
+            InvalidRequest: an unknown family or option, an impossible budget or device, an image that is too large.
+        """
+        self.untrained(data)
+        self._check_budget()
+        if not data.resized:
+            self._check_size(data)
+        data.check()
+
+    def describe(self, data: LabeledData) -> dict[str, Any]:
+        """What would be trained, as plain JSON data; raises as `check`."""
+        self.check(data)
+        family = self.untrained(data)
+        minutes = _MINUTES if self.minutes is None else self.minutes
+        return {
+            "family": self.family,
+            "config": asdict(family.config),
+            "parameters": sum(p.numel() for p in family.parameters()),
+            "rows": data.counts,
+            "form": str(data.form),
+            "device": str(resolve_device(self.device)),
+            "budget": f"{minutes:g} minutes" if self.steps is None else f"{self.steps} steps",
+        }
+
+    def untrained(self, data: LabeledData, shape: tuple[int, int, int] | None = None) -> Family:
+        """The family as training begins, the same each time, on the device.
+
+        Initial weights come from the seed alone; the caller's global stream is left as it was.
+
+        Args:
+            data: the training rows.
+            shape: ``(C, H, W)`` of another size than theirs.
+        """
+        with torch.random.fork_rng(devices=[]):
+            # not CUDA's, which is the user's
+            torch.default_generator.manual_seed(derive(self.seed, "weights"))
+            counts = tuple(data.counts.values())
+            family = build(self.family, shape or data.form.encoded, counts, self.options)
+        return family.to(resolve_device(self.device), memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+    def planned_steps(self, data: LabeledData, batches: Batches, share: float, folder: Path | None) -> int:
+        """The steps of the budget; those that minutes buy are decided once and kept beside the checkpoint.
+
+        Args:
+            data: the training rows.
+            batches: of these rows.
+            share: of the minutes, what is left for training.
+            folder: where they are kept; None for nowhere.
+        """
+        if self.steps is not None:
+            return self.steps
+        minutes = _MINUTES if self.minutes is None else self.minutes
+        kept = None if folder is None else folder / BUDGET
+        if kept is not None and kept.exists():
+            return int(json.loads(kept.read_text())["steps"])
+        seconds, started = 60 * minutes, time.monotonic()
+        each = self._seconds_per_step(data, batches, at_least=min(10.0, 0.05 * seconds))
+        steps = max(1, round((seconds - (time.monotonic() - started)) * share / each))
+        if kept is not None:
+            found = {"minutes": minutes, "seconds_per_step": each, "steps": steps}
+            atomic_write_text(kept, json.dumps(found) + "\n")
+        return steps
+
+    def _seconds_per_step(self, data: LabeledData, batches: Batches, at_least: float) -> float:
+        """Times steps of a throw-away copy; the median of several runs, so that a hiccup does not decide."""
+        trial = self.untrained(data)
+
+        def seconds(steps: int) -> float:
+            started = time.monotonic()
+            run_loop(trial, trial.phases(), batches, steps=steps, seed=self.seed)
+            return time.monotonic() - started
+
+        seconds(2)
+        steps = 2
+        while (took := seconds(steps)) < at_least / 10:
+            steps *= 2
+        runs = max(3, round(at_least / took))
+        return float(np.median([seconds(steps) for _ in range(runs)])) / steps
+
+    def _check_budget(self) -> None:
+        steps, minutes = self.steps, self.minutes
+        if steps is not None and not isinstance(steps, int | np.integer):
+            raise InvalidRequest(f"A budget of {steps!r} steps was asked for; give a whole number.")
+        if steps is not None and minutes is not None:
+            raise InvalidRequest(f"Both steps={steps} and minutes={minutes} were given. Give one budget.")
+        if steps is not None and steps < 1:
+            raise InvalidRequest(f"A budget of {steps} steps was asked for; give at least 1.")
+        if minutes is not None and not 0 < minutes < float("inf"):
+            raise InvalidRequest(f"A budget of {minutes} minutes was asked for; give a positive number.")
+
+    def _check_size(self, data: LabeledData) -> None:
+        """Asks for a size where the images are large, and says what each choice costs."""
+        channels, height, width = data.form.encoded
+        if max(height, width) <= _MAX_SIDE:
+            return
+        small = _MAX_SIDE // 2
+        trial = self.untrained(data, (channels, small, small))
+        rows = torch.zeros(4, *trial.shape), torch.arange(4) % len(data.classes)
+        started = time.monotonic()
+        run_loop(trial, trial.phases(), lambda kind, step: rows, steps=2, seed=self.seed)
+        pixel = (time.monotonic() - started) / 2 / 4 / small**2
+        hours = pixel * trial.config.batch_size * 3000 * height * width / 3600
+        raise InvalidRequest(
+            f"The images are {height}x{width}. 3000 training steps at that size take about {hours:.1f} hours here, "
+            f"about {60 * hours * small**2 / (height * width):.0f} minutes at {small}x{small}. "
+            f"Choose with image_size={small} (or --image-size), or image_size=({height}, {width}) to keep the size."
+        )

@@ -1,0 +1,62 @@
+"""Turns of phrase that messages, cards and reports share."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A sentence naming the closest known names, or all of them when few, or nothing.
+
+    >>> did_you_mean("sneeker", ["Sneaker", "Bag"])
+    ' Did you mean "Sneaker"?'
+    """
+    names = [str(n) for n in known]
+    lowered = {n.lower(): n for n in names}
+    close = difflib.get_close_matches(str(name).lower(), lowered, n=1, cutoff=0.6)
+    if close:
+        return f' Did you mean "{lowered[close[0]]}"?'
+    if 0 < len(names) <= 20:
+        return " Known: " + ", ".join(f'"{n}"' for n in names) + "."
+    return ""
+
+
+def quoted(names: Iterable[str], most: int = 10) -> str:
+    """Names in quotes, and how many more there are.
+
+    >>> quoted(["cat", "dog", "owl"], most=2), quoted([])
+    ('"cat", "dog" and 1 more', 'none')
+    """
+    known = [f'"{name}"' for name in names]
+    more = f" and {len(known) - most} more" if len(known) > most else ""
+    return ", ".join(known[:most]) + more if known else "none"
+
+
+def percent(share: float) -> str:
+    """A share in whole percent.
+
+    >>> percent(0.25)
+    '25 %'
+    """
+    return f"{share:.0%}".replace("%", " %")
+
+
+def points(difference: float) -> str:
+    """A difference of shares in points, with its sign and a true minus.
+
+    >>> points(0.012), points(-0.003), points(-0.0001)
+    ('+1.2', '−0.3', '0.0')
+    """
+    text = f"{difference * 100:+.1f}".replace("-", "−")
+    return "0.0" if text[1:] == "0.0" else text
+
+
+def table_cell(text: str) -> str:
+    """Any text as one cell of a Markdown table.
+
+    >>> table_cell("a|b")
+    'a\\\\|b'
+    """
+    return re.sub(r"([|\\`*_<>\[\]])", r"\\\1", text).replace("\n", " ") or "(empty name)"

@@ -1,0 +1,331 @@
+"""The choice, by simulation: planted gains are found, nothing is not, and no fold both chooses and judges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import pytest
+
+from synthaug.errors import InvalidRequest
+from synthaug.judging import Choice, Option, Trial, follow, search_options, trainings_to_expect
+from synthaug.metrics import Interval
+
+Menu = Callable[[Option], Sequence[Option]]
+Score = Callable[[Sequence[Trial]], Iterator[np.ndarray]]
+
+BASELINES = [Option("plain"), Option("classical"), Option("elastic")]
+
+
+def choose(
+    menu: Menu,
+    variants: Menu,
+    score: Score,
+    folds: Sequence[np.ndarray],
+    weights: np.ndarray,
+    **numbers: float,
+) -> Choice:
+    """The choice between the three baselines and what is tried on top of them."""
+    return follow(search_options(BASELINES, menu, variants, folds, weights, **numbers), score)
+
+
+class World:
+    """Rows of unequal difficulty, and classifiers that recognise each with a probability their option moves.
+
+    Where there is luck, what an option brings differs from fold to fold, as generators that were trained apart do: with
+    this standard deviation, in all trainings of the fold alike.
+    """
+
+    def __init__(
+        self, gains: dict[str, float], n: int = 200, seed: int = 0, folds: int = 3, luck: float = 0.0
+    ) -> None:
+        rng = np.random.default_rng(seed)
+        self.gains, self.seed, self.luck = gains, seed, luck
+        self.ease = rng.beta(2, 0.7, n)
+        self.folds = np.array_split(rng.permutation(n), folds)
+        self.weights = np.full(n, 1 / n)
+        self.made: list[Trial] = []
+
+    def score(self, trials: Sequence[Trial]) -> Iterator[np.ndarray]:
+        for trial in trials:
+            self.made.append(trial)
+            rng = np.random.default_rng([self.seed, trial.fold, trial.seed, *trial.option.encode()])
+            ease = self.ease[self.folds[trial.fold]]
+            # A training has luck of its own, which moves all rows, the uncertain ones most.
+            uncertain = ease * (1 - ease)
+            moved = self.gains.get(trial.option, 0.0) + rng.normal(0, 0.01)
+            chance = ease + (4 * moved + self._fold_luck(trial) / uncertain.mean()) * uncertain
+            yield (rng.random(len(ease)) < chance).astype(float)
+
+    def _fold_luck(self, trial: Trial) -> float:
+        if trial.option in [option.name for option in BASELINES]:
+            return 0.0
+        own = np.random.default_rng([1 + self.seed, trial.fold, *trial.option.encode()])
+        return float(own.normal(0, self.luck))
+
+    def choose(self, options: Sequence[str], **numbers: float) -> Choice:
+        return choose(
+            lambda base: [Option(name, synthetic=True) for name in options],
+            lambda best: [],
+            self.score,
+            self.folds,
+            self.weights,
+            **numbers,
+        )
+
+
+NINE = [f"option {i}" for i in range(9)]
+
+
+def test_options_that_change_nothing_are_accepted_no_more_often_than_stated() -> None:
+    accepted = [World({}, seed=seed).choose(NINE).accepted for seed in range(300)]
+    assert np.mean(accepted) <= 0.05
+
+
+@pytest.mark.parametrize(
+    ("luck", "n", "at_most"), [(0.011, 200, 0.06), (0.011, 500, 0.08), (0.023, 200, 0.1)]
+)
+def test_generators_that_are_good_in_one_fold_by_luck_do_not_make_a_gain(
+    luck: float, n: int, at_most: float
+) -> None:
+    # Of 1,000 choices 32, 47 and 64 were accepted.
+    accepted = [World({}, n=n, seed=seed, luck=luck).choose(NINE).accepted for seed in range(200)]
+    assert np.mean(accepted) <= at_most
+
+
+def test_what_was_fitted_for_a_fold_does_not_choose_what_the_fold_judges() -> None:
+    # In one fold an option recognises every row, elsewhere as many as any: what that fold judges must not hear of it.
+    world = World({}, n=300)
+
+    def score(trials: Sequence[Trial]) -> Iterator[np.ndarray]:
+        for trial in trials:
+            lucky = trial.option == "lucky" and trial.fold == 0
+            yield np.ones(100) if lucky else np.arange(100) % 2.0
+
+    choice = choose(
+        lambda base: [Option("lucky", synthetic=True)],
+        lambda best: [],
+        score,
+        world.folds,
+        world.weights,
+    )
+    assert choice.judged is not None
+    assert choice.judged.without == (None, "lucky", "lucky")
+    assert not choice.accepted
+
+
+def test_folds_that_disagree_widen_the_interval() -> None:
+    def gain(luck: float) -> Interval:
+        world = World({"good": 0.3}, n=3000, seed=4, luck=luck)
+        return next(of.gain for of in world.choose(["good"]).standings if of.name == "good")
+
+    steady, shaky = gain(0.0), gain(0.1)
+    assert shaky.high - shaky.low > 2 * (steady.high - steady.low)
+
+
+def test_a_large_planted_gain_is_found_among_many_options() -> None:
+    found = [World({"option 4": 0.25}, seed=seed).choose(NINE) for seed in range(60)]
+    assert np.mean([choice.accepted for choice in found]) > 0.8
+    assert np.mean([choice.candidate == "option 4" for choice in found]) > 0.9
+
+
+def test_as_many_trainings_are_made_as_were_to_be_expected() -> None:
+    """A gain that is taken costs what is foretold; where nothing is gained most choices end earlier."""
+    expected = trainings_to_expect(baselines=len(BASELINES), longer=1, options=4, variants=4, folds=3)
+    made: dict[float, list[int]] = {}
+    for gain in (0.0, 0.25):
+        for seed in range(30):
+            world = World(
+                {f"option 1{end}": gain for end in ("", " less", " more", " falling", " curated")}, seed=seed
+            )
+            choice = choose(
+                lambda base: [Option("longer"), *(Option(f"option {i}", synthetic=True) for i in range(4))],
+                lambda best: [
+                    Option(f"{best.name} {end}", synthetic=True)
+                    for end in ("less", "more", "falling", "curated")
+                ],
+                world.score,
+                world.folds,
+                world.weights,
+            )
+            assert choice.trainings == len(world.made)
+            made.setdefault(gain, []).append(choice.trainings)
+    assert 0.8 * expected < np.median(made[0.25]) < 1.2 * expected
+    assert np.median(made[0.0]) < 0.8 * expected
+
+
+def test_harmful_options_are_never_taken() -> None:
+    harm = dict.fromkeys(NINE, -0.1)
+    assert not any(World(harm, seed=seed).choose(NINE).accepted for seed in range(60))
+
+
+def test_the_interval_of_the_gain_covers_what_choosing_gains() -> None:
+    # One option and one baseline that is surely best: what is gained is known, from many rows.
+    gains = {"classical": 0.3, "good": 0.45}
+    ease = World(gains, n=200_000, seed=9).ease
+    chances = [np.clip(ease + gain * 4 * ease * (1 - ease), 0, 1).mean() for gain in (0.45, 0.3)]
+    true = chances[0] - chances[1]
+    found = [World(gains, n=300, seed=seed).choose(["good"]) for seed in range(150)]
+    sure = [
+        choice.judged.gain
+        for choice in found
+        if choice.baseline == "classical" and choice.judged and choice.judged.without == ("good",) * 3
+    ]
+    assert len(sure) > 60
+    assert np.mean([of.low <= true <= of.high for of in sure]) >= 0.9
+
+
+def test_no_gain_is_made_of_rows_or_seeds_that_chose() -> None:
+    # An option that recognises every row in the seeds that choose, and none in others: its gain must not be believed.
+    world = World({})
+
+    def score(trials: Sequence[Trial]) -> Iterator[np.ndarray]:
+        for trial, honest in zip(trials, world.score(trials), strict=True):
+            fold = world.folds[trial.fold]
+            yield honest if trial.option != "lucky" or trial.seed >= 2 else np.ones(len(fold))
+
+    choice = choose(
+        lambda base: [Option("lucky", synthetic=True)],
+        lambda best: [],
+        score,
+        world.folds,
+        world.weights,
+        trials=2,
+        judgings=4,
+    )
+    assert choice.candidate == "lucky"
+    assert not choice.accepted
+
+
+def test_no_synthetic_rows_win_ties() -> None:
+    def score(trials: Sequence[Trial]) -> Iterator[np.ndarray]:
+        return (np.ones(len(world.folds[trial.fold])) for trial in trials)
+
+    world = World({})
+    choice = choose(
+        lambda base: [Option("same", synthetic=True)],
+        lambda best: [],
+        score,
+        world.folds,
+        world.weights,
+    )
+    assert (choice.candidate, choice.option, choice.accepted) == (None, "plain", False)
+    assert choice.judged is None
+
+
+def test_longer_training_of_the_best_baseline_is_a_baseline() -> None:
+    choice = choose(
+        lambda base: [Option(f"{base.name}, longer"), Option("new", synthetic=True)],
+        lambda best: [],
+        (world := World({"elastic": 0.3, "elastic, longer": 0.6, "new": 0.45}, n=2000)).score,
+        world.folds,
+        world.weights,
+    )
+    assert choice.baseline == "elastic, longer"
+    assert not choice.accepted
+
+
+def test_variants_of_the_best_option_are_tried_last() -> None:
+    world = World({"new": 0.2, "new, filtered": 0.6}, n=1000)
+    choice = choose(
+        lambda base: [Option("new", synthetic=True), Option("other", synthetic=True)],
+        lambda best: [Option(f"{best.name}, filtered", synthetic=True)],
+        world.score,
+        world.folds,
+        world.weights,
+    )
+    assert choice.option == "new, filtered"
+
+
+def test_a_candidate_that_is_hardly_better_than_the_baseline_is_refused_unjudged() -> None:
+    # Of 240 rows the option recognises so many more than the baseline, in every seed.
+    def gaining(more: int) -> Choice:
+        def score(trials: Sequence[Trial]) -> Iterator[np.ndarray]:
+            for trial in trials:
+                found = np.arange(80) < 40
+                yield (found | (np.arange(80) >= 80 - more // 3) if trial.option == "new" else found).astype(
+                    float
+                )
+
+        return choose(
+            lambda base: [Option("new", synthetic=True)],
+            lambda best: [],
+            score,
+            np.split(np.arange(240), 3),
+            np.full(240, 1 / 240),
+        )
+
+    none, many = gaining(0), gaining(9)
+    assert (none.candidate, none.judged, none.accepted) == (None, None, False)
+    assert (many.candidate, many.accepted) == ("new", True)
+    assert many.judged is not None
+    assert many.judged.gain.mean == pytest.approx(9 / 240)
+    # Two of the three baselines get a second seed, the others' trainings are the judges'.
+    assert many.trainings - none.trainings == 3 * 2 * 4
+
+
+def test_hardly_better_is_within_half_a_standard_error() -> None:
+    choices = [World({}, n=60, seed=seed).choose(NINE) for seed in range(60)]
+    for choice in choices:
+        best = next((of.gain for of in choice.standings if of.name == choice.candidate), None)
+        if best is not None:
+            error = (best.high - best.mean) / 2.0
+            assert (choice.judged is not None) == (best.mean > 0.5 * error)
+    assert {choice.judged is None for choice in choices} == {True, False}
+
+
+def test_half_of_the_seeds_judge_first_and_alone_where_they_see_no_gain() -> None:
+    found = [World({"good": gain}, seed=seed).choose(["good"]) for gain in (0.03, 0.3) for seed in range(40)]
+    judged = [choice.judged for choice in found if choice.judged is not None]
+    assert {of.seeds for of in judged} == {2, 4}
+    assert all(of.gain.mean <= 0 for of in judged if of.seeds == 2)
+
+
+def test_what_is_saved_costs_few_of_the_gains() -> None:
+    def kept(**numbers: float) -> float:
+        found = [World({"option 4": 0.1}, n=300, seed=seed).choose(NINE, **numbers) for seed in range(60)]
+        return float(np.mean([of.accepted for of in found]))
+
+    accepted, without_saving = kept(), kept(worth_judging=0.0)
+    assert without_saving - 0.1 <= accepted <= without_saving
+
+
+def test_no_training_is_made_twice_and_few_options_get_more_than_one_seed() -> None:
+    world = World({}, n=90)
+    choice = world.choose(NINE, trials=2, judgings=2)
+    assert len(world.made) == len(set(world.made)) == choice.trainings
+    assert sum(trial.option in NINE and trial.seed == 0 for trial in world.made) == 27
+    # A third of the nine for each of three views of the rows.
+    assert len({trial.option for trial in world.made if trial.option in NINE and trial.seed == 1}) <= 9
+    assert [of.trainings for of in choice.standings] == sorted(
+        (of.trainings for of in choice.standings), reverse=True
+    )
+
+
+def test_standings_tell_what_each_option_gains_with_the_seeds_it_was_given() -> None:
+    choice = World({"good": 0.4}, n=600).choose(["good", "same"])
+    found = {of.name: of for of in choice.standings}
+    base, good, same = found[choice.baseline], found["good"], found["same"]
+    assert base.gain is None
+    assert good.gain.mean == pytest.approx(good.score - base.score)
+    assert 0 < good.gain.low < good.gain.mean
+    assert same.gain.low < 0.05 < good.gain.mean
+
+
+def test_rows_that_are_never_held_out_do_not_count() -> None:
+    world = World({"good": 0.3}, n=120)
+    world.folds = [fold[: len(fold) // 2] for fold in world.folds]
+    choice = world.choose(["good"])
+    assert choice.judged is not None
+    assert choice.judged.gain.n == sum(map(len, world.folds))
+
+
+@pytest.mark.parametrize("numbers", [{"trials": 0}, {"judgings": 1}])
+def test_too_few_seeds_are_refused(numbers: dict[str, int]) -> None:
+    with pytest.raises(InvalidRequest, match="at least"):
+        World({}).choose(["any"], **numbers)
+
+
+def test_one_fold_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="2 folds"):
+        World({}, folds=1).choose(["any"])

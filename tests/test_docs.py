@@ -1,0 +1,96 @@
+"""What the documents say is done here."""
+
+from __future__ import annotations
+
+import re
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import synthaug
+from synthaug.families import family_names
+from synthaug.judging import ArmResult, Ingredients, Task, no_pool, train_arm
+from synthaug.report import FURTHER
+
+DOCS = Path(synthaug.__file__).parents[1] / "docs"
+
+
+def blocks(page: str, language: str = "python") -> list[str]:
+    """The blocks of code of a page."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.S | re.M)
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The family of the page, installed as a package of its own."""
+    place = tmp_path / "site"
+    about = place / "synthaug_linear-0.1.dist-info"
+    about.mkdir(parents=True)
+    (place / "synthaug_linear.py").write_text(blocks("family.md")[0], encoding="utf-8")
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: synthaug-linear\nVersion: 0.1\n")
+    group, named = re.findall(r'entry-points\."(.+?)"\]\n(\w+ = ".+?")', blocks("family.md", "toml")[0])[0]
+    (about / "entry_points.txt").write_text(f"[{group}]\n{named}\n".replace('"', ""))
+    monkeypatch.syspath_prepend(str(place))
+    monkeypatch.chdir(tmp_path)
+    yield place
+    sys.modules.pop("synthaug_linear", None)
+
+
+def test_a_family_of_another_package_is_checked_fitted_saved_loaded_mixed_and_chosen(
+    package: Path, shapes: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOBLIB_CPU_COUNT", "1")
+    images, labels = shapes
+    family, check, use = blocks("family.md")
+    assert len([line for line in family.splitlines() if line.strip()]) <= 45
+    assert "linear" in family_names()
+    known: dict[str, Any] = {"X": images, "y": labels.tolist()}
+    exec(check, known)
+    exec(use.replace("protocol=quick)", "protocol=quick, jobs=1, progress=False)"), known)
+    assert known["plan"].family == "linear"
+    assert known["images"].shape == (16, 12, 10)
+
+
+def test_a_family_that_is_not_installed_is_named(tmp_path: Path) -> None:
+    with pytest.raises(synthaug.SynthaugError, match='no family "linear"'):
+        synthaug.fit((np.zeros((8, 8, 8), np.uint8), ["a", "b"] * 4), "linear", steps=1)
+
+
+def test_what_the_architecture_page_adds_is_added(
+    tmp_path: Path, shapes: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = synthaug.open_data(shapes)
+    known: dict[str, Any] = {"data": data, "folder": tmp_path}
+    monkeypatch.setitem(sys.modules, "page", types.ModuleType("page"))
+    known["__name__"] = "page"
+    for block in blocks("architecture.md"):
+        exec(block, known)
+    told = FURTHER.pop("fewest errors, %")
+    assert known["few"] == {"few": ["lying", "standing"]}
+    parts = Ingredients.of(
+        data, no_pool(data), data.form.fitted(data.read()).encode, ratio=0.0, batch_size=16
+    )
+    tests = {"test": (data.read(), data.labels)}
+    outcome = train_arm(Task("half", known["ARM"], 0, parts, {}, tests, 2))
+    assert outcome.scores["test"].accuracy >= 0
+    arm = ArmResult("half", False, "", None, 2, (), (outcome.scores["test"],), (0.1,))
+    assert told(arm, None).endswith(tuple("0123456789"))
+
+
+def test_the_page_names_the_house_as_it_stands() -> None:
+    """Each folder and module at the top, and each file that a recipe sends the reader to."""
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    root = DOCS.parent / "synthaug"
+    for path in root.iterdir():
+        name = (
+            path.stem if path.suffix == ".py" else f"{path.name}/" if (path / "__init__.py").exists() else ""
+        )
+        assert not name or name == "__init__" or name in text, name
+    for name in set(re.findall(r"`((?:\w+/)+\w+\.py)`", text)):
+        assert (root / name).exists() or (DOCS.parent / name).exists(), name
