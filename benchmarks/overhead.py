@@ -31,12 +31,11 @@ import datasets
 import numpy as np
 import torch
 from PIL import Image
-from recording import write_results
+from record import RESULTS, write_results
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import synthaug
-from synthaug.data.labeled import open_data
-from synthaug.generators.samples import Samples
+from synthaug import Samples, open_data
 
 RATIO, BATCH = 0.25, 64
 
@@ -84,11 +83,13 @@ class Augment:
     def __init__(self) -> None:
         self.pipeline = A.Compose([A.HorizontalFlip(), A.Affine(rotate=(-10, 10), p=1.0)])
 
-    def __call__(self, image: np.ndarray) -> torch.Tensor:  # noqa: D102
+    def __call__(self, image: np.ndarray) -> torch.Tensor:
+        """The image, changed."""
         return torch.from_numpy(self.pipeline(image=image)["image"]).unsqueeze(0).float().div_(255)
 
 
 def as_tensor(image: np.ndarray) -> torch.Tensor:
+    """``(H, W)`` to ``(1, H, W)``, in memory of its own."""
     return torch.from_numpy(image.copy()).unsqueeze(0)
 
 
@@ -98,7 +99,8 @@ class Built:
     def __init__(self, kind: str, augment: Augment) -> None:
         self.kind, self.augment = kind, augment
 
-    def __call__(self, image: np.ndarray, label: int) -> Any:  # noqa: D102
+    def __call__(self, image: np.ndarray, label: int) -> Any:
+        """The item."""
         if self.kind == "tensors":
             return as_tensor(image), torch.tensor(label)
         if self.kind == "files":
@@ -107,6 +109,7 @@ class Built:
 
 
 def epoch_seconds(loader: Any) -> float:
+    """That the batches of an epoch take."""
     # Without workers the time of this process is counted, which other processes on the machine do not change.
     clock = time.perf_counter if loader.num_workers else time.process_time
     start = clock()
@@ -156,23 +159,26 @@ def cells(rows: np.ndarray, labels: np.ndarray, samples: Samples, folder: Path) 
 
 def tensors_of(samples: Samples) -> Samples:
     """The pool of a generator that was fitted on the data set of tensors."""
-    spec = replace(samples.spec, layout="CHW", container="tensor")
-    return replace(samples, samples=samples.samples[:, None], spec=spec)
+    form = replace(samples.form, layout="CHW", container="tensor")
+    return replace(samples, samples=samples.samples[:, None], form=form)
 
 
 def decoded(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Rows of a Hugging Face data set with their images as tensors."""
     return batch | {"image": [chw(image) for image in batch["image"]]}
 
 
 def chw(image: np.ndarray) -> torch.Tensor:
+    """An image of any kind as a tensor."""
     return as_tensor(np.asarray(image))
 
 
 def main() -> None:
+    """Measures all of it, and writes one file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=2000)
     parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "overhead.json")
+    parser.add_argument("--out", type=Path, default=RESULTS / "overhead.json")
     options = parser.parse_args()
     torch.set_num_threads(1)
 

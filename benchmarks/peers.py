@@ -4,11 +4,13 @@ Bundled Fashion-MNIST, batches of 64, the same encoder and decoder, in channels-
 2e-3 on both. What differs is what each library adds: Pythae its loader, Adam, and a loss of unit variance without
 labels; ours its choice of rows, fused AdamW with a schedule, a moving average, and the calibrated likelihood with a
 prior of each class. A second comparison runs Pythae's model and loss in our loop, so that only the trainers differ.
+Batches of our loop are balanced, every class equally often, while Pythae goes through all rows in a new order each
+epoch; the set has equally many rows of each class.
 
 They take turns, some epochs of Pythae's at a time, in one process on one thread; time is processor time without
-evaluation. The error is the mean squared one of test rows decoded from the mean of their posterior, in our loop
-with the moving average of the weights, as it is used. The aim is what Pythae has reached at the end; seconds to it are
-to the first evaluation, once a turn, that is no worse.
+evaluation. The error is the mean squared one of test rows decoded from the mean of their posterior, in our loop with
+the moving average of the weights, as it is used. The aim is what Pythae has reached at the end; seconds to it are to
+the first evaluation, once a turn, that is no worse.
 
     pip install --no-deps -r benchmarks/requirements-peers.txt
     python benchmarks/peers.py
@@ -32,17 +34,15 @@ from typing import Any
 
 import click
 import torch
-from recording import write_results
+from record import RESULTS, write_results
 from torch import Tensor, nn
 
-from synthaug.data.labeled import open_data
-from synthaug.data.splits import part
-from synthaug.modalities.image.codec import ImageCodec
-from synthaug.modalities.image.nets import Decoder, Encoder, Pyramid, default_base
-from synthaug.training import loop
-from synthaug.training.train import _Batches, _Maker
+from synthaug import open_data
+from synthaug.data import part
+from synthaug.families import Batch, Loss, Phase
+from synthaug.modalities.image import Decoder, Encoder, Pyramid, default_base
+from synthaug.training import Batches, Training, run_loop
 
-RESULTS = Path(__file__).parent / "results"
 BATCH, LATENT, LR = 64, 32, 2e-3
 TURNS = 10  # as often as our loop shows its average
 
@@ -82,6 +82,7 @@ def pythae_vae(shape: tuple[int, int, int]) -> nn.Module:
 
 
 def pythae_trainer(model: nn.Module, rows: Tensor, labels: Tensor, folder: str) -> Any:
+    """Pythae's trainer of the model, ready for its first epoch."""
     from pythae.data.datasets import BaseDataset
     from pythae.trainers import BaseTrainer, BaseTrainerConfig
 
@@ -108,13 +109,11 @@ class Turns:
         self.errors: dict[str, list[float]] = {"ours": [], "pythae": []}
         self.since = 0.0
 
-    def run(self, module: nn.Module, phases: list[loop.Phase], batch: _Batches, steps: int) -> None:
+    def run(self, module: nn.Module, phases: list[Phase], batch: Batches, steps: int) -> None:
         """Spends the budget of ours, and as many steps of theirs."""
         with tempfile.TemporaryDirectory() as folder:
             self.since = time.process_time()
-            loop.train(
-                module, phases, batch, steps=steps, seed=0, folder=Path(folder), preview=self._hand_over
-            )
+            run_loop(module, phases, batch, steps=steps, seed=0, folder=Path(folder), preview=self._hand_over)
 
     def _hand_over(self, average: nn.Module, step: int) -> None:
         self.seconds["ours"].append(time.process_time() - self.since)
@@ -130,21 +129,21 @@ class Turns:
 
 
 def measure(epochs: int) -> dict[str, Any]:
+    """Figures of both comparisons, so many epochs of theirs a turn."""
     data = open_data("bundled:fashion-mnist")
-    train, test = part(data, "train"), part(data, "test")
+    train, test = part(data, "train").detached(), part(data, "test")
     images = train.read()
-    codec = ImageCodec.fit(images, train.spec)
-    rows, labels = codec.encode(images), torch.from_numpy(train.labels)
-    kept, kept_labels = codec.encode(test.read()), torch.from_numpy(test.labels)
+    form = train.form.fitted(images)
+    rows, labels = form.encode(images), torch.from_numpy(train.labels)
+    kept, kept_labels = form.encode(test.read()), torch.from_numpy(test.labels)
 
-    make = _Maker(train, "cvae", {"latent": LATENT, "lr": LR, "batch_size": BATCH}, 0, "cpu")
-    batch = _Batches(images, train.labels, codec, BATCH, len(train.classes), 0)
-    ours = make.family()
+    asked = Training("cvae", {"latent": LATENT, "lr": LR, "batch_size": BATCH}, device="cpu")
+    batch, ours = Batches(train, form, BATCH, 0), asked.untrained(train)
     torch.manual_seed(0)
-    peer = pythae_vae(codec.shape)
+    peer = pythae_vae(form.encoded)
     in_our_loop = copy.deepcopy(peer)
 
-    def elbo(batch: loop.Batch, progress: float, rng: torch.Generator) -> loop.Loss:
+    def elbo(batch: Batch, progress: float, rng: torch.Generator) -> Loss:
         loss = in_our_loop({"data": batch[0]}).loss
         return loss, {"loss": loss}
 
@@ -164,7 +163,7 @@ def measure(epochs: int) -> dict[str, Any]:
     each = epochs * math.ceil(
         len(train) / BATCH
     )  # steps in a turn; the last batch of an epoch of theirs is short
-    phase = loop.Phase("elbo", list(in_our_loop.parameters()), elbo, lr=LR, batch="natural")
+    phase = Phase("elbo", list(in_our_loop.parameters()), elbo, lr=LR, batch="balanced")
     runs = {
         "our cvae": (ours, ours.phases(), of_ours),
         "their model and loss": (in_our_loop, [phase], of_peer),
@@ -237,6 +236,7 @@ def profile(call: Callable[[], object]) -> dict[str, float]:
 
 
 def summary(values: list[float]) -> dict[str, float]:
+    """Quartiles, and of how many."""
     quartiles = statistics.quantiles(values, n=4)
     names = ("lower_quartile", "median", "upper_quartile")
     return {name: round(value, 3) for name, value in zip(names, quartiles, strict=True)} | {"n": len(values)}
@@ -246,6 +246,7 @@ def summary(values: list[float]) -> dict[str, float]:
 @click.option("--epochs", default=2, show_default=True, help="Of Pythae in a turn.")
 @click.option("--out", default=RESULTS / "peers.json", type=click.Path(path_type=Path))
 def main(epochs: int, out: Path) -> None:
+    """Compares, where Pythae is installed, and writes one file."""
     if importlib.util.find_spec("pythae") is None:
         click.echo("Skipped: pythae is not installed (see benchmarks/requirements-peers.txt).")
         return

@@ -8,36 +8,46 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from samples import RESULTS, ablations, cas, colour, curation, generators, overhead, peers, speed
-from worth import choices, draws, further, length, limits, planting, primary, shares, warp
+from costs import overhead, peers, speed
+from experiments.choices import followed
+from record import RESULTS
+from run import find
 
 README = Path(__file__).parents[1] / "README.md"
-PAGE = {
-    choices: "primary/choices",
-    limits: "limits",
-    length: "length",
-    further: "further/gains",
-    planting: "planting.json",
-    shares: "shares",
-    warp: "warp",
-    cas: "cas.json",
-    curation: "curation.json",
-    colour: "cifar10.json",
-    ablations: "ablations.json",
-    draws: "draws",
-    speed: "speed",
-    peers: "peers.json",
+ON_PAGE = (
+    *("choices", "limits", "length", "further", "planting", "shares", "warp", "cas", "curation"),
+    *("colour", "ablations", "shared_draws"),
+)
+PICTURES = {
+    "gain-by-rows.svg": "Gain over rows a class, Fashion-MNIST",
+    "gain-by-share.svg": "Gain over the share of synthetic rows, Fashion-MNIST at 10 a class",
 }
 
 
-def main() -> None:
+def first_page() -> str:
+    """The part of the README between its marks."""
+    pictures = [
+        f"{about}:\n\n![{about}](benchmarks/results/{name})"
+        for name, about in PICTURES.items()
+        if (RESULTS / name).exists()
+    ]
+    parts = [find("gains").render(), followed(), *pictures, find("generators").render(), overhead()]
+    return "\n\n".join(filter(None, parts))
+
+
+def page() -> str:
+    """The page of results."""
     title = (
         "# Results\n\nRendered from the JSON files beside this page, which name command, commit and machine."
     )
-    tables = [table() for table, file in PAGE.items() if (RESULTS / file).exists()]
-    (RESULTS / "README.md").write_text("\n\n".join([title, *filter(None, tables)]) + "\n")
-    parts = "\n\n".join(filter(None, (primary(), generators(), overhead())))
-    text = f"<!-- results -->\n{parts}\n<!-- end of results -->"
+    tables = [find(name).render() for name in ON_PAGE]
+    return "\n\n".join(filter(None, [title, *tables, speed(), peers()])) + "\n"
+
+
+def main() -> None:
+    """Writes both."""
+    (RESULTS / "README.md").write_text(page())
+    text = f"<!-- results -->\n{first_page()}\n<!-- end of results -->"
     pattern = r"<!-- results -->.*<!-- end of results -->"
     README.write_text(re.sub(pattern, lambda _: text, README.read_text(), flags=re.S))
 

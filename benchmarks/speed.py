@@ -1,7 +1,7 @@
 """How far is training, and sampling, from the fastest loop one would write by hand?
 
-Bundled Fashion-MNIST, batches of 64 rows of 28x28, one process. Training: `training.loop.train` as users get it (rows
-chosen and encoded as it goes, history, checkpoints, guards) beside a bare loop of the same modules, losses, fused
+Bundled Fashion-MNIST, batches of 64 rows of 28x28, one process. Training: the loop of `synthaug.fit` as users get it
+(rows chosen and encoded as it goes, history, checkpoints, guards) beside a bare loop of the same modules, losses, fused
 AdamW, augmentation and moving average on tensors that were encoded before, with rows that were chosen before. The two
 take turns within one run of ours: each round is a twentieth of the budget, so that every one of ours holds one
 checkpoint. A real run has one in some 200 steps, so a round costs a little more than that. Sampling: `Generator.sample`
@@ -29,29 +29,25 @@ from typing import Any
 import click
 import torch
 import torch.nn.functional as F
-from recording import write_results
+from record import RESULTS, write_results
 from torch.utils.flop_counter import FlopCounterMode
 
-from synthaug.data.labeled import LabeledData, open_data
-from synthaug.data.splits import part
-from synthaug.families import FAMILIES
-from synthaug.families.base import Family
-from synthaug.generators import generator as sampling
-from synthaug.modalities.image.codec import ImageCodec
-from synthaug.modalities.image.nets import Decoder, Encoder
-from synthaug.training import loop
-from synthaug.training.appraise import Appraiser, Rows
-from synthaug.training.train import _Batches, _Maker, train_generator
+from synthaug import LabeledData, open_data
+from synthaug.data import part
+from synthaug.families import FAMILIES, Batch, BatchKind, Family
+from synthaug.modalities.image import Decoder, Encoder
+from synthaug.training import Appraiser, Batches, Training, run_loop, train
 
-RESULTS = Path(__file__).parent / "results"
 MATRIX = 1024
 CHANNELS, SIDE, BATCH = 128, 28, 64
+BLOCK = 32
+"""Rows that a generator makes at once."""
 
 
 class Bare:
     """The loop one would write by hand for one family: a call is some steps."""
 
-    def __init__(self, module: Family, batch: _Batches, codec: ImageCodec, steps: int) -> None:
+    def __init__(self, module: Family, batch: Batches, steps: int) -> None:
         self.module, self.phases = module, module.phases()
         self.optimizers = [
             torch.optim.AdamW(p.parameters, lr=p.lr, betas=p.betas, weight_decay=p.weight_decay, fused=True)
@@ -61,16 +57,16 @@ class Bare:
         self.averaged, self.current = list(average.parameters()), list(module.parameters())
         self.rng = torch.Generator().manual_seed(0)
         # As many batches as there are rows, one after another.
-        size = BATCH
         kind = self.phases[0].batch
-        self.batches = [batch(kind, step, 0) for step in range(min(steps, len(batch.labels) // size))]
-        self.encoded = torch.cat([images for images, _ in self.batches])
-        self.labels = torch.cat([labels for _, labels in self.batches])
-        self.chosen = torch.randint(len(self.labels), (4 * steps, size), generator=self.rng)
+        batches = [batch(kind, step) for step in range(min(steps, len(batch.data) // BATCH))]
+        self.encoded = torch.cat([images for images, _ in batches])
+        self.labels = torch.cat([labels for _, labels in batches])
+        self.chosen = torch.randint(len(self.labels), (4 * steps, BATCH), generator=self.rng)
         self.taken = 0
         module.train()
 
-    def __call__(self, steps: int) -> None:  # noqa: D102
+    def __call__(self, steps: int) -> None:
+        """So many steps."""
         for _ in range(steps):
             for phase, optimizer in zip(self.phases, self.optimizers, strict=True):
                 if len(self.phases) > 1:
@@ -91,7 +87,7 @@ class Turns:
     """The batches of our loop; every ``every`` steps it stops the clock and lets the others have their turn."""
 
     def __init__(
-        self, batch: _Batches, bare: Bare, every: int, clock: Callable[[], float], compiled: Bare | None
+        self, batch: Batches, bare: Bare, every: int, clock: Callable[[], float], compiled: Bare | None
     ) -> None:
         self.batch, self.bare, self.every, self.clock, self.compiled = batch, bare, every, clock, compiled
         self.ours: list[float] = []
@@ -102,7 +98,8 @@ class Turns:
         self.step = -1
         self.since = 0.0
 
-    def __call__(self, kind: loop.BatchKind, step: int, draw: int) -> loop.Batch:  # noqa: D102
+    def __call__(self, kind: BatchKind, step: int) -> Batch:
+        """The batch of a step, perhaps after a round of the others."""
         if step != self.step and step % self.every == 0:
             if self.step >= 0:
                 self.ours.append((self.clock() - self.since) / self.every)
@@ -114,10 +111,11 @@ class Turns:
                     self.lowered.append(seconds(lambda: turn(self.every), self.clock) / self.every)
             self.since = self.clock()
         self.step = step
-        return self.batch(kind, step, draw)
+        return self.batch(kind, step)
 
 
 def seconds(call: Callable[[], object], clock: Callable[[], float]) -> float:
+    """That a call takes."""
     start = clock()
     call()
     return clock() - start
@@ -142,25 +140,25 @@ def convolution_rate(clock: Callable[[], float]) -> float:
 def training(
     data: LabeledData, family: str, steps: int, clock: Callable[[], float], compiling: bool
 ) -> dict[str, Any]:
-    make = _Maker(data, family, None, 0, "cpu")
-    images = data.read()
-    codec = ImageCodec.fit(images, data.spec)
-    batch = _Batches(images, data.labels, codec, make.batch_size, len(data.classes), 0)
-    module = make.family()
-    other = make.family()
+    """Figures of our loop, of the bare one, and of the bare one compiled where that is asked for."""
+    asked, rows = Training(family, device="cpu"), data.detached()
+    images = rows.read()
+    form = rows.form.fitted(images)
+    module, other = asked.untrained(rows), asked.untrained(rows)
+    batch = Batches(rows, form, module.config.batch_size, 0)
     for each in (module, other):
         if each.keeps_rows:
-            each.remember(codec.encode(images), torch.from_numpy(data.labels))
-    bare = Bare(other, batch, codec, steps)
+            each.remember(form.encode(images), torch.from_numpy(rows.labels))
+    bare = Bare(other, batch, steps)
     bare(5)
     with FlopCounterMode(display=False) as counter:
         bare(1)
     flops = counter.get_total_flops()
-    compiled, compilation = compile_bare(make, batch, codec, steps) if compiling else (None, {})
+    compiled, compilation = compile_bare(asked, batch, steps) if compiling else (None, {})
     turns = Turns(batch, bare, steps // 20, clock, compiled)
-    appraiser = Appraiser(Rows(images, data.labels), None, codec, data.classes, steps=steps, seed=0)
+    appraiser = Appraiser(rows, None, form, steps=steps, seed=0)
     with tempfile.TemporaryDirectory() as folder:
-        loop.train(
+        run_loop(
             module, module.phases(), turns, steps=steps, seed=0, folder=Path(folder), spread=appraiser.spread
         )
     rates = [flops / each / 1e9 for each in turns.ours]
@@ -191,31 +189,29 @@ def training(
     return found
 
 
-def compile_bare(
-    make: _Maker, batch: _Batches, codec: ImageCodec, steps: int
-) -> tuple[Bare, dict[str, float]]:
+def compile_bare(asked: Training, batch: Batches, steps: int) -> tuple[Bare, dict[str, float]]:
     """A bare loop whose convolutional networks are compiled, and how long that took."""
-    module = make.family()
+    module = asked.untrained(batch.data)
     for each in module.modules():
         if isinstance(each, Encoder | Decoder):
             each.compile()
-    bare = Bare(module, batch, codec, steps)
+    bare = Bare(module, batch, steps)
     # Compilers run in processes of their own, so this is wall time.
     took = seconds(lambda: bare(2), time.perf_counter)
     return bare, {"seconds_to_compile": round(took, 1)}
 
 
 def sampled(data: LabeledData, family: str, rounds: int, clock: Callable[[], float]) -> dict[str, Any]:
-    generator = sampling.Generator(train_generator(data, family, steps=30, device="cpu"))
-    network, size, per_class = generator._family, sampling._BLOCK, 128
-    blocks = len(generator.classes) * per_class // size
-    labels = [torch.full((size,), n % len(generator.classes)) for n in range(blocks)]
-    noise = [torch.randn(size, *network.noise_shape) for _ in range(blocks)]
+    """Figures of sampling, and of the forward pass alone."""
+    generator, per_class = train(data, Training(family, steps=30, device="cpu")), 128
+    blocks = len(generator.classes) * per_class // BLOCK
+    labels = [torch.full((BLOCK,), n % len(generator.classes)) for n in range(blocks)]
+    noise = [torch.randn(BLOCK, *generator.noise_shape) for _ in range(blocks)]
 
     @torch.inference_mode()
     def bare() -> None:
         for label, one in zip(labels, noise, strict=True):
-            network.sample(label, one)
+            generator.family.sample(label, one)
 
     ours, floor = [], []
     for turn in range(rounds + 1):
@@ -233,6 +229,7 @@ def sampled(data: LabeledData, family: str, rounds: int, clock: Callable[[], flo
 
 
 def summary(values: list[float]) -> dict[str, float]:
+    """Quartiles, and of how many."""
     quartiles = statistics.quantiles(values, n=4)
     names = ("lower_quartile", "median", "upper_quartile")
     return {name: round(value, 3) for name, value in zip(names, quartiles, strict=True)} | {"n": len(values)}
@@ -250,6 +247,7 @@ def summary(values: list[float]) -> dict[str, float]:
 def main(
     steps: int, rounds: int, threads: int, families: tuple[str, ...], compiled: tuple[str, ...], out: Path
 ) -> None:
+    """Measures every family, and writes a file for each."""
     torch.set_num_threads(threads)
     clock = time.process_time if threads == 1 else time.perf_counter
     data = part(open_data("bundled:fashion-mnist"), "train")

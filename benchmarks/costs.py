@@ -1,0 +1,117 @@
+"""Tables of what making and mixing samples costs: what overhead.py, speed.py and peers.py measured."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from record import RESULTS
+from tables import table
+
+
+def overhead() -> str:
+    """What mixing costs an epoch, for the first page."""
+    rows = []
+    for cell in _read("overhead.json")["cells"]:
+        ratios = cell["epoch_time"]
+        told = [f"{ratios[name]['median']:.2f}" for name in ("mixed", "by hand", "mixed / by hand")]
+        rows.append([cell["data"], str(cell["workers"]), *told])
+    titles = ["data", "workers", "mixed / plain", "mixed by hand / plain", "mixed / mixed by hand"]
+    return "\n".join(
+        [
+            "What mixing costs: time of an epoch over that of the plain loader, no training step, medians of "
+            "interleaved runs ([`overhead.json`](benchmarks/results/overhead.json)). In-memory tensors are the worst "
+            "case: an item there costs a few microseconds, so planning and building one shows.",
+            "",
+            *table(titles, rows),
+        ]
+    )
+
+
+def speed() -> str:
+    """Training and sampling of each family beside a bare loop."""
+    cells = [json.loads(path.read_text()) for path in sorted((RESULTS / "speed").glob("*.json"))]
+    found = cells[0]
+    rows, compiled = [], []
+    for cell, samples in ((each["training"], each["sampling"]) for each in cells):
+        rows.append(
+            [
+                cell["family"],
+                f"{cell['ours_ms_per_step']['median']:.0f} ms",
+                _quartiles(cell["ours_over_bare"]),
+                f"{cell['share_of_matrix_rate']['median']:.2f}",
+                f"{cell['share_of_convolution_rate']['median']:.2f}",
+                f"{samples['ours_rows_per_second']['median']:.0f}",
+                _quartiles(samples["ours_over_bare"]),
+            ]
+        )
+        if "compiled" in cell:
+            about = cell["compiled"]
+            compiled += [
+                "",
+                f"`torch.compile` on the networks of {cell['family']}: {about['seconds_to_compile']:.0f} s to compile, "
+                f"then {about['bare_over_compiled']['median']:.2f} times the speed of the bare loop without it.",
+            ]
+    titles = [
+        "family",
+        "a step",
+        "ours / bare",
+        "share of matrix rate",
+        "of convolution rate",
+        "rows a second",
+    ]
+    return "\n".join(
+        [
+            "## Training and sampling beside a bare loop",
+            "",
+            f"Bundled Fashion-MNIST, batches of {found['batch_size']}, threads: {found['threads']}. Our time over that "
+            "of a bare loop (for samples: of the forward pass), median of interleaved rounds with quartiles; the aim "
+            f"is 1.10. A round of training is {found['steps_per_round']} steps and holds a checkpoint, which a real "
+            "run writes more rarely. Shares are of torch's matrix-multiply rate and of the rate of a large 3x3 "
+            "convolution, which can be the higher. [Figures](speed).",
+            "",
+            *table([*titles, "ours / bare"], rows),
+            *compiled,
+        ]
+    )
+
+
+def peers() -> str:
+    """Our trainer beside Pythae's."""
+    found = _read("peers.json")
+    rows = []
+    for cell in found["comparisons"]:
+        rates, to = cell["images_per_second"], cell["seconds_to_the_aim"]
+        rows.append(
+            [
+                cell["in_our_loop"],
+                *(f"{rates[side]['median']:.0f}" for side in ("ours", "pythae")),
+                _quartiles(cell["ours_over_pythae"]),
+                *("not reached" if to[side] is None else f"{to[side]:.1f}" for side in ("ours", "pythae")),
+            ]
+        )
+    spent = found["comparisons"][-1]["where_pythae_spends"]
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in spent.items())
+    titles = ["in our loop", "images a second, ours", "Pythae", "ours / Pythae"]
+    return "\n".join(
+        [
+            "## Beside Pythae's trainer",
+            "",
+            f"Bundled Fashion-MNIST, {found['rows']} rows, the same networks, batch size and learning rate, one "
+            f"thread, {found['turns']} interleaved turns, processor time. The aim is the error on test rows that "
+            f"Pythae {found['pythae']} reached at the end. [Figures](peers.json).",
+            "",
+            *table([*titles, "seconds to the aim, ours", "Pythae"], rows),
+            "",
+            f"Where Pythae's time goes: {shares}.",
+        ]
+    )
+
+
+def _read(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((RESULTS / name).read_text())
+    return found
+
+
+def _quartiles(of: dict[str, float]) -> str:
+    return f"{of['median']:.2f} ({of['lower_quartile']:.2f} to {of['upper_quartile']:.2f})"
