@@ -22,7 +22,7 @@ from .guards import (
 )
 from .items import ItemFields as ItemFields, Key as Key, fields_of as fields_of, with_field as with_field
 from .labeled import LabeledData as LabeledData, open_data as open_data
-from .readers import Columns as Columns, Source as Source, read_source as read_source
+from .readers import Columns as Columns, Reading as Reading, Source as Source, read_source as read_source
 from .splits import (
     THREE as THREE,
     VALIDATION_NAMES as VALIDATION_NAMES,

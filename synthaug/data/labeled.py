@@ -6,17 +6,21 @@ import hashlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from synthaug.data.classes import Classes, classes_of
 from synthaug.data.items import Key
-from synthaug.data.readers import Columns, read_source
+from synthaug.data.readers import Columns, Reading, Source, read_source
 from synthaug.data.rows import Rows
 from synthaug.errors import InvalidData, InvalidRequest, SynthaugWarning
 from synthaug.modalities.image.form import ImageForm
 from synthaug.wording import did_you_mean
+
+if TYPE_CHECKING:
+    import pyarrow
 
 _SMALLEST = 8  # pixels a side
 _FEW = 5  # images of a class
@@ -37,6 +41,7 @@ class LabeledData:
         source: what was opened; None for a part of it.
         columns: where its images and labels are, as far as that was said.
         train_split, test_split: the splits to train and to test on, where others than the usual ones were named.
+        found: what the reader found, of the whole source.
     """
 
     classes: Classes
@@ -49,6 +54,7 @@ class LabeledData:
     columns: Columns
     train_split: str | None
     test_split: str | None
+    found: Source
     _rows: Rows
     _index: np.ndarray
 
@@ -77,10 +83,31 @@ class LabeledData:
             _index=self._index[rows],
         )
 
+    @property
+    def path(self) -> Path | None:
+        """Where the source lies on this machine, also of a part of it; None for what is in memory or on a hub."""
+        return self.found.path
+
+    @property
+    def reading(self) -> Reading:
+        """How the source was read."""
+        return self.found.reading
+
+    @property
+    def beside(self) -> pyarrow.Table | None:
+        """The further columns of these rows, under their own names; None where there are none."""
+        return None if self.found.beside is None else self.found.beside.take(self._index)
+
+    @property
+    def synthetic(self) -> np.ndarray | None:
+        """``(N,)`` bool, the rows that synthaug made, in what it wrote; None elsewhere."""
+        return None if self.found.synthetic is None else self.found.synthetic[self._index]
+
     def detached(self) -> LabeledData:
         """The same rows in memory of their own, without the source: what can be sent to another process."""
         rows = self._rows.detached(self._index)
-        return replace(self, source=None, _rows=rows, _index=np.arange(len(rows)))
+        found = replace(self.found, images=rows.images, targets=(), beside=None, synthetic=None)
+        return replace(self, source=None, found=found, _rows=rows, _index=np.arange(len(rows)))
 
     def name(self, row: int) -> str:
         """What to call a row in a message: its file, or ``row 17`` of the source."""
@@ -226,6 +253,7 @@ def open_data(
         columns,
         train_split,
         test_split,
+        replace(found, images=images, targets=()),
         Rows(images, form, memory),
         np.arange(len(images)),
     )

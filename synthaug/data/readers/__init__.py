@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from synthaug.data.readers.base import NO_TABLES, Columns, Source
+from synthaug.data.readers.base import NO_TABLES, Columns, Reading, Source
 from synthaug.data.readers.columns import read_huggingface
 from synthaug.data.readers.memory import read_arrays, read_map_style
 from synthaug.data.readers.names import KINDS, read_named
 from synthaug.errors import UnsupportedKind
 from synthaug.modalities.arrays import as_array
 
-__all__ = ["Columns", "Source", "read_source"]
+__all__ = ["Columns", "Reading", "Source", "read_source"]
 
 
 def read_source(source: Any, columns: Columns) -> Source:

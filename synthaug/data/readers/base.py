@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from synthaug.errors import InvalidData, InvalidRequest
 from synthaug.modalities.arrays import as_array
 from synthaug.modalities.image.pictures import Images
 from synthaug.wording import did_you_mean
+
+if TYPE_CHECKING:
+    import pyarrow
 
 NO_TABLES = "tables are not images and are not supported yet"
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm")
@@ -45,6 +49,21 @@ class Columns:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """How a source was read, to be told.
+
+    Attributes:
+        layout: what it was taken for, e.g. ``class folders in split folders``.
+        left_out: how many files or rows were left out, by the reason.
+        notes: what else a reader of it should know, a sentence each.
+    """
+
+    layout: str = ""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Source:
     """What a reader found.
 
@@ -55,6 +74,12 @@ class Source:
         names: what label i is called, where the source says so.
         splits: ``(N,)`` split names, where the source has them.
         groups: ``(N,)`` group names, where the user named them.
+        path: where it lies on this machine; None for what does not.
+        reading: how it was read.
+        beside: all further columns of the N rows, under their own names; None where there are none.
+        image_column, label_column: what the columns of image and label are called; None where they have no names.
+        label_feature: the feature of ``datasets`` that the label column has; None where it has none.
+        synthetic: ``(N,)`` bool, the rows that synthaug made, in what it wrote; None elsewhere.
     """
 
     images: Images
@@ -63,6 +88,13 @@ class Source:
     names: Sequence[str] | None = None
     splits: np.ndarray | None = None
     groups: np.ndarray | None = None
+    path: Path | None = None
+    reading: Reading = Reading()
+    beside: pyarrow.Table | None = None
+    image_column: str | None = None
+    label_column: str | None = None
+    label_feature: Any = None
+    synthetic: np.ndarray | None = None
 
 
 def column_of(
