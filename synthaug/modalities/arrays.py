@@ -5,18 +5,12 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from synthaug.errors import UnsupportedKind
-
 
 def as_array(value: Any) -> Any:
-    """The NumPy array of a torch tensor; anything else as it is.
-
-    Raises:
-        UnsupportedKind: at a tensor of bfloat16, which NumPy does not have.
-    """
+    """The NumPy array of a torch tensor, float32 of bfloat16, which NumPy does not have; anything else as it is."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):
         if value.dtype == torch.bfloat16:
-            raise UnsupportedKind("a tensor of bfloat16 was found; convert it with .float()")
+            value = value.float()
         return value.detach().cpu().numpy()
     return value

@@ -4,41 +4,61 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from synthaug.data.labeled import open_data
 from synthaug.data.splits import part, split_names, training_rows
+from synthaug.errors import InvalidArtifact
 from synthaug.files.formats import read_record
-from synthaug.generators.artifact import MANIFEST, read_manifest
+from synthaug.generators.artifact import MANIFEST, described, read_generator, read_manifest
 from synthaug.generators.generator import Generator
+from synthaug.judging.protocol import PLAN_FILE
+from synthaug.judging.results import Plan
+from synthaug.outputs import one_error
 
 
 def facts_of(source: Any) -> dict[str, Any]:
-    """The facts of a generator, of a report, or of a data set with its card where it has one, as plain JSON data.
+    """The facts of a generator, plan or report, or of a data set with its card where it has one, as plain JSON data.
 
     Args:
-        source: a generator; the path of a saved one, of a report or of an output; or what `open_data` takes.
+        source: a generator or plan; the path of a saved one, of a report or of an output; or what `open_data` takes.
     """
     path = Path(source) if isinstance(source, str | os.PathLike) else None
     if isinstance(source, Generator):
-        return {"kind": "generator"} | asdict(source.about)
-    if path is not None and (path / MANIFEST).is_file():
-        manifest = read_manifest(path)
-        return {"kind": "generator"} | {name: value for name, value in manifest.items() if name != "files"}
-    if path is not None and (path / "report.json").is_file():
-        told = json.loads((path / "report.json").read_text(encoding="utf-8"))
-        shown = ("advice", "verdict", "rows", "setup", "generator")
-        return {"kind": "report"} | {name: told[name] for name in shown}
+        manifest: dict[str, Any] = json.loads(json.dumps(described(source)))
+        return {"kind": "generator", "fingerprint": source.fingerprint, "rows": str(source.form)} | manifest
+    if path is not None and os.path.isfile(path / MANIFEST):
+        return facts_of(read_generator(path)) | {"libraries": read_manifest(path)["libraries"]}
+    if isinstance(source, Plan):
+        return {"kind": "plan"} | source.to_dict()
+    if path is not None and os.path.isfile(path / PLAN_FILE):
+        return facts_of(Plan.load(path))
+    if path is not None and os.path.isfile(path / "report.json"):
+        return {"kind": "report"} | _of_report(path / "report.json")
     opened = open_data(source)
     found = {
         "kind": "data set",
         "origin": opened.origin,
         "rows": len(opened),
         "form": str(opened.form),
+        "read as": opened.reading.layout,
+        "left out": dict(opened.reading.left_out),
+        "notes": list(opened.reading.notes),
+        "broken": list(opened.broken().values()),
         "splits": {name: len(part(opened, name)) for name in split_names(opened)},
         "classes": (opened if opened.train_split is None else training_rows(opened)).counts,
     }
     record = read_record(path) if path is not None and path.exists() else None
     return found if record is None else found | {"kind": "expanded data set", "card": record["card"]}
+
+
+def _of_report(path: Path) -> dict[str, Any]:
+    shown = ("advice", "verdict", "rows", "setup", "generator")
+    with one_error(InvalidArtifact, f"{path} cannot be read", "Ask for the right to read it."):
+        content = path.read_bytes()
+    try:
+        told = json.loads(content.decode())
+        return {name: told[name] for name in shown}
+    except (ValueError, KeyError, TypeError):
+        raise InvalidArtifact(f"{path} is no report of `synthaug evaluate`. Evaluate again.") from None

@@ -254,13 +254,11 @@ def test_class_names_keep_the_order_of_the_class_label_and_unused_ones_are_dropp
             UnsupportedKind,
             r"labels of shape \(4, 4\).*soft and multi-hot labels are not supported",
         ),
-        (np.ones((4, 1), int), InvalidData, r"labels of shape \(4, 1\).*pass y.ravel\(\)"),
         (
             np.array([0.5, 1, 2, 3]),
             UnsupportedKind,
             "row 0: a label of 0.5.*regression targets and soft labels",
         ),
-        (np.array([0.0, 1, 1, 0]), UnsupportedKind, r"row 0: a label of type float.*y.astype\(int\)"),
         ([0, [1, 2], 1, 0], UnsupportedKind, "row 1: a label that is a list of 2.*multi-label"),
         ([{"boxes": 1}] * 4, UnsupportedKind, "row 0: a label with the fields boxes.*bounding boxes"),
         ([0, 1, None, 0], InvalidData, "row 2: a missing label.*give every row a class"),
@@ -323,12 +321,11 @@ def test_the_layout_follows_from_the_shape_and_tensors_prefer_channels_first(sha
             r"X of shape \(4, 64\).*tables are not images and are not supported yet",
         ),
         (np.zeros((4, 28, 28, 2), np.uint8), InvalidData, r"shape \(28, 28, 2\).*1, 3 or 4 channels"),
-        (np.zeros((4, 28, 28), np.int64), UnsupportedKind, "dtype int64.*convert with .astype"),
-        (np.zeros((4, 28, 28), bool), UnsupportedKind, "dtype bool"),
+        (np.full((4, 28, 28), 70000), UnsupportedKind, "dtype int64.*convert with .*astype"),
         (
-            torch.zeros(4, 28, 28).bfloat16(),
+            np.zeros((4, 28, 28), bool),
             UnsupportedKind,
-            r"bfloat16 was found; convert it with \.float\(\)",
+            r'dtype bool.*convert with X\.astype\("uint8"\) \* 255',
         ),
         (
             np.zeros((4, 7, 28), np.uint8),
@@ -464,11 +461,12 @@ def test_images_are_found_below_the_class_folder_at_any_depth(tmp_path):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ([], "holds no class folders; put the images of each class into a folder of its name"),
+        ([], "holds no images; put the images of each class into a folder of its name"),
         (["1.png", "2.png"], "holds images without class folders"),
         (["a/1.png", "b/readme.txt"], "the class folder .*b holds no image; fill it or remove it"),
-        (["train/a/1.png", "train/b/1.png", "models/x.pt"], "holds the split folder train beside models"),
-        (["train/a/1.png", "train/b/1.png", "test/1.png"], "holds the split folder train beside test"),
+        (["train/a/1.png", "train/b/1.png", "models/x.png"], "holds the split folder train beside models"),
+        (["train/1.png", "test/2.png"], 'images in the split folders "train", "test", without class folders'),
+        (["train/a/1.png", "training/b/1.png"], 'split folders "train", "training", which mean the same'),
     ],
 )
 def test_a_folder_without_images_in_class_folders_is_refused(tmp_path, files, message):
@@ -477,13 +475,6 @@ def test_a_folder_without_images_in_class_folders_is_refused(tmp_path, files, me
         (tmp_path / file).write_bytes(png(PICTURES[0]))
     with pytest.raises(InvalidData, match=message):
         open_data(tmp_path)
-
-
-def test_classes_called_train_and_test_are_classes(tmp_path):
-    for name in ("train", "test"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "1.png").write_bytes(png(PICTURES[0]))
-    assert open_data(tmp_path).classes.names == ("test", "train")
 
 
 # ----------------------------------------------------------------------------------------------- checks
@@ -729,7 +720,8 @@ def test_other_names_are_loaded_from_the_hub(monkeypatch, tmp_path):
 
     monkeypatch.setattr(datasets, "load_dataset", offline)
     with pytest.raises(
-        InvalidData, match=r"someone/flowers is neither a local file or folder nor a hub.*no network"
+        InvalidData,
+        match=r"someone/flowers is neither a local file or folder of a kind that is taken nor a hub.*no network",
     ):
         open_data("someone/flowers")
 
@@ -813,7 +805,7 @@ def test_opened_data_can_be_opened_again_but_not_changed():
     data = open_data((PICTURES, TARGETS))
     assert isinstance(data, LabeledData)
     assert open_data(data) is data
-    with pytest.raises(InvalidRequest, match="belong where the data set is opened first"):
+    with pytest.raises(InvalidRequest, match="belongs where it is opened first"):
         open_data(data, image_size=9)
 
 
@@ -878,7 +870,7 @@ PICTURE = PICTURES[0]
         ([PICTURE, np.int64(3)], {}, (0, 1)),
         ((3, PICTURE), {}, (1, 0)),
         ((torch.tensor(PICTURE), torch.tensor(3), "a.png"), {2: ""}, (0, 1)),
-        ((Image.fromarray(PICTURE), np.array([3]), 9), {2: 0}, (0, 1)),
+        ((Image.fromarray(PICTURE), np.array([3]), [1, 9]), {2: 0}, (0, 1)),
         (Pair(PICTURE, 3, 0.5), {"weight": 1.0}, ("picture", "kind")),
         (
             {"id": 5, "image": PICTURE, "mask": PICTURE, "label": 3},
@@ -925,7 +917,6 @@ def test_string_labels_and_transformed_images_are_put_in_as_they_are():
 
 def test_the_known_label_tells_its_field():
     assert ItemFields.of((PICTURE, 17, 3), label_value=3).label == 2
-    assert ItemFields.of((PICTURE, 17, 3)).label == 1
     assert ItemFields.of((PICTURE, 17, 3), label=2).others == (1,)
 
 

@@ -244,7 +244,7 @@ def test_a_process_is_sent_no_rows_that_it_can_read_itself(folder):
     data = open_data(folder)
     before = data.read()
     sent = pickle.dumps(data)
-    assert len(sent) < before.nbytes
+    assert before[0].tobytes() not in sent
     np.testing.assert_array_equal(pickle.loads(sent).read(), before)
 
 
@@ -252,5 +252,5 @@ def test_memory_is_a_number_of_bytes_and_said_where_a_set_is_opened(folder):
     for memory in (-1, "1GB", None):
         with pytest.raises(InvalidRequest, match="it is a number of bytes"):
             open_data(folder, memory=memory)
-    with pytest.raises(InvalidRequest, match="memory= belong where the data set is opened first"):
+    with pytest.raises(InvalidRequest, match=r"belongs? where (it|the data set) is opened first"):
         open_data(open_data(folder), memory=0)

@@ -11,12 +11,14 @@ import numpy as np
 
 from synthaug.data.readers.base import NO_TABLES, Columns, Reading, Source
 from synthaug.data.readers.columns import read_huggingface
+from synthaug.data.readers.medical import ScanRows, is_scan, scans
 from synthaug.data.readers.memory import read_arrays, read_map_style
 from synthaug.data.readers.names import KINDS, read_named
 from synthaug.errors import UnsupportedKind
 from synthaug.modalities.arrays import as_array
+from synthaug.modalities.image.medical import ScanOptions
 
-__all__ = ["Columns", "Reading", "Source", "read_source"]
+__all__ = ["Columns", "Reading", "ScanOptions", "ScanRows", "Source", "is_scan", "read_source", "scans"]
 
 
 def read_source(source: Any, columns: Columns) -> Source:

@@ -13,6 +13,7 @@ from synthaug.data.classes import plain_label
 from synthaug.data.items import Key
 from synthaug.errors import InvalidData, InvalidRequest
 from synthaug.modalities.arrays import as_array
+from synthaug.modalities.image.medical import AS_STORED, ScanOptions
 from synthaug.modalities.image.pictures import Images
 from synthaug.wording import did_you_mean
 
@@ -32,11 +33,13 @@ class Columns:
         image: column, key or position of the image.
         label: column, key or position of the label.
         group: column, key or position of the group, or N group names.
+        scans: how medical files are read.
     """
 
     image: Key | None = None
     label: Key | None = None
     group: Any = None
+    scans: ScanOptions = AS_STORED
 
     def refuse(self, what: str) -> None:
         """Refuse what names a column of a source that has none."""
@@ -110,7 +113,8 @@ def column_of(
     found = next((name for name in usual if name in known), None)
     if found is None:
         raise InvalidData(
-            f"no {what} column stands out in {origin} (columns: {', '.join(known)}); name it with {what}="
+            f"no {what} column stands out in {origin} (columns: {', '.join(known)}); name it with {what}= of "
+            f"open_data, or --{what}"
         )
     return found
 

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import io
 import json
+import shlex
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image, ImageOps
 
 from synthaug.data.items import IMAGE_NAMES, LABEL_NAMES
-from synthaug.data.readers.base import NO_TABLES, Columns, Source, column_of, group_array
+from synthaug.data.readers.base import NO_TABLES, Columns, Reading, Source, column_of, group_array
+from synthaug.data.readers.beside import LazyTable
 from synthaug.data.readers.memory import stored
+from synthaug.data.readers.written import (
+    RECORD_KEY,
+    SYNTHETIC,
+    Layout,
+    feature_of_column,
+    found_provenance,
+    layout_of,
+    names_in,
+    record_in,
+    record_of_folder,
+)
 from synthaug.errors import InvalidData, UnsupportedKind
 from synthaug.modalities.image.pictures import Images, Pictures
+from synthaug.outputs import decode_name
+from synthaug.wording import quoted
 
 if TYPE_CHECKING:
     import pyarrow
@@ -23,19 +41,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Found:
-    """Which columns of an Arrow schema hold what."""
+    """Which columns of an Arrow schema hold what; ``beside`` are the further ones of the user."""
 
     image: str
     label: str
     split: str | None
     group: str | None
+    synthetic: str | None
+    beside: list[str]
     encoded: bool
     dtype: np.dtype | None
+    mode: str | None
     names: Sequence[str] | None
+    feature: Mapping[str, Any]
 
     @property
-    def all(self) -> list[str]:
-        return [name for name in dict.fromkeys((self.image, self.label, self.split, self.group)) if name]
+    def few(self) -> list[str]:
+        """The columns that are read at once, beside the images."""
+        named = (self.label, self.split, self.group, self.synthetic)
+        return [name for name in dict.fromkeys(named) if name]
 
 
 @dataclass(frozen=True)
@@ -70,15 +94,28 @@ def read_parquet(path: Path, columns: Columns) -> Source:
     from pyarrow import parquet
 
     try:
-        found = _find_columns(parquet.read_schema(path), columns, str(path))
-        table = parquet.read_table(path, columns=found.all)
+        schema = parquet.read_schema(path)
+        record = record_in((schema.metadata or {}).get(RECORD_KEY, b""))
+        found = _find_columns(schema, columns, str(path), record)
+        table = parquet.read_table(path, columns=[found.image, *found.few])
     except (OSError, pyarrow.ArrowInvalid) as error:
         raise InvalidData(f"{path} cannot be read as a parquet file: {error}") from error
     if found.encoded:
-        images: Images = Pictures(names=_FileRows(path.name), entries=_Entries(table[found.image]))
+        images: Images = _pictures(found, _FileRows(path.name), _Entries(table[found.image]))
     else:
-        images = stored([np.array(value, found.dtype) for value in table[found.image].to_pylist()])
-    return _from_table(table, found, images, f"file {path}", columns.group)
+        arrays = stored([np.array(value, found.dtype) for value in table[found.image].to_pylist()])
+        images = replace(arrays, names=_FileRows(path.name))
+    read = _from_table(table, found, images, f"file {path}", columns.group)
+    beside = None
+    if found.beside:
+        beside = LazyTable(_only(schema, found.beside), partial(_read_columns, path, tuple(found.beside)))
+    return replace(read, path=path, reading=Reading("a parquet file"), beside=beside)
+
+
+def _read_columns(path: Path, names: Sequence[str]) -> pyarrow.Table:
+    from pyarrow import parquet
+
+    return parquet.read_table(path, columns=list(names)).select(list(names))
 
 
 @dataclass(frozen=True)
@@ -89,82 +126,279 @@ class _FileRows:
         return f"row {row} of {self.file}"
 
 
-def read_huggingface(source: Any, columns: Columns) -> Source:
-    """The rows of a map-style data set of the ``datasets`` library, or of all splits of several."""
+def read_saved(path: Path, columns: Columns) -> Source:
+    """The rows of a Hugging Face data set, or of a dictionary of its splits, as ``save_to_disk`` writes it."""
     import datasets
 
-    parts = source if isinstance(source, datasets.DatasetDict) else None
-    if parts is None:
-        rows = source
-    else:
-        schemas = {name: part.features for name, part in parts.items()}
-        if not parts or any(features != next(iter(schemas.values())) for features in schemas.values()):
-            raise InvalidData(
-                "the splits of the data set have different columns; give them the same features"
-            )
-        rows = datasets.concatenate_datasets([part.with_format(None) for part in parts.values()])
-    found = _find_columns(rows.features.arrow_schema, columns, "the data set")
-    rows = rows.with_format(None).select_columns(found.all)
-    table = rows.select_columns([c for c in found.all if c != found.image]).with_format("arrow")[:]
+    found = _read_sets(datasets.load_from_disk(str(path)), columns, record_of_folder(path), path)
+    return replace(
+        found, origin=f"saved data set {path}", path=path, reading=Reading("a saved Hugging Face data set")
+    )
+
+
+def read_huggingface(source: Any, columns: Columns) -> Source:
+    """The rows of a map-style data set of the ``datasets`` library, or of all splits of several."""
+    return _read_sets(source, columns, None)
+
+
+def _read_sets(
+    source: Any, columns: Columns, record: Mapping[str, Any] | None, path: Path | None = None
+) -> Source:
+    import datasets
+
+    parts = dict(source) if isinstance(source, datasets.DatasetDict) else None
+    rows = source if parts is None else datasets.concatenate_datasets(_alike(parts, path))
+    found = _find_columns(
+        rows.features.arrow_schema, columns, "the data set", record, apart=parts is not None
+    )
+    rows = rows.with_format(None)
+    table = rows.select_columns(found.few).with_format("arrow")[:]
     names = None
     if parts is not None:
         starts = np.cumsum([0, *(len(part) for part in parts.values())])[:-1]
         names = _RowNames(tuple(starts.tolist()), tuple(parts))
     if found.encoded:
-        undecoded = rows.cast_column(found.image, datasets.Image(decode=False))
-        images: Images = Pictures("pil", names, entries=_Entries(undecoded[found.image]))
+        undecoded = rows.select_columns([found.image]).cast_column(found.image, datasets.Image(decode=False))
+        images: Images = replace(_pictures(found, names, _Entries(undecoded[found.image])), container="pil")
     else:
         arrays = rows.with_format("numpy", columns=[found.image], dtype=found.dtype)[:][found.image]
         images = replace(stored(list(arrays)), names=names)
     read = _from_table(table, found, images, "Hugging Face data set", columns.group)
+    if found.beside:
+        schema = _only(rows.features.arrow_schema, found.beside)
+        read = replace(
+            read, beside=LazyTable(schema, partial(_arrow_table, rows.select_columns(found.beside)))
+        )
     if parts is None:
         return read
-    return replace(read, splits=np.repeat(list(parts), [len(part) for part in parts.values()]))
+    told = list(parts) if record is None else [decode_name(name) for name in parts]
+    return replace(read, splits=np.repeat(told, [len(part) for part in parts.values()]))
+
+
+def _arrow_table(rows: Any) -> pyarrow.Table:
+    return rows.with_format("arrow")[:].select(rows.column_names)
+
+
+def _alike(parts: Mapping[str, Any], path: Path | None) -> list[Any]:
+    """The splits of a data set with the columns of all of them; what a split lacks is null in it.
+
+    Raises:
+        InvalidData: columns of one name that are not the same in all splits.
+    """
+    import datasets
+
+    if not parts:
+        raise InvalidData("the dictionary of data sets is empty; give it a data set")
+    features: dict[str, Any] = {}
+    for split, part in parts.items():
+        for name, feature in part.features.items():
+            if features.setdefault(name, feature) != feature:
+                raise InvalidData(
+                    f'the column "{name}" is not the same in all splits of the data set: {feature} in {split}, and '
+                    f"{features[name]} in another; make them the same with cast_column, or open one split alone, as "
+                    + (f'data["{next(iter(parts))}"]' if path is None else str(path / next(iter(parts))))
+                )
+    whole = datasets.Features(features)
+    return [_with_columns(part.with_format(None), whole) for part in parts.values()]
+
+
+def _with_columns(part: Any, features: Any) -> Any:
+    import datasets
+
+    missing = {name: feature for name, feature in features.items() if name not in part.features}
+    if missing:
+        nulls = datasets.Dataset.from_dict(
+            {name: [None] * len(part) for name in missing}, features=datasets.Features(missing)
+        )
+        part = datasets.concatenate_datasets([part, nulls], axis=1)
+    return part.select_columns(list(features))
+
+
+def _pictures(found: _Found, names: Any, entries: _Entries) -> Pictures:
+    if found.mode is None:
+        return Pictures(names=names, entries=entries)
+    return Pictures(names=names, entries=_InMode(entries.column, found.mode))
+
+
+@dataclass(frozen=True)
+class _InMode(_Entries):
+    """Images in the mode that the feature of their column asks for, as the ``datasets`` library hands them out."""
+
+    mode: str
+
+    def __getitem__(self, row: int) -> Any:
+        entry = super().__getitem__(row)
+        data, path = entry["bytes"], entry.get("path")
+        if data is None and path is None:
+            return None
+        try:
+            with Image.open(path if data is None else io.BytesIO(data)) as image:
+                return ImageOps.exif_transpose(image).convert(self.mode)
+        except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError):
+            return entry  # whoever reads it says why
 
 
 def _from_table(table: pyarrow.Table, found: _Found, images: Images, origin: str, group: Any) -> Source:
+    splits, synthetic = None, None
+    if found.split is not None:
+        named = table[found.split].to_pylist()
+        if None in named:
+            raise InvalidData(
+                f'{images.name(named.index(None))} has no split in the column "{found.split}" of {origin}; give every '
+                "row one, or rename the column"
+            )
+        splits = np.array(named, dtype=str)
+    if found.synthetic is not None:
+        synthetic = table[found.synthetic].to_numpy(zero_copy_only=False).astype(bool)
+    if found.group is not None:
+        group = table[found.group].to_pylist()
+        if synthetic is not None:  # of which null says nothing
+            group = [
+                SYNTHETIC if made and one is None else one for made, one in zip(synthetic, group, strict=True)
+            ]
+        if None in group:
+            raise InvalidData(
+                f'{images.name(group.index(None))} has no group in the column "{found.group}" of {origin}; give every '
+                "row one: rows that belong to no other have a group of their own"
+            )
     return Source(
         images,
         table[found.label].to_pylist(),
         origin,
         names=found.names,
-        splits=None if found.split is None else np.array(table[found.split].to_pylist(), dtype=str),
-        groups=group_array(table[found.group].to_pylist() if found.group else group, len(images)),
+        splits=splits,
+        groups=group_array(group, len(images)),
+        image_column=found.image,
+        label_column=found.label,
+        label_feature=found.feature,
+        synthetic=synthetic,
     )
 
 
-def _find_columns(schema: pyarrow.Schema, columns: Columns, origin: str) -> _Found:
-    image, label, group = columns.image, columns.label, columns.group
-    info = json.loads((schema.metadata or {}).get(b"huggingface", b"{}")).get("info", {}).get("features", {})
-    features = {name: info.get(name, {}) for name in schema.names}
-    dtypes = {name: _array_dtype(schema.field(name).type) for name in schema.names}
-    encoded = {
-        name: features[name].get("_type") == "Image" or _is_encoded(schema.field(name).type)
+def _find_columns(
+    schema: pyarrow.Schema,
+    columns: Columns,
+    origin: str,
+    record: Mapping[str, Any] | None,
+    *,
+    apart: bool = False,
+) -> _Found:
+    """Which columns hold what.
+
+    Args:
+        schema: of all columns.
+        columns: what was said.
+        origin: for messages.
+        record: of an output of synthaug.
+        apart: the splits are sets of their own, so that no column holds them.
+    """
+    layout, features = layout_of(record), _features(schema)
+    own = _own_columns(schema, layout)
+    image, label = columns.image, columns.label
+    if layout is not None:
+        image = layout.image if image is None else image
+        label = layout.label if label is None else label
+    image = _image_column(schema, features, image, origin)
+    split = "split" if "split" in schema.names and not apart else None
+    if layout is not None:
+        split = layout.split
+    others = [name for name in schema.names if name != image and name not in own]
+    if label is None:
+        label = _label_column(
+            [name for name in others if name != split], features, schema, columns.group, origin
+        )
+    label = column_of(dict.fromkeys(others), label, LABEL_NAMES, "label", origin)
+    split = None if split == label else split
+    group = columns.group
+    if isinstance(group, str | int):
+        group = column_of(dict.fromkeys([*others, *own]), group, (), "group", origin)
+    feature = features[label]
+    return _Found(
+        image,
+        label,
+        split=split,
+        group=group if isinstance(group, str) else None,
+        synthetic=_synthetic_column(schema, layout),
+        beside=[name for name in others if name not in (label, split)],
+        encoded=_holds_pictures(schema, features, image),
+        dtype=_array_dtype(schema.field(image).type),
+        mode=features[image].get("mode"),
+        names=feature.get("names") or (None if record is None else names_in(record)),
+        feature=feature
+        if feature.get("_type") in ("ClassLabel", "Value")
+        else feature_of_column(schema.field(label).type),
+    )
+
+
+def _features(schema: pyarrow.Schema) -> dict[str, Any]:
+    """What the ``datasets`` library knows of each column."""
+    told = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    features = (told.get("info") or {}).get("features") or {}
+    return {name: features.get(name) if isinstance(features.get(name), dict) else {} for name in schema.names}
+
+
+def _only(schema: pyarrow.Schema, names: Sequence[str]) -> pyarrow.Schema:
+    """The schema of some columns, with what the ``datasets`` library knows of them."""
+    import pyarrow as pa
+
+    features = {name: feature for name, feature in _features(schema).items() if name in names and feature}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})} if features else None
+    return pa.schema([schema.field(name) for name in names], metadata=metadata)
+
+
+def _own_columns(schema: pyarrow.Schema, layout: Layout | None) -> set[str]:
+    """The columns that synthaug has put beside those of the user."""
+    if layout is not None:
+        return layout.own - {layout.split}
+    return set((found_provenance(schema) or {}).values())
+
+
+def _synthetic_column(schema: pyarrow.Schema, layout: Layout | None) -> str | None:
+    names = found_provenance(schema) if layout is None else layout.provenance
+    return None if names is None else names["synthetic"]
+
+
+def _image_column(schema: pyarrow.Schema, features: Mapping[str, Any], asked: Any, origin: str) -> str:
+    pictures = dict.fromkeys(
+        name
         for name in schema.names
-    }
-    pictures = {name: None for name in schema.names if encoded[name] or dtypes[name] is not None}
-    if image is None and not pictures:
+        if _holds_pictures(schema, features, name) or _array_dtype(schema.field(name).type) is not None
+    )
+    if asked is None and not pictures:
         raise UnsupportedKind(
             f"{origin} has no image column (columns: {', '.join(schema.names)}); {NO_TABLES}"
         )
-    image_column = column_of(
-        dict.fromkeys(schema.names) if image else pictures, image, IMAGE_NAMES, "image", origin
-    )
-    if image_column not in pictures:
-        raise InvalidData(f"the column {image_column!r} of {origin} holds no images")
-    others = dict.fromkeys(name for name in schema.names if name != image_column)
-    named = {name: None for name in others if features[name].get("_type") == "ClassLabel"}
-    usual = named if len(named) == 1 else {name: None for name in (named or others) if name in LABEL_NAMES}
-    label_column = column_of(others if label or not usual else usual, label, LABEL_NAMES, "label", origin)
-    return _Found(
-        image_column,
-        label_column,
-        split="split" if "split" in others and label_column != "split" else None,
-        group=column_of(others, group, (), "group", origin) if isinstance(group, str) else None,
-        encoded=encoded[image_column],
-        dtype=dtypes[image_column],
-        names=features[label_column].get("names"),
-    )
+    known = pictures if asked is None else dict.fromkeys(schema.names)
+    found = column_of(known, asked, IMAGE_NAMES, "image", origin)
+    if found not in pictures:
+        raise InvalidData(f"the column {found!r} of {origin} holds no images")
+    return found
+
+
+def _label_column(
+    others: Sequence[str], features: Mapping[str, Any], schema: pyarrow.Schema, group: Any, origin: str
+) -> str | None:
+    """The column called "label", or the only one that can be meant; None where none stands out.
+
+    Raises:
+        InvalidData: several columns can be meant.
+    """
+    grouped = {group} if isinstance(group, str) else set()
+    others = [name for name in others if name not in grouped and not _holds_pictures(schema, features, name)]
+    if "label" in others or len(others) == 1:
+        return "label" if "label" in others else others[0]
+    named = [name for name in others if features[name].get("_type") == "ClassLabel"]
+    found = list(dict.fromkeys([*named, *(name for name in others if name in LABEL_NAMES)]))
+    if len(found) > 1:
+        raise InvalidData(
+            f"no label column stands out in {origin}: it may be {quoted(found)}; name it with label= of open_data, as "
+            f'label="{found[0]}", or --label {shlex.quote(found[0])}'
+        )
+    return found[0] if found else None
+
+
+def _holds_pictures(schema: pyarrow.Schema, features: Mapping[str, Any], name: str) -> bool:
+    return features[name].get("_type") == "Image" or _is_encoded(schema.field(name).type)
 
 
 def _is_encoded(kind: pyarrow.DataType) -> bool:

@@ -2,44 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import math
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 from PIL import Image
 
 from synthaug.data.classes import names_of
-from synthaug.data.items import ItemFields
+from synthaug.data.items import ItemFields, Key
 from synthaug.data.readers.base import NO_TABLES, Columns, Source, group_array
-from synthaug.errors import InvalidData, UnsupportedKind
+from synthaug.data.readers.written import feature_of_labels
+from synthaug.errors import InvalidData, SynthaugWarning, UnsupportedKind
 from synthaug.modalities.arrays import as_array
 from synthaug.modalities.image.form import Container
+from synthaug.modalities.image.kinds import is_signal, narrowed
 from synthaug.modalities.image.pictures import Images, Pictures, Stack
 
 
 def read_arrays(x: Any, y: Any, group: Any = None, origin: str = "arrays") -> Source:
     """The rows of ``X`` and the labels of ``y``."""
-    if isinstance(x, list | tuple):
-        images = stored(list(x))
-    else:
-        array = as_array(x)
-        if not isinstance(array, np.ndarray):
-            raise UnsupportedKind(
-                f"X of type {type(x).__name__} was given; taken are NumPy arrays and torch tensors"
-            )
-        if array.dtype == object:
-            images = stored(list(array))
-        elif array.ndim not in (3, 4):
-            raise UnsupportedKind(
-                f"X of shape {array.shape} was given; images are (N, H, W), (N, H, W, C) or (N, C, H, W), "
-                f"and {NO_TABLES}"
-            )
-        else:
-            images = Stack("array" if array is x else "tensor", arrays=_native(array))
-    n = len(y) if hasattr(y, "__len__") else None
+    if hasattr(x, "iloc"):
+        if getattr(x, "ndim", 1) > 1:
+            raise UnsupportedKind(f"X is a data frame; {NO_TABLES}")
+        x = x.to_list()
+    images = stored(list(x)) if isinstance(x, list | tuple) else _of_array(x)
+    one = isinstance(y, np.ndarray) and not y.ndim
+    n = len(y) if hasattr(y, "__len__") and not one else None
     if n != len(images):
         raise InvalidData(f"{len(images)} images and {n} labels were given; every image needs one label")
-    return Source(images, y, origin, groups=group_array(group, len(images)))
+    groups = group_array(group, len(images))
+    return Source(images, y, origin, groups=groups, label_feature=feature_of_labels(y))
+
+
+def _of_array(x: Any) -> Images:
+    array = as_array(x)
+    if not isinstance(array, np.ndarray):
+        raise UnsupportedKind(
+            f"X of type {type(x).__name__} was given; taken are NumPy arrays and torch tensors"
+        )
+    if array.dtype == object or array.dtype.kind in "US":
+        return stored(list(array))
+    if array.ndim not in (3, 4):
+        flat = math.isqrt(array.shape[1]) if array.ndim == 2 else 0
+        hint = "if these are pictures, give them their height and width"
+        if flat >= 8 and flat**2 == array.shape[1]:
+            hint += f", e.g. X.reshape(-1, {flat}, {flat})"
+        raise UnsupportedKind(
+            f"X of shape {array.shape} was given; images are (N, H, W), (N, H, W, C) or (N, C, H, W), "
+            f"and {NO_TABLES}, nor are signals; {hint}"
+        )
+    if array.ndim == 3 and len(array) and is_signal(array):
+        _refuse_signals(f"X of shape {array.shape} {array.dtype}", array.shape[1:])
+    return Stack("array" if array is x else "tensor", arrays=narrowed(_native(array)))
 
 
 def stored(pictures: list[Any]) -> Images:
@@ -48,15 +65,40 @@ def stored(pictures: list[Any]) -> Images:
         return Pictures(container="pil", entries=pictures)
     arrays = [as_array(picture) for picture in pictures]
     for row, array in enumerate(arrays):
+        if isinstance(array, str | os.PathLike):
+            raise UnsupportedKind(
+                f"row {row} of X is text, {str(array)[:30]!r}; text is not supported yet; where these are paths of "
+                "images, open them first: [PIL.Image.open(path) for path in X]"
+            )
         if not isinstance(array, np.ndarray):
             raise InvalidData(
                 f"row {row} holds an image of type {type(array).__name__}; all must be arrays, "
                 "or all PIL images"
             )
+        if array.ndim < 2 and array.size != 1:
+            raise UnsupportedKind(
+                f"row {row} has the shape {array.shape}; images have a height and a width, and {NO_TABLES}, nor are "
+                "signals"
+            )
+        if array.ndim == 2 and is_signal(array[None]):
+            _refuse_signals(f"row {row} of shape {array.shape} {array.dtype}", array.shape)
     container: Container = "tensor" if arrays and arrays[0] is not pictures[0] else "array"
     if len({(array.shape, array.dtype) for array in arrays}) == 1:
-        return Stack(container, arrays=_native(np.stack(arrays)))
-    return Stack(container, arrays=[_native(array.copy()) for array in arrays])
+        return Stack(container, arrays=narrowed(_native(np.stack(arrays))))
+    native = [_native(array.copy()) for array in arrays]
+    if len({array.dtype for array in native}) == 1 and all(array.size for array in native):
+        # of as few bits as the values of all of them need
+        ends = np.array([end for array in native for end in (array.min(), array.max())])
+        native = [array.astype(narrowed(ends).dtype, copy=False) for array in native]
+    return Stack(container, arrays=native)
+
+
+def _refuse_signals(what: str, shape: tuple[int, ...]) -> NoReturn:
+    raise UnsupportedKind(
+        f"{what} was found: by their proportions these are signals of {min(shape)} channels and {max(shape)} steps, "
+        f"which are not supported yet; if they are pictures of {shape[0]}x{shape[1]} pixels, say so by an axis for the "
+        "channel: X[..., None]"
+    )
 
 
 def _native(array: np.ndarray) -> np.ndarray:
@@ -113,5 +155,55 @@ def _pixels(picture: Any) -> np.ndarray:
 def _class_names(source: Any, fields: ItemFields, targets: Sequence[Any]) -> Sequence[str] | None:
     """What the set itself calls its labels, if these are positions in the names."""
     names = names_of(source, fields.label)
-    fits = names is not None and all(type(target) is int and 0 <= target < len(names) for target in targets)
+    if names is None:
+        if _disagree(source, fields.label):
+            warnings.warn(
+                f"the parts of the data set {type(source).__name__} call their labels differently, so the classes are "
+                "called by their labels; if one label means one class in all parts, all is well",
+                SynthaugWarning,
+                stacklevel=2,
+            )
+        return None
+    fits = all(type(target) in (int, float) and 0 <= target < len(names) for target in targets)
     return names if fits else None
+
+
+def _disagree(source: Any, label: Key) -> bool:
+    """Whether parts of a data set that are joined, as by ``ConcatDataset``, have names that differ."""
+    while source is not None:
+        parts = getattr(source, "datasets", None)
+        if isinstance(parts, list | tuple):
+            return len({tuple(names_of(part, label) or ()) for part in parts}) > 1 or any(
+                _disagree(part, label) for part in parts
+            )
+        source = getattr(source, "dataset", None)
+    return False
+
+
+def rows_of(source: Any, rows: np.ndarray) -> Any:
+    """The rows of these numbers of what was opened, of its own kind; a path stands for itself."""
+    if isinstance(source, str | os.PathLike):
+        return source
+    if isinstance(source, tuple) and len(source) == 2:
+        return tuple(_few(part, rows) for part in source)
+    if isinstance(source, Mapping):  # of splits, one after another
+        starts = np.cumsum([0, *map(len, source.values())])
+        parts = {
+            name: part.select(rows[(rows >= start) & (rows < start + len(part))] - start)
+            for (name, part), start in zip(source.items(), starts, strict=False)
+        }
+        made: Any = type(source)
+        return made(parts)
+    if hasattr(source, "select"):
+        return source.select(rows)
+    if isinstance(source, list):
+        return _few(source, rows)
+    from torch.utils.data import Subset
+
+    return Subset(source, rows.tolist())
+
+
+def _few(part: Any, rows: np.ndarray) -> Any:
+    if isinstance(part, list | tuple):
+        return type(part)([part[row] for row in rows.tolist()])
+    return part.iloc[rows] if hasattr(part, "iloc") else part[rows]

@@ -10,18 +10,31 @@ from pathlib import Path
 
 import numpy as np
 
-from synthaug.data.readers.base import NO_TABLES, TABLE_SUFFIXES, Columns, Source
-from synthaug.data.readers.columns import read_huggingface, read_parquet
-from synthaug.data.readers.folder import read_folder
+from synthaug.data.readers.archives import is_archive, list_archive
+from synthaug.data.readers.base import NO_TABLES, TABLE_SUFFIXES, Columns, Reading, Source
+from synthaug.data.readers.columns import read_huggingface, read_parquet, read_saved
+from synthaug.data.readers.folder import read_listing, read_table
+from synthaug.data.readers.listing import list_folder
+from synthaug.data.readers.lists import SUFFIXES as LISTS
 from synthaug.data.readers.memory import read_arrays
 from synthaug.data.readers.npz import read_npz
+from synthaug.data.readers.written import read_written_folder
 from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
 from synthaug.wording import did_you_mean
 
 KINDS = (
-    "a tuple (X, y) of arrays, a map-style torch data set, a Hugging Face data set, the path of a folder of "
-    "class folders, of a .parquet or .npz file or of a saved Hugging Face data set, or a hub name"
+    "a tuple (X, y) of arrays, a map-style torch data set, a Hugging Face data set, the path of a folder or archive of "
+    "class folders, of a .parquet, .npz or .npy file, of a table that lists pictures or of a saved Hugging Face "
+    "data set, or a hub name"
 )
+_PAIRS = {
+    "X": "y",
+    "x": "y",
+    "images": "labels",
+    "data": "labels",
+    "X_train": "y_train",
+    "x_train": "y_train",
+}
 _HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 _BUNDLED = Path(__file__).parents[1] / "bundled"
 
@@ -33,14 +46,18 @@ def read_named(source: str, columns: Columns) -> Source:
     path = Path(source).expanduser()
     if path.is_dir():
         if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
-            import datasets
-
-            found = read_huggingface(datasets.load_from_disk(str(path)), columns)
-            return replace(found, origin=f"saved data set {path}")
-        columns.refuse(f"the folder {path}")
-        return read_folder(path, columns.group)
+            return read_saved(path, columns)
+        if (written := read_written_folder(path, columns.group)) is not None:
+            return written
+        return _folder(path, columns)
     suffix = path.suffix.lower()
     if path.exists():
+        if is_archive(path):
+            return read_listing(list_archive(path), columns, f"archive {path}")
+        if suffix in LISTS:
+            return read_table(path, columns)
+        if suffix == ".npy":
+            return _pair(path, columns)
         if suffix == ".parquet":
             return read_parquet(path, columns)
         if suffix == ".npz":
@@ -54,7 +71,38 @@ def read_named(source: str, columns: Columns) -> Source:
     if not like_hub or close or ("/" in source and path.parent.is_dir()):
         hint = did_you_mean(path.name, close or siblings)
         raise InvalidData(f"there is no file or folder {path}.{hint}")
-    return _hub(source, columns)
+    return _loaded(source, columns, f"hub data set {source}")
+
+
+def _folder(path: Path, columns: Columns) -> Source:
+    """A folder of pictures in class folders, or that tables list; of parquet files, or of arrays."""
+    listing = list_folder(path)
+    if not listing.pictures and not listing.scans:
+        kinds = {Path(name).suffix.lower() for name in listing.others}
+        if ".parquet" in kinds:
+            found = replace(_loaded(str(path), columns, f"folder {path}"), path=path)
+            return replace(found, reading=Reading("parquet files"))
+        arrays = [name for name in listing.others if name.lower().endswith(".npy")]
+        images = [name for name in arrays if Path(name).stem in _PAIRS]
+        if images:
+            return _pair(path / images[0], columns)
+    return read_listing(listing, columns, f"folder {path}")
+
+
+def _pair(path: Path, columns: Columns) -> Source:
+    """The arrays of images and labels in two ``.npy`` files."""
+    other = _PAIRS.get(path.stem)
+    labels = path.with_name(f"{other}.npy")
+    if other is None or not labels.is_file():
+        known = ", ".join(f"{x}.npy with {y}.npy" for x, y in _PAIRS.items())
+        raise InvalidData(f"{path} has no labels beside it; pairs of these names are read: {known}")
+    columns.refuse(f"the arrays of {path}")
+    try:
+        x, y = (np.load(each, allow_pickle=False) for each in (path, labels))
+    except (OSError, ValueError, EOFError) as error:
+        raise InvalidData(f"{path} and {labels} cannot be read as plain arrays: {error}") from error
+    found = read_arrays(x, y, columns.group, origin=f"files {path} and {labels}")
+    return replace(found, path=path, reading=Reading("a pair of .npy files"))
 
 
 def _siblings(path: Path) -> list[str]:
@@ -64,7 +112,8 @@ def _siblings(path: Path) -> list[str]:
         return []
 
 
-def _hub(name: str, columns: Columns) -> Source:
+def _loaded(name: str, columns: Columns, origin: str) -> Source:
+    """What the ``datasets`` library makes of a name or a folder."""
     import datasets
 
     try:
@@ -72,9 +121,10 @@ def _hub(name: str, columns: Columns) -> Source:
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InvalidData(
-            f"{name} is neither a local file or folder nor a hub data set that can be loaded: {reason}"
+            f"{name} is neither a local file or folder of a kind that is taken nor a hub data set that can be loaded: "
+            f"{reason}"
         ) from error
-    return replace(read_huggingface(found, columns), origin=f"hub data set {name}")
+    return replace(read_huggingface(found, columns), origin=origin)
 
 
 def _bundled(name: str, columns: Columns) -> Source:

@@ -26,7 +26,9 @@ from .form import (
     Layout as Layout,
     fingerprints as fingerprints,
 )
+from .kinds import is_signal as is_signal, narrowed as narrowed
 from .look import Look as Look, mismatch as mismatch
+from .medical import Plane as Plane, ScanOptions as ScanOptions
 from .nets import (
     ConditionalNorm as ConditionalNorm,
     Decoder as Decoder,
@@ -39,4 +41,5 @@ from .nets import (
 )
 from .pictures import Images as Images, Pictures as Pictures, Stack as Stack
 from .pipelines import seed_transform as seed_transform
+from .scans import Scans as Scans
 from .view import coarse as coarse, grid as grid, save_grid as save_grid, strip as strip, to_rgb as to_rgb

@@ -21,9 +21,15 @@ def is_image(value: Any) -> bool:
 
 
 def image_like(image: Any, like: Any) -> Any:
-    """An array as a PIL image or a tensor where ``like`` is one; what is no array as it is."""
+    """An array as a PIL image or a tensor where ``like`` is one, of its dtype where that has more bits than pictures.
+
+    What is no array is given back as it is.
+    """
     if not isinstance(image, np.ndarray):
         return image
+    beside = as_array(like)
+    if isinstance(beside, np.ndarray) and beside.dtype.kind in "iu" and beside.dtype.itemsize > 2:
+        image = image.astype(beside.dtype) if np.can_cast(image.dtype, beside.dtype) else image
     if isinstance(like, Image.Image):
         return Image.fromarray(image)
     if as_array(like) is not like:  # a tensor

@@ -52,7 +52,9 @@ class Look:
         # uint8 says its range. Elsewhere a young generator may use little of its range, and a few rows of
         # data with heavy tails little of theirs: one of the two has to be near.
         in_bytes = all(kind.endswith("of uint8") for kind in self.kinds)
-        return in_bytes or _near(self.span, real.span) or _near(self.declared, real.span)
+        if in_bytes:  # but 0 and 1 in bytes are not what 0 and 255 are
+            return real.span[1] != 1 or self.span[1] <= 1
+        return _near(self.span, real.span) or _near(self.declared, real.span)
 
     def require_fit(self, real: Look, remedy: str) -> None:
         """Refuse images that look like this where real ones look like that.

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -15,7 +15,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from synthaug.errors import InvalidData, UnsupportedKind
 from synthaug.modalities.image.form import Container, ImageForm, Layout
 
+Resize = Literal["stretch", "crop", "pad"]
+
 _CHANNELS = (1, 3, 4)
+_MAY_HAVE_FRAMES = (".tif", ".tiff", ".gif", ".webp", ".apng", ".avif", ".mpo")
 _ORIENTATION = 0x0112  # the EXIF tag; 5 to 8 are quarter turns
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
@@ -79,11 +82,15 @@ class Images(ABC):
         container: what the source itself hands out: arrays, tensors or PIL images.
         names: what to call a row in a message; ``row 17`` when None.
         size: (height, width) to which every row is brought on reading, or None.
+        resize: how: all of it stretched, its middle cut out, or all of it with black around it.
+        mode: the Pillow mode that pictures in files are converted to; as they are when None.
     """
 
     container: Container = "array"
     names: Callable[[int], str] | None = None
     size: tuple[int, int] | None = None
+    resize: Resize = "stretch"
+    mode: str | None = None
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -106,12 +113,22 @@ class Images(ABC):
         return kind if self.size is None else kind._replace(height=self.size[0], width=self.size[1])
 
     def form(self) -> ImageForm:
-        """The form of the first row; the range is known for uint8 only."""
-        first = self.kind(0)
+        """The form of the first row that is not broken; the range is known for uint8 only."""
+        first = self.kind(self._sound())
         low, high = (0.0, 255.0) if first.dtype == "uint8" else (None, None)
         return ImageForm(
             first.height, first.width, first.channels, first.layout, first.dtype, low, high, self.container
         )
+
+    def _sound(self) -> int:
+        """The first row of which it is known what it is."""
+        for row in range(len(self)):
+            try:
+                self.kind(row)
+            except InvalidData:
+                continue
+            return row
+        return 0
 
     def read(self, rows: np.ndarray, form: ImageForm) -> np.ndarray:
         """The images of `rows`: ``(n, *form.shape)`` of dtype ``form.dtype``.
@@ -123,9 +140,24 @@ class Images(ABC):
         for k, row in enumerate(rows.tolist()):
             image = self._sized(*self._array(row))
             if image.shape != form.shape or image.dtype != form.dtype:
-                raise self._mixed({self.kind(0): 0, self.kind(row): row})
+                first = self._sound()
+                raise self._mixed({self.kind(first): first, self.kind(row): row})
             out[k] = image
         return out
+
+    def broken(self) -> dict[int, str]:
+        """Rows that cannot be decoded, and why; each row is decoded."""
+        found = {}
+        for row in range(len(self)):
+            try:
+                self._array(row)
+            except InvalidData as error:
+                found[row] = str(error)
+        return found
+
+    def several_frames(self) -> int:
+        """Rows of which only the first of several pages or frames is read."""
+        return 0
 
     def require_alike(self, rows: np.ndarray) -> None:
         """Refuse rows that cannot be read into one form, without decoding them.
@@ -165,7 +197,8 @@ class Images(ABC):
         found = "; ".join(f"{kind} ({self.name(row)})" for kind, row in list(kinds.items())[:4])
         if len({kind[2:] for kind in kinds}) > 1:
             return InvalidData(
-                f"the images are of mixed kinds: {found}. Convert them to one mode and dtype first"
+                f"the images are of mixed kinds: {found}. Bring picture files to one mode with mode= of open_data "
+                '(--mode), e.g. "RGB", and arrays to one dtype'
             )
         return InvalidData(
             f"the images have {len(kinds)} different sizes: {found}. "
@@ -178,8 +211,11 @@ class Images(ABC):
         planes = _channels_first(image, layout)
         if planes.shape[1:] == self.size:
             return image
+        if self.resize == "crop":
+            planes = _middle(planes, self.size)
+        inside = self.size if self.resize != "pad" else _fitting(planes.shape[1:], self.size)
         # Bilinear weights are convex, so the value range cannot grow; Pillow widens them when it shrinks.
-        box = (self.size[1], self.size[0])
+        box = (inside[1], inside[0])
         mode = np.uint8 if image.dtype == np.uint8 else np.float32
         resized = np.stack(
             [
@@ -189,8 +225,54 @@ class Images(ABC):
         )
         if image.dtype.kind in "iu":
             resized = np.rint(resized)
+        if inside != self.size:
+            top, left = ((whole - part) // 2 for whole, part in zip(self.size, inside, strict=True))
+            ends = ((top, self.size[0] - inside[0] - top), (left, self.size[1] - inside[1] - left))
+            resized = np.pad(resized, ((0, 0), *ends))
         resized = resized.astype(image.dtype)
         return resized if layout == "CHW" else resized[0] if layout == "HW" else np.moveaxis(resized, 0, 2)
+
+
+def _middle(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The largest part of a picture, from its middle, that has the shape of a size."""
+    height, width = planes.shape[1:]
+    scale = min(height / size[0], width / size[1])
+    tall, wide = (max(1, min(n, round(side * scale))) for n, side in zip((height, width), size, strict=True))
+    top, left = (height - tall) // 2, (width - wide) // 2
+    return planes[:, top : top + tall, left : left + wide]
+
+
+def _fitting(shape: tuple[int, ...], size: tuple[int, int]) -> tuple[int, int]:
+    """The largest size of a picture's own shape that fits into a size."""
+    scale = min(size[0] / shape[0], size[1] / shape[1])
+    height, width = (max(1, min(whole, round(n * scale))) for n, whole in zip(shape, size, strict=True))
+    return height, width
+
+
+@dataclass(frozen=True)
+class Chosen(Images):
+    """Some rows of others.
+
+    Attributes:
+        of: the others.
+        rows: ``(n,)`` int64 numbers of these rows.
+    """
+
+    of: Images = None  # type: ignore[assignment]
+    rows: np.ndarray = None  # type: ignore[assignment]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def name(self, row: int) -> str:
+        """What to call a row in a message."""
+        return self.of.name(int(self.rows[row]))
+
+    def _kind(self, row: int) -> Kind:
+        return self.of._kind(int(self.rows[row]))
+
+    def _array(self, row: int) -> tuple[np.ndarray, Layout]:
+        return self.of._array(int(self.rows[row]))
 
 
 @dataclass(frozen=True)
@@ -209,9 +291,10 @@ class Stack(Images):
         array, layout = self._array(row)
         kind, bits = array.dtype.kind, 8 * array.dtype.itemsize
         if not (kind == "f" or (kind in "iu" and bits == 16) or (kind == "u" and bits == 8)):
+            remedy = 'X.astype("uint8") * 255' if kind == "b" else 'X.astype("float32")'
             raise UnsupportedKind(
                 f"images of dtype {array.dtype} were found; taken are uint8, 16-bit integers and floats: "
-                'convert with .astype("uint8") or .astype("float32")'
+                f"convert with {remedy}"
             )
         planes = _channels_first(array, layout)
         return Kind(planes.shape[1], planes.shape[2], planes.shape[0], str(array.dtype), layout)
@@ -268,6 +351,15 @@ class Pictures(Images):
             pixels = self._pixels(image, row)
         return pixels, "HW" if pixels.ndim == 2 else "HWC"
 
+    def several_frames(self) -> int:
+        """Rows of which only the first of several pages or frames is read; only files that may have some are opened."""
+        found = 0
+        for row in range(len(self.entries)):
+            if self.name(row).lower().endswith(_MAY_HAVE_FRAMES):
+                with self._opened(row) as image:
+                    found += bool(getattr(image, "is_animated", False))
+        return found
+
     def _pixels(self, image: Image.Image, row: int) -> np.ndarray:
         mode = self._mode(image, row)
         if _orientation(image) > 1:
@@ -279,6 +371,8 @@ class Pictures(Images):
         return np.asarray(image).astype(_DTYPES[mode], copy=False)
 
     def _mode(self, image: Image.Image, row: int) -> str:
+        if self.mode is not None:
+            return self.mode
         if image.mode not in _READ_AS:
             raise UnsupportedKind(
                 f"{self.name(row)} has the Pillow mode {image.mode!r}; taken are 8-bit, 16-bit and float "

@@ -14,8 +14,10 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw
 
 from synthaug.modalities.image.form import ImageForm
+from synthaug.wording import one_line
 
 _GAP = 2
+_LONGEST = 60  # characters of a class name
 _TARGET = 56
 _SIDE = 7  # of coarse pictures
 
@@ -52,6 +54,7 @@ def grid(names: Sequence[str], blocks: Mapping[str, np.ndarray], form: ImageForm
         blocks: title -> ``(len(names) * n, *form.shape)`` rows, n of each class in the order of ``names``.
         form: the form of the rows.
     """
+    names = [one_line(name if len(name) <= _LONGEST else f"{name[:_LONGEST]}...") for name in names]
     scale = max(1, _TARGET // max(form.height, form.width))
     height, width = form.height * scale + _GAP, form.width * scale + _GAP
     label = 8 + max((int(_text_width(n)) for n in names), default=0)
