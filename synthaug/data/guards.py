@@ -9,7 +9,24 @@ from itertools import combinations
 import numpy as np
 
 from synthaug.data.labeled import LabeledData
-from synthaug.errors import Leakage, SynthaugWarning
+from synthaug.errors import InvalidRequest, Leakage, SynthaugWarning
+
+
+def require_original(data: LabeledData, what: str) -> None:
+    """Refuse rows of which some are synthetic, since they would pass for real ones.
+
+    Args:
+        data: the rows.
+        what: what they are, e.g. ``"data set to expand"``.
+
+    Raises:
+        InvalidRequest: with their number.
+    """
+    if data.synthetic is not None and data.synthetic.any():
+        raise InvalidRequest(
+            f"The {what}, {data.origin}, already holds synthetic rows of synthaug, {int(data.synthetic.sum())} of "
+            f"{len(data)}, which would pass for real ones. Use the original."
+        )
 
 
 def require_disjoint(a: LabeledData, b: LabeledData, what: str) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,10 @@ Key = int | str
 
 IMAGE_NAMES = ("image", "img", "pixel_values", "picture", "images", "x", "X")
 LABEL_NAMES = ("label", "labels", "class", "target", "category", "y")
+
+_FILE = re.compile(
+    r"\.(png|jpe?g|jfif|webp|bmp|gif|tiff?|p[gp]m|avif|heic|dcm|nii(\.gz)?|npy)$", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,8 @@ class ItemFields:
             label: position or key of the label, where it cannot be guessed.
 
         Raises:
-            UnsupportedKind: if the item is of another kind, or its label is not one class.
+            UnsupportedKind: if the item is of another kind, as one of text or of signals is, or its label is not one
+                class.
             InvalidData: if image or label are not found or several fields qualify.
             InvalidRequest: if a named field does not exist.
         """
@@ -66,13 +72,18 @@ class ItemFields:
                 raise InvalidRequest(f"the items have no field {key!r}.{did_you_mean(str(key), known)}")
         if image is None:
             pictures = [key for key, value in fields.items() if key != label and is_image(value)]
-            image = _only(pictures, IMAGE_NAMES, "image", item)
+            if not pictures:
+                _refuse_other_kinds(fields, label)
+            image = _only(pictures, IMAGE_NAMES, "image", fields)
         if label is None:
             rest = [key for key in fields if key != image]
+            can_be = [key for key in rest if _may_be_label(fields[key])]
             if label_value is not None:
-                equal = [key for key in rest if _is_label(fields[key], label_value)]
-                rest = equal or rest
-            label = _only(rest, LABEL_NAMES, "label", item)
+                can_be = [key for key in rest if _is_label(fields[key], label_value)] or can_be
+            # where none can be, what stands in its place says why
+            label = _only(
+                can_be or rest[: None if isinstance(item, Mapping) else 1], LABEL_NAMES, "label", fields
+            )
         plain_label(fields[label])
         return cls(image, label, tuple(key for key in fields if key not in (image, label)))
 
@@ -81,7 +92,7 @@ class ItemFields:
         return fields_of(item)[self.image]
 
     def label_of(self, item: Any) -> Label:
-        """The label as a Python int, str or bool."""
+        """The label as a Python int, str, bool or whole float."""
         return plain_label(fields_of(item)[self.label])
 
     def build(self, image: Any, label: Label, like: Any, fill: Mapping[Key, Any] | None = None) -> Any:
@@ -107,7 +118,7 @@ class ItemFields:
         old = fields_of(like)
         new = {key: fill[key] for key in self.others}
         new[self.image] = image_like(image, old[self.image])
-        new[self.label] = _label_like(label, old[self.label])
+        new[self.label] = label_like(label, old[self.label])
         if isinstance(like, Mapping):
             item: Any = copy.copy(like)
             for key, value in new.items():
@@ -145,19 +156,64 @@ def with_field(item: Any, key: Key, value: Any) -> Any:
     return type(item)(*values) if hasattr(item, "_fields") else type(item)(values)
 
 
-def _only(found: Sequence[Key], names: Sequence[str], what: str, item: Any) -> Key:
-    """The one field that can be meant: the only one, the one with a usual name, or a sequence's first."""
+def _only(found: Sequence[Key], names: Sequence[str], what: str, fields: Mapping[Any, Any]) -> Key:
+    """The one field that can be meant: the only one, or the one with a usual name."""
     if len(found) == 1:
         return found[0]
     usual = [key for name in names for key in found if key == name]
     if usual:
         return usual[0]
-    if found and not isinstance(item, Mapping):
-        return found[0]
-    shown = ", ".join(f"{key!r} ({type(value).__name__})" for key, value in fields_of(item).items())
     if not found:
-        raise InvalidData(f"no {what} was found among the fields of an item: {shown}. Name it with {what}=")
-    raise InvalidData(f"several fields of an item may be the {what}: {shown}. Name it with {what}=")
+        raise InvalidData(
+            f"no {what} was found among the fields of an item: {_shown(fields, fields)}. Name it with {what}="
+        )
+    last = repr(found[-1])
+    raise InvalidData(
+        f"several fields of an item may be the {what}: {_shown(fields, found)}. Name it with {what}=, as in "
+        f"open_data(dataset, {what}={last}), or in a mix with items=Items({what}={last})"
+    )
+
+
+def _shown(fields: Mapping[Any, Any], keys: Iterable[Any]) -> str:
+    return ", ".join(f"{key!r} ({type(fields[key]).__name__})" for key in keys)
+
+
+def _refuse_other_kinds(fields: Mapping[Any, Any], label: Key | None) -> None:
+    """Refuse items that hold something else in the place of an image.
+
+    Raises:
+        UnsupportedKind: text, rows of numbers or fields within fields.
+    """
+    for key, value in fields.items():
+        if key == label:
+            continue
+        if isinstance(value, Mapping | tuple | list) and any(map(is_image, fields_of(value).values())):
+            raise UnsupportedKind(
+                f"the field {key!r} of an item holds several fields with an image among them; a data set has to hand "
+                "out the image itself; to mix into such a loader, use BatchMixer on its batches"
+            )
+        array = as_array(value)
+        if isinstance(array, np.ndarray) and array.ndim and array.size > 1:
+            raise UnsupportedKind(
+                f"the field {key!r} of an item has the shape {array.shape} and is no image; tables and signals are not "
+                "supported yet"
+            )
+    others = [key for key in fields if key != label and key not in LABEL_NAMES]
+    texts = [key for key in others if isinstance(fields[key], str)]
+    if texts:
+        raise UnsupportedKind(
+            f"the field {texts[0]!r} of an item is text, {fields[texts[0]][:30]!r}, and no field is an image; text is "
+            "not supported yet; where it is the path of an image, open that first"
+        )
+
+
+def _may_be_label(value: Any) -> bool:
+    """Whether this can be one class; the path of a file is none."""
+    try:
+        label = plain_label(value)
+    except (InvalidData, UnsupportedKind):
+        return False
+    return not (isinstance(label, str) and _FILE.search(label))
 
 
 def _is_label(value: Any, label: Label) -> bool:
@@ -168,12 +224,16 @@ def _is_label(value: Any, label: Label) -> bool:
     return type(found) is type(label) and found == label
 
 
-def _label_like(label: Label, like: Any) -> Any:
+def label_like(label: Label, like: Any) -> Any:
+    """A label in the place of another one: of its type, dtype and shape."""
     array = as_array(like)
     if array is not like:
         import torch
 
-        return torch.full_like(like, int(label))
+        assert not isinstance(label, str)
+        return torch.full_like(like, label)
     if isinstance(like, np.ndarray):
         return np.full(like.shape, label, None if like.dtype.kind == "U" else like.dtype)
+    if isinstance(like, list | tuple):
+        return type(like)([label_like(label, one) for one in like])
     return type(like)(label)

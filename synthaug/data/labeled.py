@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from synthaug.data.classes import Classes, classes_of
+from synthaug.data.classes import Classes, Label, classes_of
 from synthaug.data.items import Key
-from synthaug.data.readers import Columns, Reading, Source, read_source
+from synthaug.data.readers import Columns, Reading, ScanOptions, Source, read_source
+from synthaug.data.readers.broken import without_broken
+from synthaug.data.readers.memory import rows_of
 from synthaug.data.rows import Rows
+from synthaug.data.usual_splits import usual_split
 from synthaug.errors import InvalidData, InvalidRequest, SynthaugWarning
 from synthaug.modalities.image.form import ImageForm
+from synthaug.modalities.image.pictures import Images, Pictures, Resize
+from synthaug.outputs import one_error
 from synthaug.wording import did_you_mean
 
 if TYPE_CHECKING:
@@ -24,6 +30,8 @@ if TYPE_CHECKING:
 
 _SMALLEST = 8  # pixels a side
 _FEW = 5  # images of a class
+_SHOWN = 10  # classes in a warning
+_NARROW = 32  # a range of 8-bit values that is an eighth of what they may span
 _MEMORY = 2**29
 
 
@@ -42,6 +50,7 @@ class LabeledData:
         columns: where its images and labels are, as far as that was said.
         train_split, test_split: the splits to train and to test on, where others than the usual ones were named.
         found: what the reader found, of the whole source.
+        unclassed: numbers of rows of the source that are held out and have no class that training rows have.
     """
 
     classes: Classes
@@ -57,6 +66,7 @@ class LabeledData:
     found: Source
     _rows: Rows
     _index: np.ndarray
+    unclassed: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __len__(self) -> int:
         return len(self._index)
@@ -83,6 +93,24 @@ class LabeledData:
             _index=self._index[rows],
         )
 
+    def others(self, split: str) -> LabeledData:
+        """The rows of all other splits, also those without a class, whose label is -1: what training must not see."""
+        rows = np.flatnonzero(self.splits != split) if self.splits is not None else np.empty(0, np.int64)
+        known, further, found = self.take(rows), self.unclassed, self.found
+        if not len(further):
+            return known
+
+        def both(own: np.ndarray | None, all_rows: np.ndarray | None) -> np.ndarray | None:
+            return None if own is None or all_rows is None else np.concatenate([own, all_rows[further]])
+
+        return replace(
+            known,
+            labels=np.concatenate([known.labels, np.full(len(further), -1)]),
+            groups=both(known.groups, found.groups),
+            splits=both(known.splits, found.splits),
+            _index=np.concatenate([known._index, further]),
+        )
+
     @property
     def path(self) -> Path | None:
         """Where the source lies on this machine, also of a part of it; None for what is in memory or on a hub."""
@@ -107,7 +135,8 @@ class LabeledData:
         """The same rows in memory of their own, without the source: what can be sent to another process."""
         rows = self._rows.detached(self._index)
         found = replace(self.found, images=rows.images, targets=(), beside=None, synthetic=None)
-        return replace(self, source=None, found=found, _rows=rows, _index=np.arange(len(rows)))
+        own = np.arange(len(rows))
+        return replace(self, source=None, found=found, _rows=rows, _index=own, unclassed=own[:0])
 
     def name(self, row: int) -> str:
         """What to call a row in a message: its file, or ``row 17`` of the source."""
@@ -123,11 +152,12 @@ class LabeledData:
         """Refuse what no generator can be trained on; every image is decoded once.
 
         Warns:
-            SynthaugWarning: at classes of two to four images.
+            SynthaugWarning: at classes of two to four images, at one that seems to be of rows without a label, at 8-bit
+                images that use little of their range, and at a picture under two labels.
 
         Raises:
-            InvalidData: at a single class, a class with no or one image, images of mixed sizes or kinds, and
-                corrupt, truncated or non-finite images, by the name of the class, file or row.
+            InvalidData: at a single class, a class with no or one image, images of mixed sizes or kinds, all of one
+                value, and corrupt, truncated or non-finite images, by the name of the class, file or row.
         """
         counts = self.counts
         if len(counts) < 2:
@@ -138,16 +168,29 @@ class LabeledData:
             if count < 2:
                 raise InvalidData(
                     f'class "{name}" of {self.origin} has {"one image" if count else "no images"}; at least '
-                    "2 a class are needed: add images, or leave the class out"
+                    "2 a class are needed: add images, or leave the class out: "
+                    f"open_data(source, leave_out=[{name!r}]), or --leave-out {shlex.quote(name)}"
                 )
         few = [f'"{name}" ({count})' for name, count in counts.items() if count < _FEW]
         if few:
-            warnings.warn(
-                f"few images of {', '.join(few)}: below {_FEW} a class, samples are close to copies",
-                SynthaugWarning,
-                stacklevel=2,
+            more = f" and {len(few) - _SHOWN} more" if len(few) > _SHOWN else ""
+            _warn(
+                f"few images of {', '.join(few[:_SHOWN])}{more}: below {_FEW} a class, samples are close to copies"
+            )
+        if doubt := self.classes.doubt:
+            _warn(
+                f"{self.origin}: {doubt} If they are, leave the class out: leave_out= of open_data, or --leave-out"
             )
         self.check_images()
+        if n := self._rows.images.several_frames():
+            _warn(f"{n} files of {self.origin} have several pages or frames; only the first of each is read")
+        self._check_range()
+        self._check_twice()
+
+    def broken(self) -> dict[int, str]:
+        """Rows that cannot be decoded, and why; each row is decoded."""
+        wrong = self._rows.images.broken()
+        return {row: wrong[of] for row, of in enumerate(self._index.tolist()) if of in wrong}
 
     def check_images(self) -> None:
         """Refuse mixed sizes or kinds, and corrupt, truncated or non-finite images; each is decoded once.
@@ -156,6 +199,38 @@ class LabeledData:
             InvalidData: by the name of the file or row.
         """
         self._rows.check(self._index)
+
+    def _check_range(self) -> None:
+        low, high = self._rows.span(self._index)
+        if low == high:
+            raise InvalidData(
+                f"every pixel of every image of {self.origin} is {low:g}: there is nothing to learn"
+            )
+        if self.form.dtype == "uint8" and high < _NARROW:
+            _warn(
+                f"the uint8 images of {self.origin} reach from {low:g} to {high:g}, but samples may reach to 255: "
+                f"bring them to the whole range first, X * {int(255 // high)}"
+            )
+
+    def _check_twice(self) -> None:
+        """Warn of pictures under two labels."""
+        prints, labels = self.fingerprints(), self.labels
+        order = np.argsort(prints, kind="stable")
+        starts = np.flatnonzero(np.diff(prints[order], prepend=~prints[order[:1]]))
+        # of each row the first of its picture
+        first = np.repeat(order[starts], np.diff(np.append(starts, len(order))))
+        other = order[labels[order] != labels[first]]
+        if not len(other):
+            return
+        pictures = np.unique(prints[other])
+        row = int(np.flatnonzero(np.isin(prints, pictures))[0])
+        twin = int(np.flatnonzero((prints == prints[row]) & (labels != labels[row]))[0])
+        of = "1 picture of {} is" if len(pictures) == 1 else f"{len(pictures)} pictures of {{}} are"
+        _warn(
+            f"{of.format(self.origin)} there under two labels, the first as {self.name(row)} "
+            f'("{self.classes[labels[row]]}") and {self.name(twin)} ("{self.classes[labels[twin]]}"): '
+            "correct the labels"
+        )
 
     @property
     def resized(self) -> bool:
@@ -183,11 +258,18 @@ def open_data(
     image_size: int | tuple[int, int] | None = None,
     train_split: str | None = None,
     test_split: str | None = None,
+    leave_out: Sequence[Label] = (),
+    mode: str | None = None,
+    resize: Resize = "stretch",
+    skip_broken: bool = False,
+    scans: str | Mapping[str, Any] | None = None,
     memory: int = _MEMORY,
 ) -> LabeledData:
     """The labelled images of `source`, listed but not decoded.
 
     Verbs take whatever this function takes where nothing has to be said of it; columns, sizes and splits are said here.
+    Training rows decide what classes there are: rows of other splits without a label, or of other classes, are left out
+    with a warning.
 
     Args:
         source: ``(X, y)`` of NumPy arrays or torch tensors (``(N, H, W)``, ``(N, H, W, C)`` or
@@ -204,11 +286,18 @@ def open_data(
         image_size: pixels a side, or (height, width): every image is resized to it on reading.
         train_split: the split to train on, where it is not called "train".
         test_split: the split to test on, where it is not called "test".
+        leave_out: names or labels of classes whose rows are left out.
+        mode: "L", "RGB" or "RGBA": pictures in files are converted to it on reading, e.g. where grey and coloured
+            ones are mixed.
+        resize: how pictures are brought to ``image_size``: "stretch", "crop" (their middle) or "pad" (with black).
+        skip_broken: leave out pictures that cannot be decoded, with a warning that says how many; each is decoded now.
+        scans: how medical files are read, e.g. ``{"frames": "split"}``, ``"axis=1"`` or ``"window=40:400"``; see
+            `ScanOptions`.
         memory: bytes that the decoded rows may take to be kept; a larger set is decoded whenever it is read.
 
     Raises:
         InvalidData: at a missing path, an empty or broken source, labels of another length.
-        InvalidRequest: at a column, a split or an image size that cannot be.
+        InvalidRequest: at a column, a split, a class or an image size that cannot be.
         UnsupportedKind: at a source, dtype or kind of target that is not taken.
 
     Example:
@@ -220,29 +309,42 @@ def open_data(
     if not isinstance(memory, int) or memory < 0:
         raise InvalidRequest(f"memory={memory!r} was given; it is a number of bytes, 0 to keep nothing")
     if isinstance(source, LabeledData):
-        said = (label, image, group, image_size, train_split, test_split)
-        if any(option is not None for option in said) or memory != _MEMORY:
+        said = (label, image, group, image_size, train_split, test_split, mode, scans)
+        others = (len(leave_out), skip_broken, memory != _MEMORY, resize != "stretch")
+        if any(option is not None for option in said) or any(others):
             raise InvalidRequest(
-                "label=, image=, group=, image_size=, train_split=, test_split= and memory= belong where the data set "
-                "is opened first"
+                "What is said of a data set belongs where it is opened first, and this one is open already: give its "
+                "source to open_data"
             )
         return source
-    columns = Columns(image, label, group)
-    found = read_source(source, columns)
+    columns = Columns(image, label, group, ScanOptions.of(scans))
+    with one_error(InvalidData, "The data set cannot be read", "Check the path, and the right to read it."):
+        found = read_source(source, columns)
+    made = getattr(source, "provenance", None)  # as what expand gave has it
+    if isinstance(made, Mapping) and "synthetic" in made:
+        found = replace(found, synthetic=np.asarray(made["synthetic"], bool))
     if not len(found.images):
         raise InvalidData(f"{found.origin} holds no rows")
+    train_split, test_split = (
+        said or _called(split, found.splits) for split, said in (("train", train_split), ("test", test_split))
+    )
     for split in (train_split, test_split):
         if split is not None:
             _require_split(split, found.splits, found.origin)
-    images = replace(found.images, size=size)
-    classes, labels = classes_of(found.targets, found.names, images.name)
+    images = _as_asked(found.images, size, mode, resize, found.origin)
+    if skip_broken:
+        found, images = without_broken(found, images)
+    held_out = None if found.splits is None else found.splits != (train_split or "train")
+    if held_out is not None and held_out.all():
+        held_out = None  # there is no split to train on
+    classes, labels = classes_of(found.targets, found.names, images.name, held_out)
     form = images.form()
     if min(form.height, form.width) < _SMALLEST:
         raise InvalidData(
             f"{images.name(0)} is {form.height}x{form.width}; images need at least {_SMALLEST} pixels a "
             f"side: pass image_size={_SMALLEST} or more to enlarge them"
         )
-    return LabeledData(
+    data = LabeledData(
         classes,
         labels,
         form,
@@ -257,6 +359,75 @@ def open_data(
         Rows(images, form, memory),
         np.arange(len(images)),
     )
+    return _chosen(data, leave_out)
+
+
+def _chosen(data: LabeledData, leave_out: Sequence[Label]) -> LabeledData:
+    """The rows of classes that training rows have and that are not to be left out; a warning names the others."""
+    if isinstance(leave_out, str) or not isinstance(leave_out, Sequence):
+        raise InvalidRequest(
+            f"leave_out={leave_out!r} was given; it is a list of classes: leave_out=[{leave_out!r}]"
+        )
+    places = sorted({data.classes.position(name) for name in leave_out})
+    strange, asked = data.labels < 0, np.isin(data.labels, places)
+    if not (strange | asked).any():
+        return data
+    left_out = {f'class "{data.classes[k]}"': int((data.labels == k).sum()) for k in places}
+    if strange.any():
+        assert data.splits is not None
+        counts = dict(zip(*np.unique(data.splits[strange], return_counts=True), strict=True))
+        told = " and ".join(f"{n} of {split}" for split, n in counts.items())
+        _warn(
+            f"held-out rows of {data.origin} ({told}) have no label, or one that no training row has; training never "
+            f"sees them, and else they are left out (the first is {data.name(int(np.flatnonzero(strange)[0]))})",
+            stacklevel=4,
+        )
+        left_out |= {
+            f"rows of {split} without a class of the training rows": int(n) for split, n in counts.items()
+        }
+    kept = np.setdiff1d(np.arange(len(data.classes)), places)
+    classes = Classes(tuple(data.classes.names[k] for k in kept), tuple(data.classes.values[k] for k in kept))
+    rows = np.flatnonzero(~(strange | asked))
+    if not len(rows):
+        raise InvalidData(f"{data.origin} holds no rows of a class that is not left out")
+    # the other splits of a dictionary of them are its owner's business
+    view, of_source = data.take(rows), np.flatnonzero(~asked) if isinstance(data.source, Mapping) else rows
+    reading = replace(data.reading, left_out={**data.reading.left_out, **left_out})
+    return replace(
+        view,
+        classes=classes,
+        labels=np.searchsorted(kept, view.labels),
+        source=rows_of(data.source, of_source),
+        found=replace(data.found, reading=reading),
+        unclassed=np.flatnonzero(strange),
+    )
+
+
+def _warn(message: str, stacklevel: int = 3) -> None:
+    warnings.warn(message, SynthaugWarning, stacklevel=stacklevel)
+
+
+def _called(split: str, splits: np.ndarray | None) -> str | None:
+    """What the only split that stands for this one is called, where it is not called so itself."""
+    names = (
+        [] if splits is None else [name for name in np.unique(splits).tolist() if usual_split(name) == split]
+    )
+    return names[0] if len(names) == 1 and names != [split] else None
+
+
+def _as_asked(
+    images: Images, size: tuple[int, int] | None, mode: str | None, resize: Resize, origin: str
+) -> Images:
+    """The images, to be read in the size and mode that were asked for."""
+    if mode is not None and mode not in ("L", "RGB", "RGBA"):
+        raise InvalidRequest(f'mode={mode!r} was given; it is "L", "RGB" or "RGBA"')
+    if mode is not None and not isinstance(images, Pictures):
+        raise InvalidRequest(
+            f"mode={mode!r} was given, but {origin} holds no picture files; convert the arrays first"
+        )
+    if resize not in get_args(Resize):
+        raise InvalidRequest(f"resize={resize!r} was given.{did_you_mean(str(resize), get_args(Resize))}")
+    return replace(images, size=size, mode=mode, resize=resize)
 
 
 def _require_split(name: str, splits: np.ndarray | None, origin: str) -> None:

@@ -34,6 +34,7 @@ class Rows:
         self._kept = None if in_memory or n * row_bytes > memory else np.empty((n, *form.shape), form.dtype)
         self._is_kept, self._is_sound, self._is_hashed = (np.zeros(n, bool) for _ in range(3))
         self._hashes = np.empty(n, np.uint64)
+        self._ends = np.zeros((2, n), np.float64)  # lowest and highest value of each row that is sound
 
     def __len__(self) -> int:
         return len(self.images)
@@ -68,9 +69,16 @@ class Rows:
         for block in _blocks(due):
             rows = self.read(block)
             self.images.require_finite(block, rows)
+            pixels = rows.reshape(len(rows), -1)
+            self._ends[:, block] = pixels.min(axis=1), pixels.max(axis=1)
             self._is_sound[block] = True
             if self._kept is None and not self._holds_floats:  # to read them again takes time
                 self._hash(block, rows)
+
+    def span(self, index: np.ndarray) -> tuple[float, float]:
+        """The lowest and the highest value in the rows of these numbers, which have been checked."""
+        low, high = self._ends[:, index]
+        return float(low.min()), float(high.max())
 
     def fingerprints(self, index: np.ndarray) -> np.ndarray:
         """``(n,)`` uint64 content hashes; a row has one hash in every view."""
@@ -82,14 +90,15 @@ class Rows:
     def detached(self, index: np.ndarray) -> Rows:
         """The rows of these numbers in memory of their own, which can be sent to another process."""
         names = [self.images.name(int(row)) for row in index]
-        stack = Stack(self.form.container, names.__getitem__, self.images.size, self.read(index))
+        stack = Stack(self.form.container, names.__getitem__, self.images.size, arrays=self.read(index))
         own = Rows(stack, self.form, self.memory)
         own._is_sound[:], own._is_hashed[:] = self._is_sound[index], True
+        own._ends[:] = self._ends[:, index]
         own._hashes[:] = self.fingerprints(index)
         return own
 
     def _hash(self, block: np.ndarray, rows: np.ndarray) -> None:
-        self._hashes[block] = self.form.fingerprints(rows, self._ends)
+        self._hashes[block] = self.form.fingerprints(rows, self._span_of_floats)
         self._is_hashed[block] = True
 
     @property
@@ -97,7 +106,7 @@ class Rows:
         return np.dtype(self.form.dtype).kind == "f"
 
     @cached_property
-    def _ends(self) -> np.ndarray | None:
+    def _span_of_floats(self) -> np.ndarray | None:
         """Lowest and highest float of the whole source, which decide what its values are hashed as."""
         if not self._holds_floats:
             return None

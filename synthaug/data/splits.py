@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
-from synthaug.data.guards import without_copies
+from synthaug.data.guards import require_disjoint, without_copies
 from synthaug.data.labeled import LabeledData
-from synthaug.errors import InvalidData, InvalidRequest
+from synthaug.data.usual_splits import usual_split
+from synthaug.errors import InvalidData, InvalidRequest, SynthaugWarning
 from synthaug.seeding import numpy_rng
-from synthaug.wording import did_you_mean
+from synthaug.wording import did_you_mean, quoted
 
 
 def split_names(data: LabeledData) -> tuple[str, ...]:
@@ -46,6 +48,19 @@ def training_rows(data: LabeledData) -> LabeledData:
 def training_split(data: LabeledData) -> str:
     """The name of the split to train on."""
     return data.train_split or "train"
+
+
+def tested_split(data: LabeledData) -> str | None:
+    """The name of the split to test on: the one that was named for it or else "test"; None where there is none."""
+    return data.test_split or ("test" if "test" in split_names(data) else None)
+
+
+def validation_split(data: LabeledData) -> str | None:
+    """The name of the split to choose by; None where none is called so, or it is for training or testing."""
+    taken = (training_split(data), tested_split(data))
+    known = split_names(data)
+    usual = [name for name in known if name not in taken and usual_split(name) == "validation"]
+    return usual[0] if len(usual) == 1 else "validation" if "validation" in usual else None
 
 
 def stratified(data: LabeledData, fractions: Mapping[str, float], seed: int) -> dict[str, np.ndarray]:
@@ -141,9 +156,6 @@ def _units(data: LabeledData) -> np.ndarray:
 THREE = ("train", "validation", "test")
 """Rows to train on, to choose by, and to test on."""
 
-VALIDATION_NAMES = ("validation", "valid", "val", "dev")
-"""What the split that choices are made on is called in the wild."""
-
 
 def training_and_held_out(data: LabeledData) -> tuple[LabeledData, LabeledData | None]:
     """The training rows, and the rows of all other splits, which no generator may see.
@@ -152,20 +164,46 @@ def training_and_held_out(data: LabeledData) -> tuple[LabeledData, LabeledData |
 
     Returns:
         The training rows; the held-out rows, or None where the source has no splits.
+
+    Raises:
+        Leakage: a group is on both sides.
     """
     train = training_rows(data)
     if data.splits is None:
         return train, None
-    held_out = data.take(np.flatnonzero(data.splits != training_split(data)))
-    return without_copies(train, held_out), held_out if len(held_out) else None
+    held_out = data.others(training_split(data))
+    if not len(held_out):
+        return train, None
+    train = without_copies(train, held_out)
+    require_disjoint(train, held_out, "training and held-out rows")
+    return train, held_out
 
 
 def validation_rows(data: LabeledData) -> LabeledData | None:
-    """The rows of the source's own validation split, None where it has none or is trained on it."""
-    own = next(
-        (name for name in VALIDATION_NAMES if name in split_names(data) and name != data.train_split), None
-    )
+    """The rows of the source's own validation split; None where it has none."""
+    own = validation_split(data)
     return None if own is None else part(data, own)
+
+
+def rows_to_choose_by(data: LabeledData) -> LabeledData:
+    """The rows that are meant where a data set is given to choose by: never test rows that nobody named.
+
+    Raises:
+        InvalidRequest: several splits, none of them for validation, or test rows alone.
+    """
+    names = split_names(data)
+    if data.train_split in names:
+        return training_rows(data)
+    own = validation_rows(data)
+    if own is not None:
+        return own
+    if len(names) > 1 or names == ("test",):
+        raise InvalidRequest(
+            f"{data.origin} was given to choose the checkpoint by, but it has the splits {quoted(names)}, none of "
+            "which is for that. Give the rows of one split, e.g. the folder of it alone, or name one: "
+            'open_data(source, train_split="...").'
+        )
+    return data
 
 
 def three_parts(data: LabeledData) -> tuple[LabeledData, LabeledData, LabeledData]:
@@ -185,18 +223,20 @@ def with_three_splits(data: LabeledData, seed: int) -> LabeledData:
     """The rows in splits called "train", "validation" and "test".
 
     The source's own splits are used. What it lacks is drawn by class and group: a quarter of all rows for testing,
-    a fifth of the rows that are left for validation. Rows of any further split are left out.
+    a fifth of the rows that are left for validation.
 
     Args:
         data: the whole data set.
         seed: decides what is drawn.
 
+    Warns:
+        SynthaugWarning: rows of further splits, which are left out.
+
     Raises:
         InvalidData: too few rows for three splits.
     """
     names, trained = split_names(data), training_split(data)
-    tested = data.test_split or ("test" if "test" in names else None)
-    own = next((name for name in VALIDATION_NAMES if name in names and name not in (tested, trained)), None)
+    tested, own = tested_split(data), validation_split(data)
     splits = np.full(len(data), "train", dtype="<U10")
     if data.splits is not None:
         further = (
@@ -205,6 +245,14 @@ def with_three_splits(data: LabeledData, seed: int) -> LabeledData:
             else np.isin(data.splits, [name for name in (tested, own) if name])
         )
         splits[further] = "none"
+        left_out = [name for name in names if trained in names and name not in (trained, tested, own)]
+        if left_out:
+            warnings.warn(
+                f"{int(np.isin(data.splits, left_out).sum())} rows of {data.origin} take no part: they are in the "
+                f"splits {quoted(left_out)}, beside those to train on, to choose by and to test on",
+                SynthaugWarning,
+                stacklevel=3,
+            )
     if tested is not None:
         splits[data.splits == tested] = "test"
     else:

@@ -9,8 +9,6 @@ from .cards import Card as Card, columns_card as columns_card, with_licence as w
 from .expand import (
     Expansion as Expansion,
     Place as Place,
-    holds_synthetic_rows as holds_synthetic_rows,
-    require_place as require_place,
     write_expansion as write_expansion,
     write_samples as write_samples,
 )
@@ -22,4 +20,4 @@ from .formats import (
     recorded_request as recorded_request,
     write_rows as write_rows,
 )
-from .hub import find_generator as find_generator, push as push
+from .hub import find_generator as find_generator, push as push, staged as staged

@@ -8,45 +8,73 @@ from typing import Any
 
 import numpy as np
 
+from synthaug.data.readers.written import (
+    PROVENANCE_COLUMNS,
+    PROVENANCE_TYPES,
+    Layout,
+    found_provenance,
+    provenance_names,
+)
 from synthaug.errors import InvalidRequest
-from synthaug.files.base import Columns, RowBlock, columns_of
+from synthaug.files.base import Columns, RowBlock, columns_beside, label_column, own_columns
 from synthaug.files.cards import Card
-from synthaug.generators.samples import PROVENANCE_COLUMNS, real_provenance
+from synthaug.generators.samples import real_provenance
 from synthaug.modalities.image.cells import from_png, png_bytes
 
 _TEXT = ("generator", "class", "split")
 
 
-def as_table(rows: RowBlock, files: list[str], card: Card, *, with_split: bool = True) -> Any:
+def as_table(rows: RowBlock, files: list[str], card: Card, layout: Layout) -> Any:
     """The rows as a pyarrow table whose schema says what its columns are."""
     import datasets
     import pyarrow as pa
+    from datasets.table import embed_table_storage
 
+    images = [
+        {"bytes": png_bytes(image, card.form), "path": file}
+        for image, file in zip(rows.images, files, strict=True)
+    ]
     columns: dict[str, Any] = {
-        "image": [
-            {"bytes": png_bytes(image, card.form), "path": file}
-            for image, file in zip(rows.images, files, strict=True)
-        ],
-        "label": rows.labels,
-        **{name: rows.provenance[name].tolist() for name in PROVENANCE_COLUMNS},
+        layout.image: pa.array(images, pa.struct({"bytes": pa.binary(), "path": pa.string()})),
+        layout.label: label_column(rows, card.classes, layout),
+        **columns_beside(rows, layout),
     }
-    types: dict[str, Any] = {
-        "image": datasets.Image(),
-        "label": datasets.ClassLabel(names=list(card.classes)),
-        **provenance_features(),
-    }
-    named = {"split": rows.splits if with_split else None, "group": rows.groups}
-    for name, column in named.items():
-        if column is not None:
-            columns[name], types[name] = [str(value) for value in column], datasets.Value("string")
-    return pa.table(columns, schema=datasets.Features(types).arrow_schema)
+    features: dict[str, Any] = {layout.image: datasets.Image(), layout.label: _feature(layout.feature)}
+    if layout.beside is not None:
+        features |= datasets.Features.from_arrow_schema(layout.beside)
+    kinds = provenance_features(layout.provenance)
+    for name, column in own_columns(rows, layout).items():
+        features[name] = kinds.get(name, datasets.Value("string"))
+        text = features[name].dtype == "string"
+        values = [str(value) for value in column] if text else np.asarray(column).tolist()
+        columns[name] = pa.array(values, features[name].pa_type)
+    table = pa.table(columns)
+    if layout.beside is not None:  # pictures that are files elsewhere go along
+        known = datasets.Features({name: features[name] for name in layout.beside.names})
+        within = [name for name in known if hasattr(known[name], "embed_storage")]
+        if within:
+            few = table.select(within).cast(datasets.Features({n: known[n] for n in within}).arrow_schema)
+            for name, column in zip(within, embed_table_storage(few).columns, strict=True):
+                table = table.set_column(table.column_names.index(name), name, column)
+    return table.replace_schema_metadata(datasets.Features(features).arrow_schema.metadata)
 
 
-def from_table(table: Any) -> Columns:
-    """The rows of a table that `as_table` made."""
-    names = columns_of(table.column_names)
-    found = {name: table[name].to_numpy(zero_copy_only=False) for name in names}
-    images = table["image"].combine_chunks()
+def from_table(table: Any, layout: Layout | None, splits: str | None = "split") -> Columns:
+    """The rows of a table that `as_table` made.
+
+    Args:
+        table: with their columns.
+        layout: what these are called; None for the usual names.
+        splits: the column of the splits, where no layout says so.
+    """
+    names = {name: name for name in PROVENANCE_COLUMNS}
+    image = "image"
+    if layout is not None:
+        names, image, splits = dict(layout.provenance), layout.image, layout.split
+    if splits is not None and splits in table.column_names:
+        names["split"] = splits
+    found = {name: table[own].to_numpy(zero_copy_only=False) for name, own in names.items()}
+    images = table[image].combine_chunks()
 
     def read(chosen: np.ndarray) -> list[np.ndarray]:
         return [from_png(io.BytesIO(images[row]["bytes"].as_py())) for row in chosen.tolist()]
@@ -54,43 +82,38 @@ def from_table(table: Any) -> Columns:
     return Columns({name: c.astype(str) if name in _TEXT else c for name, c in found.items()}, read)
 
 
-def provenance_features() -> dict[str, Any]:
-    """The Hugging Face feature of each provenance column."""
+def provenance_features(names: Mapping[str, str]) -> dict[str, Any]:
+    """The Hugging Face feature of each provenance column, under the names that these have."""
     import datasets
 
-    kinds = ("bool", "string", "int64", "string", "int64")
-    return {name: datasets.Value(kind) for name, kind in zip(PROVENANCE_COLUMNS, kinds, strict=True)}
+    kinds = zip(PROVENANCE_COLUMNS, PROVENANCE_TYPES, strict=True)
+    return {names[name]: datasets.Value(kind) for name, kind in kinds}
 
 
-def room_for_provenance(columns: Any, label: Any, remedy: str) -> dict[str, Any]:
-    """The features of provenance that are to stand beside columns of a Hugging Face data set.
-
-    A label column of the name "class" says already what ours would.
+def room_for_provenance(features: Any, remedy: str) -> dict[str, str]:
+    """What the columns of provenance are to be called beside columns of a Hugging Face data set.
 
     Args:
-        columns: names of the columns that are there.
-        label: the name of the label's.
-        remedy: what to do where there is no room, e.g. ``"expand the original"``.
+        features: of the columns that are there.
+        remedy: what to do where these rows have a provenance, e.g. ``"expand the original"``.
 
     Raises:
-        InvalidRequest: a column stands where provenance goes.
+        InvalidRequest: the columns of provenance are there.
     """
-    kinds = {name: kind for name, kind in provenance_features().items() if name != label}
-    clash = sorted(set(kinds) & set(columns))
-    if clash:
+    if found_provenance(features.arrow_schema) is not None:
         raise InvalidRequest(
-            f'the data set has a column "{clash[0]}", where the provenance of a row goes: if it comes from synthaug, '
-            f'{remedy}; if not, rename_column("{clash[0]}", ...) first'
+            'the data set has a column "class" beside the others of provenance that synthaug gives its rows: it '
+            f"comes from synthaug, {remedy}"
         )
-    return kinds
+    return provenance_names(features)
 
 
-def mark_real(dataset: Any, kinds: Mapping[str, Any]) -> Any:
+def mark_real(dataset: Any, names: Mapping[str, str]) -> Any:
     """The rows of a map-style Hugging Face set in their order, beside columns that say they are real.
 
     Args:
         dataset: its format or transform is taken off.
-        kinds: the columns of `provenance_features` to add.
+        names: what the columns of provenance are to be called.
 
     Returns:
         A set over the same storage, in memory or mapped from disk. Nothing is copied or written.
@@ -102,7 +125,8 @@ def mark_real(dataset: Any, kinds: Mapping[str, Any]) -> Any:
     stored = datasets.Dataset(dataset.data, info=dataset.info.copy(), split=dataset.split)
     columns = real_provenance(len(stored))
     beside = datasets.Dataset.from_dict(
-        {name: columns[name].tolist() for name in kinds}, features=datasets.Features(dict(kinds))
+        {own: columns[name].tolist() for name, own in names.items()},
+        features=datasets.Features(provenance_features(names)),
     )
     marked = datasets.concatenate_datasets([stored, beside], axis=1)
     if dataset._indices is None:
@@ -121,3 +145,9 @@ def formatted_like(dataset: Any, whole: Any) -> Any:
         output_all_columns=form["output_all_columns"],
         **form["format_kwargs"],
     )
+
+
+def _feature(feature: Mapping[str, Any]) -> Any:
+    import datasets
+
+    return datasets.Features.from_dict({"label": dict(feature)})["label"]

@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeAlias
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from synthaug.data.classes import Classes
+from synthaug.data.readers.written import (
+    PROVENANCE_FILE,
+    Layout,
+    feature_of_classes,
+    folder_names,
+    label_type,
+    own_name,
+    provenance_names,
+)
+from synthaug.data.usual_splits import SPLIT_NAMES
 from synthaug.files.cards import Card
-from synthaug.generators.samples import PROVENANCE_COLUMNS
 from synthaug.modalities.image.form import ImageForm
-from synthaug.outputs import RECORD, atomic_write_bytes, atomic_write_text, encode_name
+from synthaug.outputs import RECORD, atomic_write_bytes, atomic_write_text, decode_name, encode_name
 
-PROVENANCE_FILE = "provenance.csv"
-"""The columns of provenance of a folder, one line a row."""
+if TYPE_CHECKING:
+    import pyarrow
 
+_ILLEGAL = re.compile(r"[\x00-\x1f\x7f<>:\"/\\|?*\ud800-\udfff]")
 _IMAGE_FILE = re.compile(r"\.(png|jpe?g|webp|bmp|gif|tiff?|p[gp]m)$", re.IGNORECASE)
 # Class folders of these names would be taken for splits or would meet our own files.
-_TAKEN = {"train", "training", "test", "testing", "eval", "evaluation", "val", "valid", "validation", "dev",
-          PROVENANCE_FILE, RECORD, "readme.md"}  # fmt: skip
+_TAKEN = {*SPLIT_NAMES, PROVENANCE_FILE, RECORD, "readme.md"}
 
 
 @dataclass(frozen=True)
@@ -35,7 +46,10 @@ class RowBlock:
         names: what each image file was called, a path or a bare name; anything else is given a number.
         provenance: the columns of `PROVENANCE_COLUMNS`, each of length n.
         splits: ``(n,)`` split names, or None where the data set has none.
-        groups: ``(n,)`` group names, or None where the data set has none.
+        groups: ``(n,)`` group names, or None where the data set has none, or has them in a further column.
+        beside: the further columns of these rows; None where there are none, and in synthetic rows.
+        sources: the path of each row's file below what it was read from, empty for synthetic rows; None where rows are
+            no files.
     """
 
     images: np.ndarray
@@ -44,6 +58,8 @@ class RowBlock:
     provenance: Mapping[str, np.ndarray]
     splits: np.ndarray | None = None
     groups: np.ndarray | None = None
+    beside: pyarrow.Table | None = None
+    sources: list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -58,7 +74,8 @@ class Columns:
     """The rows of an output as they lie on disk.
 
     Attributes:
-        table: the columns of `PROVENANCE_COLUMNS`, and ``split`` where the output has splits, each ``(N,)``.
+        table: the columns of `PROVENANCE_COLUMNS`, and ``split`` where the output has splits, each ``(N,)``; under
+            these names, whatever they are called there.
         read: gives the images of rows by their numbers, as arrays the way the format holds them.
     """
 
@@ -79,6 +96,9 @@ class Format:
         recognises: whether what is at a path may be of this format.
         record: the record of an output at a path; None where synthaug did not write it.
         open: the rows of an output at a path.
+        columns: what the columns of image and label are called where nobody called them otherwise.
+        split_column: whether the split of a row stands in a column.
+        in_files: whether an image is a file of its own, whose path stands in the image's column.
     """
 
     name: str
@@ -88,45 +108,144 @@ class Format:
     recognises: Callable[[Path], bool]
     record: Callable[[Path], dict[str, Any] | None]
     open: Callable[[Path], Columns]
+    columns: tuple[str, str] = ("image", "label")
+    split_column: bool = True
+    in_files: bool = False
 
 
-def named(blocks: Iterable[RowBlock], classes: Sequence[str]) -> Iterator[tuple[RowBlock, list[str]]]:
-    """Each block with the file of each row, ``split/class/name.png``; no two rows have the same one."""
-    folders = [encode_name(name, classes) for name in classes]
+def named(blocks: Iterable[RowBlock], classes: Classes) -> Iterator[tuple[RowBlock, list[str]]]:
+    """Each block with the file of each row, ``split/class/name.png``; no two rows have the same one.
+
+    Files that were in folders below the class are in such folders again.
+    """
+    names = folder_names(classes)
+    folders = [encode_name(name, names) for name in names]
     folders = [f"%{ord(f[0]):02X}{f[1:]}" if f.lower() in _TAKEN else f for f in folders]
     used: set[str] = set()
     start = 0
     for rows in blocks:
         files = []
         for row in range(len(rows)):
-            stem = Path(rows.names[row]).stem
-            if not _IMAGE_FILE.search(rows.names[row]) or len(stem) > 100 or encode_name(stem) != stem:
-                stem = f"real-{start + row:06d}"
+            label = int(rows.labels[row])
             parts = [] if rows.splits is None else [encode_name(str(rows.splits[row]))]
-            folder = "/".join([*parts, folders[rows.labels[row]]])
-            file = f"{folder}/{stem}.png"
-            while file.lower() in used:
-                stem += f"-{start + row}"
-                file = f"{folder}/{stem}.png"
-            used.add(file.lower())
+            above = [*parts, folders[label]]
+            stem = PurePath(rows.names[row]).stem
+            is_file = _IMAGE_FILE.search(rows.names[row]) or (rows.sources is not None and rows.sources[row])
+            if not is_file or not _is_legal(stem):
+                stem = f"real-{start + row:06d}"
+            below = [] if rows.sources is None else _below(rows.sources[row], {classes[label], names[label]})
+            file = _free("/".join([*above, *below, stem]), start + row, used)
+            if not used.isdisjoint(_folders(file, len(above))):  # a file is called as the folder is
+                file = _free("/".join([*above, stem]), start + row, used)
+            used |= {_as_found(file), *(f"{folder}/" for folder in _folders(file, len(above)))}
             files.append(file)
         yield rows, files
         start += len(rows)
 
 
-def describe(work: Path, card: Card, record: Mapping[str, Any]) -> None:
+def layout_for(format: Format, card: Card, first: RowBlock) -> Layout:
+    """What the columns of an output are called: those of the user as they were, and ours beside them.
+
+    Args:
+        format: of the output.
+        card: what it says about itself.
+        first: its first rows, which have all columns.
+    """
+    beside = None if first.beside is None else first.beside.schema
+    taken = [] if beside is None else list(beside.names)
+
+    def ours(name: str) -> str:
+        own = own_name(name, taken)
+        taken.append(own)
+        return own
+
+    image, label = format.columns
+    label = card.label_column or ours(label)
+    taken.append(label)
+    image = card.image_column if card.image_column and not format.in_files else ours(image)
+    taken.append(image)
+    provenance = provenance_names(taken)
+    taken.extend(provenance.values())
+    return Layout(
+        image,
+        label,
+        provenance,
+        split=None if first.splits is None or not format.split_column else ours("split"),
+        group=None if first.groups is None else ours(card.group_column or "group"),
+        source=None if first.sources is None else ours("source"),
+        feature=feature_of_classes(card.classes, card.label_feature),
+        beside=beside,
+        apart=first.splits is not None and not format.split_column,
+    )
+
+
+def label_column(rows: RowBlock, classes: Classes, layout: Layout) -> pyarrow.Array:
+    """The labels of rows as they were."""
+    import pyarrow as pa
+
+    values = np.array(classes.values, object)[rows.labels].tolist()
+    return pa.array(values, label_type(layout.feature))
+
+
+def columns_beside(rows: RowBlock, layout: Layout) -> dict[str, pyarrow.ChunkedArray]:
+    """The further columns of rows, all null in synthetic ones."""
+    import pyarrow as pa
+
+    if layout.beside is None:
+        return {}
+    if rows.beside is None:
+        return {
+            field.name: pa.chunked_array([pa.nulls(len(rows), field.type)], field.type)
+            for field in layout.beside
+        }
+    return {name: rows.beside[name] for name in layout.beside.names}
+
+
+def own_columns(rows: RowBlock, layout: Layout) -> dict[str, np.ndarray | list[Any]]:
+    """Our columns of rows, under the names that they have there."""
+    columns: dict[str, Any] = {own: rows.provenance[name] for name, own in layout.provenance.items()}
+    named = {layout.split: rows.splits, layout.group: rows.groups, layout.source: rows.sources}
+    return columns | {name: column for name, column in named.items() if name is not None}
+
+
+def _is_legal(name: str) -> bool:
+    """Whether every system can have a file or folder of this name, and no reader takes it for one to be left out."""
+    if not name or _ILLEGAL.search(name) or len(name.encode(errors="replace")) > 150:
+        return False
+    # What is left over besides letters and marks can be trouble only in a place of its own.
+    return "%" not in encode_name(re.sub(r"[^A-Za-z0-9. _-]", "x", name)) and not name.startswith("@")
+
+
+def _below(source: str, names: Collection[str]) -> list[str]:
+    """The folders of a file that are below the one of its class, as far as they can be had again."""
+    parts = PurePath(source).parts[:-1]
+    depth = next(
+        (k for k, part in enumerate(parts) if part in names or decode_name(part) in names), len(parts)
+    )
+    return [part for part in parts[depth + 1 :] if _is_legal(part) and part.lower() not in _TAKEN]
+
+
+def _as_found(file: str) -> str:
+    """A path as it is to a system that knows neither capitals nor ways to compose a letter."""
+    return unicodedata.normalize("NFC", file).casefold()
+
+
+def _folders(file: str, above: int) -> list[str]:
+    """The folders of a file below the one of its class, as `_as_found`."""
+    parts = _as_found(file).split("/")[:-1]
+    return ["/".join(parts[:depth]) for depth in range(above + 1, len(parts) + 1)]
+
+
+def _free(stem: str, number: int, used: Collection[str]) -> str:
+    while (found := _as_found(f"{stem}.png")) in used or f"{found}/" in used:
+        stem += f"-{number}"
+    return f"{stem}.png"
+
+
+def describe(work: Path, card: Card, record: Mapping[str, Any], note: str = "") -> None:
     """Writes card and record into a folder."""
-    atomic_write_bytes(work / "README.md", card.markdown().encode(errors="backslashreplace"))
+    atomic_write_bytes(work / "README.md", card.markdown(note).encode(errors="backslashreplace"))
     atomic_write_text(work / RECORD, as_json(record, indent=1) + "\n")
-
-
-def folder_record(path: Path) -> dict[str, Any] | None:
-    """The record of a folder; None where there is none."""
-    try:
-        record = json.loads((path / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) and isinstance(record.get("request"), dict) else None
 
 
 def begins_with(path: Path, magic: bytes) -> bool:
@@ -140,8 +259,3 @@ def begins_with(path: Path, magic: bytes) -> bool:
 def as_json(record: Mapping[str, Any], indent: int | None = None) -> str:
     """A record as text that any system can keep."""
     return json.dumps(record, ensure_ascii=True, indent=indent)
-
-
-def columns_of(names: Iterable[str]) -> list[str]:
-    """Of these columns the ones that say where rows come from."""
-    return [*PROVENANCE_COLUMNS, *({"split"} & set(names))]

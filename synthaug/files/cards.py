@@ -33,6 +33,9 @@ class Card:
         synthetic: synthetic rows per class.
         copied: rows of each split that was copied as it was, by the name of the split.
         called: what the generator calls a class, where it has another name for it.
+        image_column, label_column, group_column: what the columns of image, label and group are called, where the data
+            set says so.
+        label_feature: the feature of the label, as ``datasets`` writes it as JSON, where the data set says so.
     """
 
     classes: Classes
@@ -45,6 +48,10 @@ class Card:
     synthetic: Mapping[str, int]
     copied: Mapping[str, int]
     called: Mapping[str, str] = field(default_factory=dict)
+    image_column: str | None = None
+    label_column: str | None = None
+    group_column: str | None = None
+    label_feature: Mapping[str, Any] | None = None
 
     @property
     def rows(self) -> int:
@@ -68,8 +75,12 @@ class Card:
         classes = Classes(tuple(data["classes"]), tuple(data["values"]))
         return cls(classes=classes, form=ImageForm.from_dict(data["form"]), **rest)
 
-    def markdown(self) -> str:
-        """A data set card as the Hugging Face Hub shows it: a YAML header and a page for people."""
+    def markdown(self, note: str = "") -> str:
+        """A data set card as the Hugging Face Hub shows it: a YAML header and a page for people.
+
+        Args:
+            note: one more thing that people should know.
+        """
         return _rendered(
             "card.md.jinja",
             self.rows,
@@ -82,6 +93,7 @@ class Card:
             ],
             copied=list(self.copied.items()),
             form=str(self.form),
+            note=note,
             generator=self.generator,
             seed=self.seed,
             counts=json.dumps(dict(self.synthetic), ensure_ascii=False),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
-import os
 import shutil
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -19,11 +19,13 @@ from synthaug.data.classes import Label
 from synthaug.data.counts import Counts, Totals, rows_to_add
 from synthaug.data.guards import refuse_held_out
 from synthaug.data.labeled import LabeledData
+from synthaug.data.readers.written import SYNTHETIC
 from synthaug.data.splits import training_rows, training_split
 from synthaug.errors import InvalidRequest, SpecMismatch, SynthaugWarning
 from synthaug.files.base import RowBlock
 from synthaug.files.cards import Card
-from synthaug.files.formats import choose_format, read_record, recorded_request, write_rows
+from synthaug.files.folder import FOLDER, numbered_otherwise
+from synthaug.files.formats import choose_format, recorded_request, write_rows
 from synthaug.generators.generator import Generator
 from synthaug.generators.samples import PROVENANCE_COLUMNS, Samples, real_provenance, synthetic_provenance
 from synthaug.outputs import atomic_write_bytes, open_output
@@ -141,21 +143,6 @@ class Place:
             raise InvalidRequest(f"A shard size of {self.shard_size} was asked for. Give 1 or more rows.")
 
 
-def require_place(source: Any, data: LabeledData, out: str | Path, format: str | None) -> None:
-    """Refuse an output that lies in its source, and a format that cannot hold the rows."""
-    if isinstance(source, str | os.PathLike) and Path(out).resolve().is_relative_to(Path(source).resolve()):
-        raise InvalidRequest(f'The output "{out}" lies in the data set "{source}" itself. Put it elsewhere.')
-    choose_format(out, format, data.form)
-
-
-def holds_synthetic_rows(source: Any) -> bool:
-    """Whether a path is an output of `expand` or of sampling."""
-    if not isinstance(source, str | os.PathLike) or not Path(source).exists():
-        return False
-    record = read_record(Path(source))
-    return record is not None and record["request"].get("kind") in ("expand", "sample")
-
-
 def write_expansion(expansion: Expansion, place: Place) -> Path:
     """The real rows and the synthetic ones as an output that appears whole.
 
@@ -181,14 +168,39 @@ def write_expansion(expansion: Expansion, place: Place) -> Path:
         synthetic=expansion.added,
         copied=dict(zip(names.tolist(), rows.tolist(), strict=True)),
         called={name: own for name, own in expansion.called.items() if own != name},
+        image_column=data.found.image_column,
+        label_column=data.found.label_column,
+        group_column=data.columns.group if isinstance(data.columns.group, str) else None,
+        label_feature=data.found.label_feature,
     )
     request = {
         "kind": "expand",
         "data": expansion.train.fingerprint(),
         "copied": [card.copied, others.fingerprint()],
         "split": None if data.splits is None else split,
+        **_further(data, card),
     }
     return _write(place, request, card, generator, data)
+
+
+def _further(data: LabeledData, card: Card) -> dict[str, str]:
+    """What else determines an output, where the rows have more than images and labels."""
+    groups, columns = _own_groups(data), [card.image_column, card.label_column, card.label_feature]
+    if groups is None and data.found.beside is None and not any(columns):
+        return {}
+    digest = hashlib.sha256(repr((columns, None if groups is None else groups.tolist())).encode())
+    for start in range(0, len(data), _SHARD):
+        beside = data.take(slice(start, start + _SHARD)).beside
+        if beside is not None:
+            digest.update(repr((str(beside.schema), beside.to_pydict())).encode())
+    return {"columns": digest.hexdigest()}
+
+
+def _own_groups(data: LabeledData) -> np.ndarray | None:
+    """The groups of rows, where no column of theirs has them."""
+    group, beside = data.columns.group, data.found.beside
+    known = isinstance(group, str) and beside is not None and group in beside.schema.names
+    return None if known else data.groups
 
 
 def write_samples(generator: Generator, counts: Counts, place: Place, *, seed: int = 0) -> Path:
@@ -221,8 +233,7 @@ def _write(
     format = choose_format(place.out, place.format, card.form)
     request = {
         **request,
-        "generator": card.generator,
-        "kept": None if generator.kept is None else generator.kept.fingerprint(),
+        **generator.identity,
         "add": [list(item) for item in card.synthetic.items()],
         "seed": card.seed,
         "format": format.name,
@@ -231,6 +242,8 @@ def _write(
     with open_output(place.out, request, overwrite=place.overwrite, recorded=recorded_request) as output:
         if output.finished:
             return place.out
+        if format is FOLDER and not card.classes.named and (told := numbered_otherwise(card.classes)):
+            warnings.warn(told, SynthaugWarning, stacklevel=4)
         shards = output.work / ".shards"
         shards.mkdir(exist_ok=True)
         blocks = _synthetic_rows(generator, card, shards, place.shard_size)
@@ -254,7 +267,24 @@ def _real_rows(data: LabeledData, shard_size: int) -> Iterator[RowBlock]:
         block = data.take(slice(start, start + shard_size))
         names = [block.name(row) for row in range(len(block))]
         about = real_provenance(len(block))
-        yield RowBlock(block.read(), block.labels, names, about, block.splits, block.groups)
+        yield RowBlock(
+            block.read(),
+            block.labels,
+            names,
+            about,
+            block.splits,
+            _own_groups(block),
+            block.beside,
+            _sources(data, names),
+        )
+
+
+def _sources(data: LabeledData, names: Sequence[str]) -> list[str] | None:
+    """The files of rows below the folder or archive that they were read from; None where rows are no files."""
+    root = f"{data.path}/"
+    if data.path is None or not all(name.startswith(root) for name in names):
+        return None
+    return [name.removeprefix(root) for name in names]
 
 
 def _beside(blocks: Iterable[RowBlock], real: LabeledData) -> Iterator[RowBlock]:
@@ -267,7 +297,9 @@ def _beside(blocks: Iterable[RowBlock], real: LabeledData) -> Iterator[RowBlock]
             rows.names,
             rows.provenance,
             None if real.splits is None else np.full(n, training_split(real)),
-            None if real.groups is None else np.full(n, "synthetic"),
+            None if _own_groups(real) is None else np.full(n, SYNTHETIC),
+            None,
+            None if _sources(real, [real.name(0)]) is None else [""] * n,
         )
 
 

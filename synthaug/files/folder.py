@@ -2,49 +2,97 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from synthaug.files.base import PROVENANCE_FILE, Columns, Format, NamedBlocks, describe, folder_record
+from synthaug.data.classes import Classes
+from synthaug.data.readers.beside import as_text
+from synthaug.data.readers.written import (
+    PROVENANCE_COLUMNS,
+    PROVENANCE_FILE,
+    Layout,
+    files_within,
+    folder_names,
+    layout_of,
+    read_provenance,
+    record_of_folder,
+)
+from synthaug.files.base import Columns, Format, NamedBlocks, RowBlock, columns_beside, describe, own_columns
 from synthaug.files.cards import Card
-from synthaug.generators.samples import PROVENANCE_COLUMNS
 from synthaug.modalities.image.cells import fits_png, from_png, png_bytes
+from synthaug.outputs import decode_name
+
+_QUOTED = re.compile('[",\r\n]|^$|^ | $')
 
 
 def _write(work: Path, blocks: NamedBlocks, card: Card, record: Mapping[str, Any]) -> None:
+    layout = layout_of(record)
+    assert layout is not None, "it is recorded before it is written"
     with open(work / PROVENANCE_FILE, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
         for number, (rows, files) in enumerate(blocks):
-            columns: dict[str, Any] = {
-                "file": files,
-                **{name: rows.provenance[name] for name in PROVENANCE_COLUMNS},
-            }
-            if rows.groups is not None:
-                columns["group"] = rows.groups
+            columns = _columns(rows, files, card, layout)
             if number == 0:
-                table.writerow(columns)
-            table.writerows(zip(*columns.values(), strict=True))
+                file.write(_line(columns))
+            file.writelines(_line(row) for row in zip(*columns.values(), strict=True))
             for folder in {str(Path(name).parent) for name in files}:
                 (work / folder).mkdir(parents=True, exist_ok=True)
             for name, image in zip(files, rows.images, strict=True):
                 (work / name).write_bytes(png_bytes(image, card.form))
-    describe(work, card, record)
+    describe(work, card, record, numbered_otherwise(card.classes))
+
+
+def _columns(rows: RowBlock, files: list[str], card: Card, layout: Layout) -> dict[str, list[str | None]]:
+    """The columns of a block as text."""
+    columns: dict[str, list[str | None]] = {layout.image: list(files)}
+    columns |= {
+        name: [str(value) or None for value in column] for name, column in own_columns(rows, layout).items()
+    }
+    if card.label_column is not None or list(card.classes.values) != list(card.classes):
+        columns[layout.label] = [str(card.classes.values[label]) for label in rows.labels.tolist()]
+    return columns | {name: as_text(column, name) for name, column in columns_beside(rows, layout).items()}
+
+
+def _line(cells: Iterable[str | None]) -> str:
+    """A line of a table in which null is an empty cell, and an empty text is one in quotes."""
+    told = (
+        "" if cell is None else '"' + cell.replace('"', '""') + '"' if _QUOTED.search(cell) else cell
+        for cell in cells
+    )
+    return ",".join(told) + "\n"
+
+
+def numbered_otherwise(classes: Classes) -> str:
+    """What to know of class folders whose order is not that of their labels; empty where there is nothing to know."""
+    folders, values = folder_names(classes), classes.values
+    if any(isinstance(value, str) for value in values):
+        return ""
+    order = sorted(range(len(folders)), key=folders.__getitem__)
+    if [values[k] for k in order] == list(range(len(values))):
+        return ""
+    told = ", ".join(f'"{folders[k]}" is the label {values[k]}' for k in order)
+    return (
+        "Programs that number class folders by their names give them other labels than the data set has: of the "
+        f"folders, {told}. {PROVENANCE_FILE} has the label of each row."
+    )
 
 
 def _open(path: Path) -> Columns:
-    with open(path / PROVENANCE_FILE, encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    table = {name: np.array([row[name] for row in rows]) for name in PROVENANCE_COLUMNS}
+    told, layout = read_provenance(path), layout_of(record_of_folder(path))  # an older one has none
+    names = (
+        dict(zip(PROVENANCE_COLUMNS, PROVENANCE_COLUMNS, strict=True))
+        if layout is None
+        else layout.provenance
+    )
+    table = {name: np.array([text or "" for text in told[own]]) for name, own in names.items()}
     table["synthetic"] = table["synthetic"] == "True"
     table |= {name: table[name].astype(np.int64) for name in ("seed", "index")}
-    files = [row["file"] for row in rows]
-    # A split is a folder above the class's: split/class/name.png
-    if files and all(file.count("/") == 2 for file in files):
-        table["split"] = np.array([file.partition("/")[0] for file in files])
+    files = files_within(path, told["file" if layout is None else layout.image])
+    if files and all(file.count("/") == 2 for file in files) if layout is None else layout.apart:
+        table["split"] = np.array([decode_name(file.partition("/")[0]) for file in files])
     return Columns(table, lambda chosen: [from_png(path / files[row]) for row in chosen.tolist()])
 
 
@@ -54,6 +102,9 @@ FOLDER = Format(
     holds=fits_png,
     write=_write,
     recognises=lambda path: path.is_dir() and (path / PROVENANCE_FILE).is_file(),
-    record=folder_record,
+    record=record_of_folder,
     open=_open,
+    columns=("file", "label"),
+    split_column=False,
+    in_files=True,
 )

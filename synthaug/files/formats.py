@@ -10,14 +10,16 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 
+from synthaug.data.readers.written import record_of_folder
 from synthaug.errors import InvalidData, InvalidRequest
-from synthaug.files.base import Columns, Format, RowBlock, folder_record, named
+from synthaug.files.base import Columns, Format, RowBlock, layout_for, named
 from synthaug.files.cards import Card
 from synthaug.files.folder import FOLDER
 from synthaug.files.npz import NPZ
@@ -90,16 +92,19 @@ def write_rows(
     Returns:
         The name of the one file inside ``work`` that is the output, or None where the folder is.
     """
-    record: dict[str, Any] = {"request": dict(request), "card": card.to_dict()}
+    rows = iter(blocks)
+    first = next(rows)
+    layout = layout_for(format, card, first)
+    record: dict[str, Any] = {"request": dict(request), "card": card.to_dict(), "columns": layout.to_dict()}
     if held_out is not None and len(held_out):
         record["held_out"] = held_out.astype(">u8").tobytes().hex()
-    return format.write(work, named(blocks, card.classes), card, record)
+    return format.write(work, named(chain([first], rows), card.classes), card, record)
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
     """The record ``{"request", "card", ...}`` in an output of `write_rows`, or None where there is none."""
     if path.is_dir():
-        return folder_record(path)
+        return record_of_folder(path)
     found = _format_at(path)
     return None if found is None else found.record(path)
 

@@ -18,16 +18,15 @@ from typing import Any
 
 import numpy as np
 
+from synthaug.data.readers.written import RECORD_KEY, found_provenance, layout_of
 from synthaug.errors import HubError, InvalidData, InvalidRequest, UnsupportedKind
-from synthaug.files.arrow import provenance_features
 from synthaug.files.cards import Card, columns_card, with_licence
 from synthaug.files.formats import read_record
-from synthaug.files.parquet import RECORD_KEY
 from synthaug.files.saved import is_saved_set
 from synthaug.generators.artifact import CARD, MANIFEST, check_files, write_generator
 from synthaug.generators.card import model_card
 from synthaug.generators.generator import Generator
-from synthaug.outputs import RECORD
+from synthaug.outputs import RECORD, atomic_write_text, one_error
 
 _NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _FILES = ["*.json", "*.jsonl", "*.safetensors", "*.md"]  # all that a saved generator may consist of
@@ -66,34 +65,51 @@ def push(
     """
     import huggingface_hub
 
+    with staged(source, name, license, include_rows) as (work, kind), _one_error(f"push to {name}"):
+        api = huggingface_hub.HfApi(token=token, library_name="synthaug")
+        api.create_repo(name, repo_type=kind, private=private, exist_ok=True)
+        api.upload_folder(
+            repo_id=name,
+            repo_type=kind,
+            folder_path=work,
+            commit_message="Upload with synthaug",
+        )
+        return f"{api.endpoint}/{'datasets/' if kind == 'dataset' else ''}{name}"
+
+
+@contextmanager
+def staged(source: Any, name: str, license: str | None, include_rows: bool) -> Iterator[tuple[Path, str]]:
+    """A folder of copies of all that `push` would upload, and the kind of repository: ``model`` or ``dataset``.
+
+    Raises:
+        InvalidRequest, InvalidData, InvalidArtifact: as `push` does.
+    """
     if not _NAME.fullmatch(name):
         raise InvalidRequest(f'"{name}" was given to push to. A repository is called "owner/name".')
+    unreadable = one_error(
+        InvalidData, "What is to be pushed cannot be read", "Ask for the right to read it."
+    )
     with TemporaryDirectory() as folder:
         work = Path(folder)
-        if isinstance(source, Generator):
-            write_generator(source, work)
-            kind, rows = "model", _stage_generator(work, work, name)
-        elif not isinstance(source, str | os.PathLike):
-            kind, rows = "dataset", _stage_columns(source, work)
-        elif (Path(source) / MANIFEST).is_file():
-            kind, rows = "model", _stage_generator(Path(source), work, name)
-        else:
-            kind, rows = "dataset", _stage_output(Path(source), work)
+        with unreadable:
+            kind, rows = _stage(source, work, name)
         if rows and not include_rows:
             raise InvalidRequest(f"{rows} Pass include_rows=True (--include-rows) if they may be seen there.")
         if license:
             card = (work / CARD).read_text(encoding="utf-8")
             (work / CARD).write_text(with_licence(card, license), encoding="utf-8")
-        with _one_error(f"push to {name}"):
-            api = huggingface_hub.HfApi(token=token, library_name="synthaug")
-            api.create_repo(name, repo_type=kind, private=private, exist_ok=True)
-            api.upload_folder(
-                repo_id=name,
-                repo_type=kind,
-                folder_path=work,
-                commit_message="Upload with synthaug",
-            )
-            return f"{api.endpoint}/{'datasets/' if kind == 'dataset' else ''}{name}"
+        yield work, kind
+
+
+def _stage(source: Any, work: Path, name: str) -> tuple[str, str]:
+    if isinstance(source, Generator):
+        write_generator(source, work)
+        return "model", _stage_generator(work, work, name)
+    if not isinstance(source, str | os.PathLike):
+        return "dataset", _stage_columns(source, work)
+    if (Path(source) / MANIFEST).is_file():
+        return "model", _stage_generator(Path(source), work, name)
+    return "dataset", _stage_output(Path(source), work)
 
 
 def find_generator(name: str | Path, *, revision: str | None = None, token: str | bool | None = None) -> Path:
@@ -153,7 +169,7 @@ def _stage_generator(path: Path, work: Path, name: str) -> str:
         shutil.copyfile(path / file, work / file)
     data = manifest["data"] | {"origin": _last(manifest["data"]["origin"])}
     text = json.dumps(manifest | {"data": data}, indent=2, ensure_ascii=False)
-    (work / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    atomic_write_text(work / MANIFEST, text + "\n")
     # A card that was edited is the better one.
     own = path / CARD
     card = own.read_text(encoding="utf-8") if own.is_file() else model_card(manifest)
@@ -202,19 +218,18 @@ def _stage_columns(source: Any, work: Path) -> str:
     real, origins = 0, set()
     made: dict[str, int] = {}
     for rows in parts.values():
-        if not {"synthetic", "generator", "seed", "index"} <= set(rows.column_names):
+        names = found_provenance(rows.features.arrow_schema)
+        if names is None:
             raise InvalidData(
                 "The data set has no columns of provenance, so it holds no synthetic rows of synthaug. Push it "
                 "with its own push_to_hub."
             )
-        plain = rows.with_format(
-            "numpy", columns=[k for k in provenance_features() if k in rows.column_names]
-        )
-        table = plain[:]
+        stored = rows.with_format("numpy", columns=list(names.values()))[:]
+        table = {name: stored[own] for name, own in names.items()}
         synthetic = np.asarray(table["synthetic"], bool)
         real += int((~synthetic).sum())
-        names = np.asarray(table["class"])[synthetic] if "class" in table else np.empty(0, str)
-        for name, n in zip(*np.unique(names.astype(str), return_counts=True), strict=True):
+        classes = np.asarray(table["class"])[synthetic].astype(str)
+        for name, n in zip(*np.unique(classes, return_counts=True), strict=True):
             made[str(name)] = made.get(str(name), 0) + int(n)
         weights, seeds = np.asarray(table["generator"])[synthetic], np.asarray(table["seed"])[synthetic]
         origins |= set(zip(weights.tolist(), seeds.tolist(), strict=True))
@@ -248,6 +263,8 @@ def _copy_parquet(path: Path, work: Path, record: Mapping[str, Any]) -> None:
     import pyarrow.parquet as pq
 
     (work / "data").mkdir()
+    layout = layout_of(record)
+    column = "split" if layout is None else layout.split
     file = pq.ParquetFile(path)
     known = file.schema_arrow
     schema = known.with_metadata({**known.metadata, RECORD_KEY: json.dumps(record).encode()})
@@ -256,7 +273,7 @@ def _copy_parquet(path: Path, work: Path, record: Mapping[str, Any]) -> None:
         writers: dict[str, Any] = {}
         for group in range(file.num_row_groups):
             table = file.read_row_group(group).cast(schema)
-            splits = pa.array(["train"] * len(table)) if "split" not in known.names else table["split"]
+            splits = table[column] if column in known.names else pa.array(["train"] * len(table))
             for split in pc.unique(splits).to_pylist():
                 if split not in writers:
                     place = work / "data" / f"{re.sub(r'[^A-Za-z0-9_]', '_', split)}.parquet"

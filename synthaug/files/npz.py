@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,16 +10,30 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from synthaug.files.base import Columns, Format, NamedBlocks, as_json, begins_with, columns_of
+from synthaug.data.readers.beside import as_array_and_nulls
+from synthaug.data.readers.npz import array_names, record_of_npz
+from synthaug.data.readers.written import PROVENANCE_COLUMNS, Layout, labels_of, layout_of
+from synthaug.files.base import (
+    Columns,
+    Format,
+    NamedBlocks,
+    RowBlock,
+    as_json,
+    begins_with,
+    columns_beside,
+    own_columns,
+)
 from synthaug.files.cards import Card
 
-_FILE, _RECORD = "rows.npz", "synthaug"
+_FILE = "rows.npz"
 
 
 def _write(work: Path, blocks: NamedBlocks, card: Card, record: Mapping[str, Any]) -> str:
+    layout = layout_of(record)
+    assert layout is not None, "it is recorded before it is written"
     columns: dict[str, list[np.ndarray]] = {}
     with zipfile.ZipFile(work / _FILE, "w") as archive:
-        with _member(archive, "X") as file:
+        with _member(archive, layout.image) as file:
             header = {
                 "descr": np.lib.format.dtype_to_descr(np.dtype(card.form.dtype)),
                 "fortran_order": False,
@@ -30,16 +42,27 @@ def _write(work: Path, blocks: NamedBlocks, card: Card, record: Mapping[str, Any
             np.lib.format.write_array_header_1_0(file, header)
             for rows, _ in blocks:
                 file.write(np.ascontiguousarray(rows.images, card.form.dtype).tobytes())
-                parts = {"y": np.array(card.classes.values)[rows.labels], **rows.provenance}
-                parts |= {k: v for k, v in (("split", rows.splits), ("group", rows.groups)) if v is not None}
-                for name, column in parts.items():
-                    columns.setdefault(name, []).append(np.asarray(column))
+                for name, column in _arrays(rows, card, layout).items():
+                    columns.setdefault(name, []).append(column)
         arrays = {name: np.concatenate(parts) for name, parts in columns.items()}
-        arrays |= {"classes": np.array(list(card.classes)), _RECORD: np.array(as_json(record))}
+        names = array_names(layout)
+        arrays |= {
+            names.classes: np.array(list(card.classes)),
+            names.record: np.array(as_json(record)),
+        }
         for name, array in arrays.items():
             with _member(archive, name) as file:
                 np.lib.format.write_array(file, array.astype(str) if array.dtype == object else array)
     return _FILE
+
+
+def _arrays(rows: RowBlock, card: Card, layout: Layout) -> dict[str, np.ndarray]:
+    """All columns of a block but the images; beside each further one, which of its values are null."""
+    columns = {layout.label: labels_of(card.classes, layout.feature)[rows.labels]}
+    columns |= {name: np.asarray(column) for name, column in own_columns(rows, layout).items()}
+    for name, column in columns_beside(rows, layout).items():
+        columns[name], columns[array_names(layout).nulls[name]] = as_array_and_nulls(column, name)
+    return columns
 
 
 @contextmanager
@@ -49,20 +72,16 @@ def _member(archive: zipfile.ZipFile, name: str) -> Iterator[BinaryIO]:
         yield file  # type: ignore[misc]
 
 
-def _record(path: Path) -> dict[str, Any] | None:
-    if not zipfile.is_zipfile(path):  # such as one that was cut off
-        return None
-    with zipfile.ZipFile(path) as archive:
-        if f"{_RECORD}.npy" not in archive.namelist():
-            return None
-        text = np.lib.format.read_array(io.BytesIO(archive.read(f"{_RECORD}.npy")))
-    record: dict[str, Any] = json.loads(str(text))
-    return record
-
-
 def _open(path: Path) -> Columns:
-    with np.load(path, allow_pickle=False) as archive:
-        table, images = {name: archive[name] for name in columns_of(archive.files)}, archive["X"]
+    layout = layout_of(record_of_npz(path))
+    names = dict(zip(PROVENANCE_COLUMNS, PROVENANCE_COLUMNS, strict=True))
+    image, split = "X", "split"
+    if layout is not None:
+        names, image, split = dict(layout.provenance), layout.image, layout.split or ""
+    with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+        if split in archive.files:
+            names["split"] = split
+        table, images = {name: archive[own] for name, own in names.items()}, archive[image]
     return Columns(table, lambda chosen: images[chosen])
 
 
@@ -72,6 +91,7 @@ NPZ = Format(
     holds=lambda form: True,
     write=_write,
     recognises=lambda path: begins_with(path, b"PK\x03\x04"),
-    record=_record,
+    record=record_of_npz,
     open=_open,
+    columns=("X", "y"),
 )

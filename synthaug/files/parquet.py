@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+from synthaug.data.readers.written import RECORD_KEY, layout_of, record_in
 from synthaug.files.arrow import as_table, from_table
 from synthaug.files.base import Columns, Format, NamedBlocks, as_json, begins_with
 from synthaug.files.cards import Card
 from synthaug.modalities.image.cells import fits_png
 
-_FILE, RECORD_KEY = "rows.parquet", b"synthaug"
+_FILE = "rows.parquet"
 
 
 def _write(work: Path, blocks: NamedBlocks, card: Card, record: Mapping[str, Any]) -> str:
     import pyarrow.parquet as pq
 
+    layout = layout_of(record)
+    assert layout is not None, "it is recorded before it is written"
     with ExitStack() as stack:
         writer = None
         for rows, files in blocks:
-            table = as_table(rows, files, card)
+            table = as_table(rows, files, card, layout)
             if writer is None:
                 metadata = {**table.schema.metadata, RECORD_KEY: as_json(record).encode()}
                 schema = table.schema.with_metadata(metadata)
@@ -38,14 +40,13 @@ def _record(path: Path) -> dict[str, Any] | None:
     text = None
     with suppress(pa.ArrowInvalid):  # a file that was cut off
         text = (pq.read_schema(path).metadata or {}).get(RECORD_KEY)
-    record: dict[str, Any] | None = None if text is None else json.loads(text)
-    return record
+    return None if text is None else record_in(text)
 
 
 def _open(path: Path) -> Columns:
     from pyarrow import parquet
 
-    return from_table(parquet.read_table(path))
+    return from_table(parquet.read_table(path), layout_of(_record(path)))
 
 
 PARQUET = Format(

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from synthaug.data.readers.written import layout_of, record_of_folder
 from synthaug.files.arrow import as_table, from_table
-from synthaug.files.base import Columns, Format, NamedBlocks, as_json, describe, folder_record
+from synthaug.files.base import Columns, Format, NamedBlocks, as_json, describe
 from synthaug.files.cards import Card
 from synthaug.modalities.image.cells import fits_png
-from synthaug.outputs import encode_name
+from synthaug.outputs import decode_name, encode_name
 
 
 def is_saved_set(path: Path) -> bool:
@@ -27,13 +28,16 @@ def _write(work: Path, blocks: NamedBlocks, card: Card, record: Mapping[str, Any
     import datasets
     import pyarrow as pa
 
+    layout = layout_of(record)
+    assert layout is not None, "it is recorded before it is written"
     # Each split streams into one Arrow file first, which is then read memory-mapped.
     streams = work / ".streams"
     streams.mkdir(exist_ok=True)
     with ExitStack() as stack:
         writers: dict[str, Any] = {}
         for rows, files in blocks:
-            table = as_table(rows, files, card, with_split=False)
+            table = as_table(rows, files, card, layout)
+            table = table.cast(datasets.Features.from_arrow_schema(table.schema).arrow_schema)
             splits = np.full(len(rows), "") if rows.splits is None else rows.splits
             for split in dict.fromkeys(splits.tolist()):
                 if split not in writers:
@@ -74,12 +78,14 @@ def _open(path: Path) -> Columns:
 
     found = datasets.load_from_disk(str(path))
     parts = dict(found) if isinstance(found, datasets.DatasetDict) else {"": found}
+    layout = layout_of(record_of_folder(path))
     whole = datasets.concatenate_datasets([part.with_format(None) for part in parts.values()])
-    rows = whole.with_format("arrow").cast_column("image", datasets.Image(decode=False))[:]
-    columns = from_table(rows)
+    image = "image" if layout is None else layout.image
+    rows = whole.with_format("arrow").cast_column(image, datasets.Image(decode=False))[:]
+    columns = from_table(rows, layout, splits=None)
     if list(parts) == [""]:
         return columns
-    split = np.repeat(list(parts), [len(part) for part in parts.values()])
+    split = np.repeat([decode_name(name) for name in parts], [len(part) for part in parts.values()])
     return Columns({**columns.table, "split": split}, columns.read)
 
 
@@ -89,6 +95,7 @@ HF = Format(
     holds=fits_png,
     write=_write,
     recognises=is_saved_set,
-    record=folder_record,
+    record=record_of_folder,
     open=_open,
+    split_column=False,
 )

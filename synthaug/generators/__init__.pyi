@@ -3,6 +3,7 @@ from .artifact import (
     HISTORY as HISTORY,
     MANIFEST as MANIFEST,
     check_files as check_files,
+    described as described,
     read_generator as read_generator,
     read_manifest as read_manifest,
     save_generator as save_generator,

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -17,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from pydantic import BaseModel, TypeAdapter
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from synthaug.data.classes import Classes
@@ -26,7 +29,8 @@ from synthaug.generators.card import model_card
 from synthaug.generators.facts import Achieved
 from synthaug.generators.generator import ROWS, WEIGHTS, Generator, Selection, at_rest
 from synthaug.modalities.image.form import ImageForm
-from synthaug.outputs import atomic_write_bytes, atomic_write_text, open_output, sha256_file
+from synthaug.outputs import atomic_write_bytes, atomic_write_text, one_error, open_output, sha256_file
+from synthaug.wording import one_line
 
 FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
@@ -61,7 +65,7 @@ def save_generator(generator: Generator, path: str | Path, *, overwrite: bool = 
     Raises:
         OutputExists: something else is there and ``overwrite`` is false.
     """
-    with open_output(path, {"generator": generator.fingerprint}, overwrite=overwrite) as output:
+    with open_output(path, generator.identity, overwrite=overwrite) as output:
         if not output.finished:
             write_generator(generator, output.work)
             output.commit()
@@ -78,7 +82,15 @@ def write_generator(generator: Generator, folder: Path) -> None:
     }
     for name, content in files.items():
         atomic_write_bytes(folder / name, content)
-    manifest = {
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    manifest = described(generator) | {"files": sums}
+    atomic_write_bytes(folder / CARD, model_card(manifest).encode(errors="backslashreplace"))
+    atomic_write_text(folder / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+
+
+def described(generator: Generator) -> dict[str, Any]:
+    """What a manifest says of a generator, but for its files."""
+    return {
         "format_version": FORMAT_VERSION,
         "family": generator.family.name,
         "config": asdict(generator.family.config),
@@ -93,31 +105,30 @@ def write_generator(generator: Generator, folder: Path) -> None:
         "kept": None if generator.kept is None else generator.kept.to_dict(),
         "achieved": asdict(generator.achieved),
         "libraries": {name: _version(name) for name in _LIBRARIES},
-        "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }
-    atomic_write_bytes(folder / CARD, model_card(manifest).encode(errors="backslashreplace"))
-    atomic_write_text(folder / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a saved generator.
 
     Raises:
-        InvalidArtifact: no manifest, not JSON, or of another format version.
+        InvalidArtifact: no manifest, one that cannot be read, not JSON, or of another format version.
     """
     path = folder / MANIFEST
-    if not path.is_file():
-        found = "the folder is not there" if not folder.exists() else f"there is no {MANIFEST} in it"
-        raise InvalidArtifact(
-            f"A saved generator was expected in {folder}, but {found}. `synthaug fit` makes one."
-        )
+    with _readable(path):
+        if not path.is_file():
+            found = "the folder is not there" if not folder.exists() else f"there is no {MANIFEST} in it"
+            raise InvalidArtifact(
+                f"A saved generator was expected in {folder}, but {found}. `synthaug fit` makes one."
+            )
+        content = path.read_bytes()
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(content.decode())
         found_version = int(found["format_version"])
         if found_version == FORMAT_VERSION:
             _Manifest.model_validate(found)
-    except (ValueError, KeyError, TypeError) as error:
-        reason = "; ".join(str(error).splitlines()[:3])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        reason = one_line("; ".join(str(error).splitlines()[:3]))
         raise InvalidArtifact(f"{path} is not a manifest ({reason}). Copy the generator again.") from None
     if found_version != FORMAT_VERSION:
         remedy = "Upgrade synthaug" if found_version > FORMAT_VERSION else "Fit the generator again"
@@ -142,9 +153,11 @@ def check_files(folder: Path) -> dict[str, Any]:
     """
     manifest = read_manifest(folder)
     for name, expected in manifest["files"].items():
-        if not (folder / name).is_file():
-            raise InvalidArtifact(f"{folder / name} is missing. Copy the generator again.")
-        if (found := sha256_file(folder / name)) != expected:
+        with _readable(folder / name):
+            if not (folder / name).is_file():
+                raise InvalidArtifact(f"{folder / name} is missing. Copy the generator again.")
+            found = sha256_file(folder / name)
+        if found != expected:
             raise InvalidArtifact(
                 f"{folder / name} is not the file that was saved: its SHA-256 is {found[:16]}..., the manifest "
                 f"says {expected[:16]}.... Copy the generator again."
@@ -164,16 +177,22 @@ def read_generator(folder: Path) -> Generator:
             f'{folder} holds a family "{manifest["family"]}", which this synthaug does not have. If it is that of '
             "another package, install that."
         )
-    names = (WEIGHTS, ROWS) if manifest["contains_training_rows"] else (WEIGHTS,)
     try:
-        form = ImageForm.from_dict(manifest["form"])
-        counts = tuple(manifest["data"]["counts"].values())
-        state = {k: v for name in names for k, v in load_file(folder / name).items()}
-        made = partial(build, manifest["family"], form.encoded, counts, manifest["config"])
-        family = at_rest(made, state)
-    except (InvalidRequest, KeyError, TypeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InvalidArtifact(f"The weights in {folder} do not fit its manifest: {reason}") from None
+        return _rebuilt(folder, manifest)
+    except (InvalidRequest, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        reason = one_line(next(iter(str(error).splitlines()), type(error).__name__))
+        raise InvalidArtifact(
+            f"The files in {folder} do not fit its manifest: {reason}. Copy the generator again."
+        ) from None
+
+
+def _rebuilt(folder: Path, manifest: Mapping[str, Any]) -> Generator:
+    names = (WEIGHTS, ROWS) if manifest["contains_training_rows"] else (WEIGHTS,)
+    form = ImageForm.from_dict(manifest["form"])
+    counts = tuple(manifest["data"]["counts"].values())
+    state = {k: v for name in names for k, v in load_file(folder / name).items()}
+    made = partial(build, manifest["family"], form.encoded, counts, manifest["config"])
+    family = at_rest(made, state)
     prints = {k: v.numpy().view(np.uint64) for k, v in load_file(folder / FINGERPRINTS).items()}
     return Generator(
         family=family,
@@ -189,6 +208,11 @@ def read_generator(folder: Path) -> Generator:
         achieved=TypeAdapter(Achieved).validate_python(manifest["achieved"]),
         kept=None if manifest["kept"] is None else Selection.from_dict(manifest["kept"]),
     )
+
+
+def _readable(path: Path) -> AbstractContextManager[None]:
+    remedy = "Copy the generator again, or ask for the right to read it."
+    return one_error(InvalidArtifact, f"{path} cannot be read", remedy)
 
 
 def _plain(value: Any) -> Any:

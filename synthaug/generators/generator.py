@@ -120,6 +120,14 @@ class Generator:
         return hashlib.sha256(b"".join(parts)).hexdigest()
 
     @property
+    def identity(self) -> dict[str, str | None]:
+        """What tells it from any other, as plain JSON data: weights and settings, and which rows it gives."""
+        return {
+            "generator": self.fingerprint,
+            "kept": None if self.kept is None else self.kept.fingerprint(),
+        }
+
+    @property
     def training_counts(self) -> dict[str, int]:
         """Rows of each class that it was trained on."""
         return dict(self.data["counts"])

@@ -8,10 +8,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from synthaug.data.classes import Classes
+from synthaug.data.readers.written import PROVENANCE_COLUMNS as PROVENANCE_COLUMNS
 from synthaug.modalities.image.form import ImageForm
-
-PROVENANCE_COLUMNS = ("synthetic", "generator", "seed", "class", "index")
-"""What says of a row whether it is synthetic, and how it can be made again."""
 
 
 @dataclass(frozen=True)
