@@ -43,7 +43,7 @@ ADAPTERS = (
     Adapter(
         "a streaming Hugging Face data set",
         lambda loader: is_huggingface(loader) and not hasattr(loader, "__len__"),
-        frozenset({"ratio", "seed", "pool"}),
+        frozenset({"ratio", "seed"}),
         mix_stream,
     ),
     Adapter(
@@ -67,6 +67,7 @@ def adapter_for(loader: Any) -> Adapter:
     if found is None:
         raise UnsupportedKind(
             f"an object of type {type(loader).__name__} was given to mix; taken are "
-            f"{', '.join(adapter.kind for adapter in ADAPTERS)}"
+            f"{', '.join(adapter.kind for adapter in ADAPTERS)}. Mix the loader that it wraps; or, of any other, its "
+            "batches in the training step: batch = mixer(batch) with mixer = synthaug.BatchMixer(samples, ratio=0.25)"
         )
     return found

@@ -59,7 +59,8 @@ class SyntheticReplacement(A.ImageOnlyTransform):  # type: ignore[misc]
     Example:
         >>> import tempfile, synthaug
         >>> from synthaug.files import Place, write_samples
-        >>> images, labels = np.zeros((12, 8, 8), np.uint8), ["cat", "dog"] * 6
+        >>> images = np.arange(12 * 64, dtype=np.uint8).reshape(12, 8, 8)
+        >>> labels = ["cat", "dog"] * 6
         >>> generator = synthaug.fit((images, labels), steps=2, progress=False)
         >>> place = Place(Path(tempfile.mkdtemp()) / "pool.npz")
         >>> pool = write_samples(generator, {"cat": 3, "dog": 1}, place)

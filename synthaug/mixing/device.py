@@ -34,21 +34,24 @@ class DevicePool:
         container: Container = "tensor" if form.container == "tensor" else "array"
         order = np.argsort(samples.class_indices, kind="stable")
         images = [samples.samples[row].copy() for row in order]
+        ends = [np.full(form.shape, end, form.dtype) for end in (form.low, form.high) if end is not None]
         if transform is not None:
-            changed = [transform(contained(image, form.layout, container)) for image in images]
-            images = [np.asarray(as_array(image)) for image in changed]
+
+            def changed(image: np.ndarray) -> np.ndarray:
+                return np.asarray(as_array(transform(contained(image, form.layout, container))))
+
+            images, ends = list(map(changed, images)), list(map(changed, ends))
         self.classes, self._form, self._held_out = samples.classes, form, samples.held_out
         self._images = torch.from_numpy(np.stack(images)) if images else torch.empty(0)
         self._counts = list(samples.counts.values())
         self._starts = np.cumsum([0, *self._counts]).tolist()
-        self._ends = (form.low, form.high) if transform is None else ()
+        self._ends = ends
 
     def check(self, real: torch.Tensor) -> None:
         """Refuses rows that do not look like those of a batch, and a batch of held-out rows."""
         if len(self._images):
             rows = self._images.numpy()
-            ends = [np.full_like(rows[0], end) for end in self._ends if end is not None]
-            _check(real, look_of(rows, ends), self._form, self._held_out)
+            _check(real, look_of(rows, self._ends), self._form, self._held_out)
 
     def rows(self, classes: np.ndarray, rng: np.random.Generator, like: torch.Tensor) -> torch.Tensor:
         """One row for each class position; none twice before all of its class came once."""
@@ -84,8 +87,7 @@ class LiveRows:
             self._changed(torch.full_like(made[:1], end)) for end in (form.low, form.high) if end is not None
         ]
         few, flat = (
-            [image.cpu().numpy() for batch in part for image in batch]
-            for part in ([self._changed(made)], ends)
+            [as_array(image) for batch in part for image in batch] for part in ([self._changed(made)], ends)
         )
         _check(real, Look.of(few, flat), form, self._generator.held_out)
 
@@ -108,7 +110,7 @@ class LiveRows:
 
 
 def _check(real: torch.Tensor, look: Look, form: ImageForm, held_out: np.ndarray) -> None:
-    rows = real[:PROBES].detach().cpu().numpy()
+    rows = np.asarray(as_array(real[:PROBES]))
     remedy = "Pass transform=, a function from an image of the samples to one like those of a batch"
     look.require_fit(Look.of(list(rows)), remedy)
     if len(held_out):

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from synthaug.data.items import ItemFields
+from synthaug.data.items import ItemFields, label_like
+from synthaug.data.readers.written import labels_of
 from synthaug.errors import InvalidRequest, UnsupportedKind
 from synthaug.files.expand import Expansion
 from synthaug.mixing.huggingface.dataset import expand_dataset, is_huggingface
 from synthaug.modalities.image.cells import image_like
+
+if TYPE_CHECKING:
+    import pyarrow
 
 
 class ExpandedArrays(tuple[Any, Any]):
@@ -23,17 +27,22 @@ class ExpandedArrays(tuple[Any, Any]):
     Attributes:
         provenance: the columns of `PROVENANCE_COLUMNS` by name, one entry a row; in real rows ``synthetic``
             is False and the others are empty or -1.
+        beside: a table of the further columns of what was read from a file, null in synthetic rows; None where there
+            are none.
     """
 
     provenance: Mapping[str, np.ndarray]
+    beside: pyarrow.Table | None
 
-    def __new__(cls, X: Any, y: Any, provenance: Mapping[str, np.ndarray]) -> ExpandedArrays:  # noqa: D102
+    def __new__(  # noqa: D102
+        cls, X: Any, y: Any, provenance: Mapping[str, np.ndarray], beside: pyarrow.Table | None = None
+    ) -> ExpandedArrays:
         pair = super().__new__(cls, (X, y))
-        pair.provenance = provenance
+        pair.provenance, pair.beside = provenance, beside
         return pair
 
     def __getnewargs__(self) -> tuple[Any, ...]:
-        return (*self, self.provenance)
+        return (*self, self.provenance, self.beside)
 
 
 class ExpandedDataset(Dataset[Any]):
@@ -84,7 +93,7 @@ def expand_in_memory(expansion: Expansion) -> Any:
     data, source = expansion.data, expansion.data.source
     if source is None or isinstance(source, str | os.PathLike):
         train = expansion.train
-        X, y = train.read(), np.array(data.classes.values)[train.labels]
+        X, y = train.read(), labels_of(data.classes, data.found.label_feature)[train.labels]
         return _expanded_arrays(X, y, expansion)
     if data.resized:
         raise InvalidRequest("With image_size= the rows change their form: write them with out= (--out).")
@@ -102,7 +111,23 @@ def expand_in_memory(expansion: Expansion) -> Any:
 def _expanded_arrays(X: Any, y: Any, expansion: Expansion) -> ExpandedArrays:
     samples = expansion.samples()
     about = expansion.provenance(samples, len(y))
-    return ExpandedArrays(_extended(X, samples.samples), _extended(y, expansion.labels()), about)
+    first = y.iloc[0] if hasattr(y, "iloc") else y[0]
+    labels = (
+        [label_like(label, first) for label in expansion.labels()] if np.ndim(first) else expansion.labels()
+    )
+    return ExpandedArrays(_extended(X, samples.samples), _extended(y, labels), about, _beside(expansion))
+
+
+def _beside(expansion: Expansion) -> pyarrow.Table | None:
+    """The further columns of the real rows, and nulls behind them."""
+    import pyarrow as pa
+
+    table = expansion.train.beside
+    if table is None:
+        return None
+    n = sum(expansion.added.values())
+    nulls = [pa.chunked_array([pa.nulls(n, kind)], kind) for kind in table.schema.types]
+    return pa.concat_tables([table, pa.table(nulls, schema=table.schema)])
 
 
 def _extended(real: Any, new: Any) -> Any:
@@ -114,6 +139,8 @@ def _extended(real: Any, new: Any) -> Any:
     if isinstance(real, np.ndarray):
         # The labels come from the data set itself, so that no string is cut.
         return np.concatenate([real, np.asarray(new).astype(real.dtype)])
+    if hasattr(real, "iloc"):
+        return type(real)([*real, *new], dtype=real.dtype, name=real.name)
     if isinstance(new, np.ndarray):
         new = [image_like(row, real[0]) for row in new]
     return type(real)([*real, *new])

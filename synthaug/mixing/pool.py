@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -9,17 +10,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from synthaug.data.classes import Label
 from synthaug.data.items import ItemFields, Key
-from synthaug.errors import InvalidRequest, SpecMismatch, SynthaugError
+from synthaug.errors import InvalidRequest, SpecMismatch, SynthaugError, SynthaugWarning
 from synthaug.generators.samples import Samples
 from synthaug.mixing.options import Transform
 from synthaug.mixing.probes import PROBES, spread
+from synthaug.modalities.arrays import as_array
 from synthaug.modalities.image.cells import contained, container_of
 from synthaug.modalities.image.form import Container, Layout
 from synthaug.modalities.image.look import Look, mismatch
+
+_SWAPPED, _APART = 4.0, 0.2
 
 
 @dataclass(frozen=True)
@@ -89,12 +93,22 @@ class Pool(Dataset[Any]):
         self._like = like
         self._fill = fill
         self.change = change
-        self._image_type = type(fields.image_of(like))
+        image = fields.image_of(like)
+        self._image_type = type(image)
+        # NumPy does not have it, so that rows come in float32.
+        self._coarse = (
+            getattr(image, "dtype", None) if getattr(image, "dtype", None) is torch.bfloat16 else None
+        )
         # Items of the usual kinds are put together from their parts, a batch at a time: finding out the
         # structure of each would take longer than most data sets take to read one.
         self._quick = type(like) in (tuple, list, dict)
         self._keys = list(like) if type(like) is dict else range(len(like)) if self._quick else ()
         self._parts, self._label_rows = self._by_label() if self._quick else ([], None)
+
+    @property
+    def labels(self) -> Sequence[Label | None]:
+        """The label of each row, None of those that are not drawn."""
+        return self._labels
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -109,11 +123,13 @@ class Pool(Dataset[Any]):
 
     def _items(self, pixels: torch.Tensor, rows: Sequence[int]) -> list[Any]:
         if self.change is None and self._image_type is torch.Tensor:
-            images: Sequence[Any] = pixels.unbind()
+            images: Sequence[Any] = (pixels if self._coarse is None else pixels.to(self._coarse)).unbind()
         else:
             images = list(pixels.numpy())
             if self.change is not None:
                 images = [self.change(image, self._layout) for image in images]
+                if self._coarse is not None:
+                    images = [image.to(self._coarse) if torch.is_tensor(image) else image for image in images]
         if not self._quick or any(type(image) is not self._image_type for image in images):
             labels = [self._labels[row] for row in rows]
             return [
@@ -233,14 +249,61 @@ def fitting_pool(
     return _first_alike(pools, Look.of([fields.image_of(item) for item in real]), samples)
 
 
+def warn_of_colours(pool: Pool, fields: ItemFields, real: Sequence[Any]) -> None:
+    """Warn where synthetic rows would be like real ones of their classes if red and blue changed places."""
+    found = _colours(fields, real)
+    if not found:
+        return
+    wanted = [row for row, label in enumerate(pool.labels) if label in found]
+    made = _colours(fields, [pool[row] for row in spread(np.array(wanted, np.int64), PROBES).tolist()])
+    both = [label for label in found if label in made]
+    if not both:
+        return
+    theirs, ours = (np.array([of[label] for label in both]) for of in (found, made))
+    as_it_is, swapped = (float(np.square(theirs - other).mean()) for other in (ours, ours[:, ::-1]))
+    widest = float(np.ptp(np.stack([theirs, ours])))
+    if as_it_is > _SWAPPED * swapped and as_it_is > (_APART * widest) ** 2:
+        warnings.warn(
+            "synthetic rows would be like the real rows of their classes if red and blue changed places: one of the "
+            "two is BGR, as OpenCV reads pictures. Convert the real ones on reading, e.g. image[..., ::-1], or the "
+            "synthetic ones with transform=",
+            SynthaugWarning,
+            stacklevel=7,
+        )
+
+
+def _colours(fields: ItemFields, items: Sequence[Any]) -> dict[Label, np.ndarray]:
+    """The mean colour of each class, of images with three channels."""
+    sums: dict[Label, list[np.ndarray]] = {}
+    for item in items:
+        image = np.asarray(as_array(fields.image_of(item)))
+        if image.ndim != 3 or 3 not in (image.shape[0], image.shape[2]):
+            return {}
+        planes = image if image.shape[2] != 3 else np.moveaxis(image, 2, 0)
+        sums.setdefault(fields.label_of(item), []).append(planes.reshape(3, -1).mean(1, dtype=np.float64))
+    return {label: np.mean(means, axis=0) for label, means in sums.items()}
+
+
+def inner(dataset: Any) -> Any:
+    """The data set that a `Subset`, a `ConcatDataset` or another wrapper reads from first; None of one that is none.
+
+    A wrapper that has a transform of its own is none.
+    """
+    if isinstance(dataset, ConcatDataset):
+        return dataset.datasets[0]
+    wraps = isinstance(dataset, Subset) or not callable(getattr(dataset, "transform", None))
+    below = getattr(dataset, "dataset", None) if wraps else None
+    return below if hasattr(below, "__getitem__") and hasattr(below, "__len__") else None
+
+
 def _changes(
     transform: Transform | None, dataset: Any, raw: Any, fields: ItemFields, samples: Samples
 ) -> list[_Change | None]:
     """What may have to be done to synthetic images, the likeliest first."""
     if transform is not None:
         return [_Change(transform, samples.form.container)]
-    while isinstance(dataset, Subset):
-        dataset, raw = dataset.dataset, raw.dataset
+    while (below := inner(dataset)) is not None:
+        dataset, raw = below, below if raw is dataset else inner(raw)
     own = getattr(dataset, "transform", None)
     if not callable(own):
         return [None]

@@ -67,7 +67,11 @@ class Aligned:
         shares: dict[int, Share] = {}
         for key, share in ratio.items():
             label = key.item() if isinstance(key, np.generic) else key
-            known = [k for k, own in enumerate(self.labels) if type(own) is type(label) and own == label]
+            # a whole float is the label of its int; a bool is not
+            truth = isinstance(label, bool)
+            known = [
+                k for k, own in enumerate(self.labels) if own == label and isinstance(own, bool) == truth
+            ]
             known = [k for k, name in enumerate(self.names) if name == label] or known
             if not known:
                 raise InvalidRequest(f"ratio= names the class {key!r}.{did_you_mean(str(key), self.names)}")
@@ -103,8 +107,9 @@ def classes_among(labels: Sequence[Label], dataset: Any = None, label: Any = Non
         label: key of the label in its items.
     """
     names = names_of(dataset, label)
-    if names is not None and all(type(own) is int and 0 <= own < len(names) for own in set(labels)):
-        return Classes(tuple(names), tuple(range(len(names))))
+    kind = float if any(isinstance(own, float) for own in labels) else int
+    if names is not None and all(type(own) is kind and 0 <= own < len(names) for own in labels):
+        return Classes(tuple(names), tuple(map(kind, range(len(names)))))
     return Classes.of_labels(labels)
 
 

@@ -315,7 +315,7 @@ def test_a_synthetic_item_has_the_structure_of_a_real_one(item, image_of, label_
 def test_a_field_without_a_value_is_refused_with_the_remedy():
     data = Items([(x, i % 3, i) for i, x in enumerate(pictures(12))])
     with pytest.raises(InvalidRequest, match=r"field 2 .*pass fill=\{2: value\}"):
-        mix(DataLoader(data, 4), pool(), ratio=0.5)
+        mix(DataLoader(data, 4), pool(), ratio=0.5, items=synthaug.Items(label=1))
 
 
 @pytest.mark.parametrize("values", [("cat", "dog", "owl"), (5, -1, 100)])

@@ -267,7 +267,6 @@ def test_a_class_missing_from_the_samples_is_refused_by_name():
             InvalidRequest,
             r'has a column "class".* comes from synthaug, mix or expand the data set as it was before',
         ),
-        (lambda d: d.rename_column("file", "seed"), InvalidRequest, r'rename_column\("seed", ...\) first'),
     ],
 )
 def test_a_data_set_that_cannot_be_mixed_is_refused_with_the_remedy(change, error, message):
@@ -285,3 +284,15 @@ def test_a_wrong_column_is_refused():
 def test_other_objects_are_not_hugging_face_data_sets():
     assert not is_huggingface([1, 2])
     assert is_huggingface(real())
+
+
+def test_columns_of_the_user_that_are_called_like_ours_stay_and_ours_get_a_prefix():
+    dataset = real().rename_column("file", "seed")
+    mixed = mix(dataset, pool(), ratio=0.5)
+    made = np.flatnonzero(mixed["synthetic"])
+    assert mixed.features["seed"] == dataset.features["seed"]
+    assert mixed.select([k for k in range(len(mixed)) if k not in made])["seed"] == [
+        name for k, name in enumerate(dataset["seed"]) if k not in made
+    ]
+    assert mixed.select(made)["seed"] == [None] * len(made)
+    assert -1 not in mixed.select(made)["synthaug_seed"]

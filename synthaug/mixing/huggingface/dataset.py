@@ -14,7 +14,7 @@ from synthaug.data.items import ItemFields, Key
 from synthaug.data.labeled import LabeledData, open_data
 from synthaug.data.splits import training_split
 from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
-from synthaug.files.arrow import formatted_like, mark_real, room_for_provenance
+from synthaug.files.arrow import formatted_like, mark_real, provenance_features, room_for_provenance
 from synthaug.files.expand import Expansion
 from synthaug.generators.samples import Samples
 from synthaug.mixing.options import MixOptions
@@ -61,7 +61,7 @@ def mix_dataset(dataset: datasets.Dataset, supply: Supply, options: MixOptions) 
     Raises:
         UnsupportedKind: one of several splits.
         InvalidRequest: a ratio outside [0, 1), a schedule, a class that the samples lack, a column that does not
-            exist or that stands where the provenance goes.
+            exist, or columns of provenance.
         InvalidData: a column that does not hold the labels.
         SpecMismatch: real and synthetic images differ in shape, dtype or value range. Up to 64 of each are
             compared; the ranges of uint8 images are not.
@@ -78,7 +78,7 @@ def mix_dataset(dataset: datasets.Dataset, supply: Supply, options: MixOptions) 
     items = options.items
     data = open_data(dataset, label=items.label, image=items.image)
     fields = _fields_of(dataset, data)
-    kinds = room_for_provenance(dataset.column_names, fields.label, _REMEDY)
+    names = room_for_provenance(dataset.features, _REMEDY)
     for name in items.fill:
         if name not in fields.others:
             raise InvalidRequest(f'fill= names "{name}".{did_you_mean(str(name), map(str, fields.others))}')
@@ -100,8 +100,8 @@ def mix_dataset(dataset: datasets.Dataset, supply: Supply, options: MixOptions) 
     order[order >= len(data)] = len(data) + np.searchsorted(used, order[order >= len(data)])
     few = samples[used - len(data)]
     labels = [prepared.aligned.labels[k] for k in few.class_indices]
-    made = _rows_of(dataset, fields, few, labels, items.fill, kinds)
-    whole = _concatenated([mark_real(dataset, kinds), made]).select(order, keep_in_memory=True)
+    made = _rows_of(dataset, fields, few, labels, items.fill, names)
+    whole = _concatenated([mark_real(dataset, names), made]).select(order, keep_in_memory=True)
     return formatted_like(dataset, whole)
 
 
@@ -112,7 +112,7 @@ def expand_dataset(dataset: Any, expansion: Expansion) -> Any:
     provenance and no rows.
 
     Raises:
-        InvalidRequest: a column stands where the provenance goes.
+        InvalidRequest: the columns of provenance are there already.
         InvalidData: the column of the labels does not hold them.
     """
     import datasets
@@ -123,11 +123,14 @@ def expand_dataset(dataset: Any, expansion: Expansion) -> Any:
     fields = _fields_of(real, data)
     fill: dict[Key, Any] = {"split": split} if single and data.splits is not None else {}
     samples, larger = expansion.samples(), {}
+    features = datasets.Features(
+        {name: kind for rows in parts.values() for name, kind in rows.features.items()}
+    )
+    names = room_for_provenance(features, _REMEDY)
     for name, rows in parts.items():
-        kinds = room_for_provenance(rows.column_names, fields.label, _REMEDY)
-        whole = mark_real(rows, kinds)
+        whole = mark_real(rows, names)
         if name == split:
-            made = _rows_of(real, fields, samples, expansion.labels(), fill, kinds)
+            made = _rows_of(real, fields, samples, expansion.labels(), fill, names)
             whole = _concatenated([whole, made])
         larger[name] = formatted_like(rows, whole)
     return larger[split] if single else datasets.DatasetDict(larger)
@@ -160,9 +163,9 @@ def _rows_of(
     samples: Samples,
     labels: Sequence[Label | None],
     fill: Mapping[Key, Any],
-    kinds: Mapping[str, Any],
+    names: Mapping[str, str],
 ) -> Any:
-    """Synthetic rows with the features of a data set and these columns of provenance."""
+    """Synthetic rows with the features of a data set and columns of provenance of these names."""
     import datasets
 
     images = list(samples.samples)
@@ -170,8 +173,9 @@ def _rows_of(
         images = [Image.fromarray(image) for image in images]
     columns: dict[Key, Any] = {name: [fill.get(name)] * len(samples) for name in fields.others}
     columns |= {fields.image: images, fields.label: list(labels)}
-    columns |= {name: samples.provenance[name].tolist() for name in kinds}
-    return datasets.Dataset.from_dict(columns, features=datasets.Features({**dataset.features, **kinds}))
+    columns |= {own: samples.provenance[name].tolist() for name, own in names.items()}
+    features = datasets.Features({**dataset.features, **provenance_features(names)})
+    return datasets.Dataset.from_dict(columns, features=features)
 
 
 def _concatenated(parts: list[Any]) -> Any:

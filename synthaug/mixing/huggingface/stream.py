@@ -104,14 +104,13 @@ def mix_stream(
         if name not in fields.others:
             raise InvalidRequest(f'fill= names "{name}".{did_you_mean(name, map(str, fields.others))}')
     remedy = "stream the data set as it was before it was expanded or mixed"
-    own = room_for_provenance(real.features, fields.label, remedy)
-    kinds = datasets.Features({**real.features, **own})
+    own = room_for_provenance(real.features, remedy)
+    kinds = datasets.Features({**real.features, **provenance_features(own)})
     held_out = _HeldOut(generator, fields) if ratio and len(generator.held_out) else None
-    columns = sorted(set(kinds) - set(real.features))
-    marked = real.with_format(None).map(_AsReal(columns, held_out), features=kinds)
+    marked = real.with_format(None).map(_AsReal(own, held_out), features=kinds)
     nodes, format = real._distributed, real._formatting
     shards = real.num_shards * (nodes.world_size if nodes else 1)
-    synthetic, epoch = _stream(generator, shards, seed, _Make(generator, kinds, fields, items.fill))
+    synthetic, epoch = _stream(generator, shards, seed, _Make(generator, kinds, fields, items.fill, own))
     if nodes:
         synthetic = split_dataset_by_node(synthetic, nodes.rank, nodes.world_size)
     mixed = marked
@@ -206,15 +205,20 @@ class _Make:
     """From a row of the plan to the row itself."""
 
     def __init__(
-        self, generator: Generator, kinds: datasets.Features, fields: ItemFields, fill: Mapping[Any, Any]
+        self,
+        generator: Generator,
+        kinds: datasets.Features,
+        fields: ItemFields,
+        fill: Mapping[Any, Any],
+        own: Mapping[str, str],
     ) -> None:
         self.kinds = kinds
         self._generator = generator
         self._fields = fields
         self._kind = kinds[fields.image]
         self._labels = _labels(generator.classes, kinds[fields.label])
-        self._rest = {name: fill.get(name) for name in kinds if name not in provenance_features()}
-        self._columns = [name for name in provenance_features() if name in kinds and name != fields.label]
+        self._rest = {name: fill.get(name) for name in kinds if name not in own.values()}
+        self._own = own
         # The last run of each class, so that rows are made together; only ever a short cut.
         self._runs: dict[str, tuple[int, int, Samples]] = {}
 
@@ -236,7 +240,7 @@ class _Make:
             kept = seed, start, self._generator.sample_rows(name, start, start + _RUN, seed=seed)
             self._runs[name] = kept
         samples, at = kept[2], index - start
-        about = {column: samples.provenance[column][at].item() for column in self._columns}
+        about = {own: samples.provenance[column][at].item() for column, own in self._own.items()}
         image = _stored(samples.samples[at], self._kind)
         return self._rest | {self._fields.image: image, self._fields.label: self._labels[name]} | about
 
@@ -244,8 +248,8 @@ class _Make:
 class _AsReal:
     """The provenance of a real row, if it may pass."""
 
-    def __init__(self, columns: Sequence[str], held_out: _HeldOut | None) -> None:
-        self._about = {column: real_provenance(1)[column][0].item() for column in columns}
+    def __init__(self, own: Mapping[str, str], held_out: _HeldOut | None) -> None:
+        self._about = {own[column]: values[0].item() for column, values in real_provenance(1).items()}
         self._held_out = held_out
 
     def __call__(self, row: Mapping[str, Any]) -> dict[str, Any]:

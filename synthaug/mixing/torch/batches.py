@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from torch.utils.data import Sampler
+from torch.utils.data import BatchSampler, Sampler, SequentialSampler
 
-from synthaug.errors import InvalidRequest
+from synthaug.errors import InvalidRequest, UnsupportedKind
 from synthaug.mixing.plan import MixingPlan, MixingRun
 from synthaug.mixing.pool import Window
 
@@ -34,15 +34,27 @@ class MixedBatches(Sampler[list[int]]):
     It runs in the main process, so that plan, schedule and refreshed rows reach workers that live on.
 
     Args:
-        batch_sampler: the plain loader's.
-        plan: decides which rows are synthetic.
+        batch_sampler: the plain loader's; or a sampler over mixed rows, as a library gives that builds a loader again.
+        plan: decides which rows are synthetic; that of the mixed rows when None.
         window: what refreshes the pool before an epoch, if anything does.
+        batch_size, drop_last: as of a batch sampler of torch, where one is built again.
 
     Raises:
         InvalidRequest: a schedule over steps for batches that have no length.
+        UnsupportedKind: a sampler that does not go through all rows in turn.
     """
 
-    def __init__(self, batch_sampler: Any, plan: MixingPlan, window: Window | None = None) -> None:
+    def __init__(
+        self,
+        batch_sampler: Any,
+        plan: MixingPlan | None = None,
+        window: Window | None = None,
+        *,
+        batch_size: int = 1,
+        drop_last: bool = False,
+    ) -> None:
+        if plan is None:
+            batch_sampler, plan, window = _built_again(batch_sampler, batch_size, drop_last)
         self.batch_sampler = batch_sampler
         self.plan = plan
         self._window = window
@@ -107,6 +119,22 @@ class MixedBatches(Sampler[list[int]]):
     @sampler.setter
     def sampler(self, sampler: Any) -> None:
         self.batch_sampler.sampler = sampler
+
+
+def _built_again(
+    sampler: Any, batch_size: int, drop_last: bool
+) -> tuple[BatchSampler, MixingPlan, Window | None]:
+    """The real rows of mixed ones in batches, where a library would let its sampler draw from all of them."""
+    mixed: Any = getattr(sampler, "data_source", None)
+    plan = getattr(mixed, "plan", None)
+    if type(sampler) is not SequentialSampler or plan is None:
+        raise UnsupportedKind(
+            f"the sampler of a mixed loader was replaced by a {type(sampler).__name__}, which would draw synthetic "
+            "rows as if they were real: give the plain loader this sampler before it is mixed, and tell the trainer "
+            "to leave samplers alone (Lightning: use_distributed_sampler=False)"
+        )
+    real = BatchSampler(SequentialSampler(range(mixed.n_real)), batch_size, drop_last)
+    return real, plan, mixed.window
 
 
 class _Pass(Iterator[list[int]]):

@@ -107,6 +107,11 @@ def _stored_labels(dataset: Any, key: Key) -> list[Label] | None:
         found = list(dataset.with_format(None)[key])
     else:
         found = getattr(dataset, "targets", getattr(dataset, "labels", None))
+        beside = getattr(dataset, "samples", getattr(dataset, "imgs", None))
+        if isinstance(beside, list) and all(isinstance(each, tuple) and len(each) == 2 for each in beside):
+            named = _plain([label for _, label in beside])
+            if found is not None and named is not None and named != _plain(found):
+                return None  # what is kept twice and differs says nothing of the items
     plain = _plain(found)
     return plain if plain is not None and len(plain) == len(dataset) else None
 
@@ -118,4 +123,7 @@ def _plain(labels: Any) -> list[Label] | None:
     if not isinstance(labels, list | tuple):
         return None
     plain = [label.item() if isinstance(label, np.generic) else label for label in labels]
-    return plain if all(isinstance(label, bool | int | str) for label in plain) else None
+    whole = (
+        label.is_integer() if isinstance(label, float) else isinstance(label, int | str) for label in plain
+    )
+    return plain if all(whole) else None

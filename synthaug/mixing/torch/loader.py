@@ -7,7 +7,9 @@ differs from the plain loader in the first two only, so it survives being prepar
 from __future__ import annotations
 
 import copy
+import operator
 import random
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -30,16 +32,18 @@ from synthaug.data.classes import Classes, names_of
 from synthaug.data.guards import refuse_held_out
 from synthaug.data.items import ItemFields
 from synthaug.data.labeled import open_data
-from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
+from synthaug.errors import InvalidData, InvalidRequest, SynthaugWarning, UnsupportedKind
 from synthaug.mixing.marks import MarkedItem, MarkingCollate, Marks
 from synthaug.mixing.options import MixOptions
-from synthaug.mixing.pool import Pool, Window, fitting_pool
+from synthaug.mixing.plan import MixingPlan
+from synthaug.mixing.pool import Pool, Window, fitting_pool, inner, warn_of_colours
 from synthaug.mixing.prepare import RealRows, prepare
 from synthaug.mixing.probes import PROBES, spread
 from synthaug.mixing.supply import Supply
 from synthaug.mixing.torch.batches import MixedBatches
 from synthaug.mixing.torch.labels import labels_of
 from synthaug.mixing.torch.stream import MixedStream, StreamBatches
+from synthaug.modalities.arrays import as_array
 from synthaug.modalities.image.form import ImageForm
 
 _BLOCK = 1024
@@ -127,11 +131,14 @@ def _mix_rows(loader: DataLoader[Any], supply: Supply, options: MixOptions) -> D
             transform=options.transform,
             fill=items.fill,
         )
+        if pool.change is None:
+            _warn_of_chance(dataset, fields, probes)
+        warn_of_colours(pool, fields, list(probes.values()))
         refresh = supply.refresh(options)
         window = None if refresh is None else Window(pool, samples, refresh)
     return _copy(
         loader,
-        dataset=_Mixed(dataset, pool, marked=bool(marks)),
+        dataset=_Mixed(dataset, pool, plan, window, marked=bool(marks)),
         batch_sampler=MixedBatches(loader.batch_sampler, plan, window),
         **collate,
     )
@@ -187,6 +194,21 @@ def _mix_stream(loader: DataLoader[Any], supply: Supply, options: MixOptions) ->
     return _copy(loader, dataset=mixed, batch_sampler=batches, **collate)
 
 
+def _warn_of_chance(dataset: Any, fields: ItemFields, probes: Mapping[int, Any]) -> None:
+    """Warn where real rows are changed at random, and synthetic ones are not."""
+    for row, item in islice(probes.items(), 4):
+        first, again = (as_array(fields.image_of(each)) for each in (item, dataset[row]))
+        if not np.array_equal(np.asarray(first), np.asarray(again)):
+            warnings.warn(
+                f"row {row} of the loader's data set differs when it is read again, so something changes it at random, "
+                "and no `transform` of the data set was found to change synthetic rows by: a classifier can tell them "
+                "apart by that. Pass transform=, a function from an image of the samples to one as the loader has them",
+                SynthaugWarning,
+                stacklevel=6,
+            )
+            return
+
+
 def _classes_of(stream: Any, fields: ItemFields, probes: list[Any], ours: Classes) -> Classes:
     """The classes of a stream's labels, as far as there are synthetic rows of them."""
     if all(isinstance(fields.label_of(item), str) for item in probes):
@@ -226,19 +248,24 @@ def _copy(loader: DataLoader[Any], **changed: Any) -> DataLoader[Any]:
 class _Mixed(ConcatDataset[Any]):
     """``[real | synthetic]``; rows of a batch are fetched together where the real data set can."""
 
-    def __init__(self, real: Any, pool: Pool | None, *, marked: bool) -> None:
+    def __init__(
+        self, real: Any, pool: Pool | None, plan: MixingPlan, window: Window | None, *, marked: bool
+    ) -> None:
         super().__init__([real] if pool is None else [real, pool])
-        self._n_real = len(real)
+        self.n_real, self.plan, self.window = len(real), plan, window
         self._marked = marked
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "window": None}  # of the main process
 
     def __getitem__(self, row: int) -> Any:
         row = row + len(self) if row < 0 else row
-        synthetic = row >= self._n_real
-        item = self.datasets[1][row - self._n_real] if synthetic else self.datasets[0][row]
+        synthetic = row >= self.n_real
+        item = self.datasets[1][row - self.n_real] if synthetic else self.datasets[0][row]
         return MarkedItem(item, synthetic) if self._marked else item
 
     def __getitems__(self, rows: Sequence[int]) -> list[Any]:
-        n_real = self._n_real
+        n_real = self.n_real
         read = iter(_together(self.datasets[0], [row for row in rows if row < n_real]))
         made = iter(_together(self.datasets[-1], [row - n_real for row in rows if row >= n_real]))
         items = [next(read) if row < n_real else next(made) for row in rows]
@@ -281,7 +308,8 @@ def _refuse_unfit(loader: Any) -> None:
     if loader.batch_sampler is None:
         raise UnsupportedKind(
             "the loader has batch_size=None, so there are no batches to mix: give it a batch_size or a "
-            "batch_sampler"
+            "batch_sampler; or mix its batches in the training step, batch = mixer(batch) with "
+            "mixer = synthaug.BatchMixer(samples, ratio=0.25)"
         )
     if isinstance(loader.dataset, _Mixed | MixedStream):
         raise InvalidRequest("the loader is mixed already: mix the plain loader, with all samples at once")
@@ -343,11 +371,21 @@ def _without_transform(dataset: Any, fields: ItemFields) -> Any:
     if isinstance(dataset, Subset):
         below = _without_transform(dataset.dataset, fields)
         return dataset if below is dataset.dataset else Subset(below, dataset.indices)
-    if not callable(getattr(dataset, "transform", None)):
+    if isinstance(dataset, ConcatDataset):
+        parts = [_without_transform(part, fields) for part in dataset.datasets]
+        same = all(map(operator.is_, parts, dataset.datasets))
+        return dataset if same else ConcatDataset(parts)
+    inside = inner(dataset)
+    if inside is None and not callable(getattr(dataset, "transform", None)):
         return dataset
     plain = copy.copy(dataset)
     try:
-        plain.transform = _unchanged
+        if inside is None:
+            plain.transform = _unchanged
+        elif (below := _without_transform(inside, fields)) is inside:
+            return dataset
+        else:
+            plain.dataset = below
         fields.image_of(plain[0])
     except Exception:  # it uses its transform in a way of its own, or will not have it set
         return dataset

@@ -192,6 +192,8 @@ class BatchMixer:
                 rng_there = torch.Generator(images.device)
                 rng_there.manual_seed(derive(self._seed, "batch mixer", step, "live"))
                 made = self._make(wanted, rng_there)
+        if images.dtype is torch.bfloat16 and made.is_floating_point():
+            made = made.to(images.dtype)
         if made.shape != (len(places), *images.shape[1:]) or made.dtype != images.dtype:
             raise SpecMismatch(
                 f"{len(places)} rows like {tuple(images.shape[1:])} of {images.dtype} were needed; the "
