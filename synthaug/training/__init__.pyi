@@ -9,6 +9,7 @@ from .classifier import (
     train_classifier as train_classifier,
 )
 from .loop import CHECKPOINT as CHECKPOINT, Run as Run, Score as Score, forget as forget, run_loop as run_loop
+from .pace import Steps as Steps, TimedSteps as TimedSteps
 from .train import train as train
 from .watch import (
     History as History,

@@ -1,9 +1,10 @@
-"""What is trained, and for how long: a family with its settings, steps, or minutes that are turned into steps once."""
+"""What is trained, and for how long: a family with its settings, steps, or minutes that are planned as steps."""
 
 from __future__ import annotations
 
 import json
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,16 +14,17 @@ import numpy as np
 import torch
 
 from synthaug.data.labeled import LabeledData
-from synthaug.errors import InvalidRequest
+from synthaug.errors import InvalidRequest, SynthaugWarning
 from synthaug.families import Family, build
 from synthaug.generators.generator import resolve_device
-from synthaug.outputs import atomic_write_text
 from synthaug.seeding import derive
+from synthaug.training.appraise import LEAST_STEPS
 from synthaug.training.batches import Batches
 from synthaug.training.loop import run_loop
+from synthaug.training.pace import Steps, TimedSteps
 
 BUDGET = "budget.json"
-"""Beside a checkpoint: the minutes that were given, and the steps that they came to."""
+"""Beside a checkpoint: the minutes that were given, and the plans of steps that they came to."""
 
 _MINUTES = 3.0
 _MAX_SIDE = 128
@@ -92,28 +94,43 @@ class Training:
             family = build(self.family, shape or data.form.encoded, counts, self.options)
         return family.to(resolve_device(self.device), memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
-    def planned_steps(self, data: LabeledData, batches: Batches, share: float, folder: Path | None) -> int:
-        """The steps of the budget; those that minutes buy are decided once and kept beside the checkpoint.
+    def planned(self, data: LabeledData, batches: Batches, share: float, folder: Path | None) -> Steps:
+        """The steps of the budget; those that minutes buy are planned as the pace becomes known.
 
         Args:
             data: the training rows.
             batches: of these rows.
             share: of the minutes, what is left for training.
-            folder: where they are kept; None for nowhere.
+            folder: where the plans are kept; None for nowhere.
+
+        Warns:
+            SynthaugWarning: minutes that are too few to learn anything in.
         """
         if self.steps is not None:
-            return self.steps
+            return Steps([(0, self.steps)])
         minutes = _MINUTES if self.minutes is None else self.minutes
-        kept = None if folder is None else folder / BUDGET
+        whole, kept = 60 * minutes * share, None if folder is None else folder / BUDGET
         if kept is not None and kept.exists():
-            return int(json.loads(kept.read_text())["steps"])
-        seconds, started = 60 * minutes, time.monotonic()
-        each = self._seconds_per_step(data, batches, at_least=min(10.0, 0.05 * seconds))
-        steps = max(1, round((seconds - (time.monotonic() - started)) * share / each))
-        if kept is not None:
-            found = {"minutes": minutes, "seconds_per_step": each, "steps": steps}
-            atomic_write_text(kept, json.dumps(found) + "\n")
-        return steps
+            known = json.loads(kept.read_text())
+            plans = [(int(at), int(total)) for at, total in known["plans"]]
+            if "steps" in known:  # it ended
+                return Steps(plans)
+            about = {name: known[name] for name in ("minutes", "seconds_per_step")}
+            return TimedSteps(0, whole, kept, about=about, plans=plans, spent=float(known["spent"]))
+        started = time.monotonic()
+        each = self._seconds_per_step(data, batches, at_least=min(10.0, 0.05 * whole))
+        spent = time.monotonic() - started
+        steps = max(1, round((whole - spent) / each))
+        if steps < LEAST_STEPS:
+            needed = minutes * LEAST_STEPS / steps
+            warnings.warn(
+                f"{minutes:g} minutes are about {steps} steps of {self.family} here, too few to learn from: "
+                f"{LEAST_STEPS} steps would take about {needed:.2g} minutes",
+                SynthaugWarning,
+                stacklevel=3,
+            )
+        about = {"minutes": minutes, "seconds_per_step": each}
+        return TimedSteps(steps, whole, kept, about=about, spent=spent)
 
     def _seconds_per_step(self, data: LabeledData, batches: Batches, at_least: float) -> float:
         """Times steps of a throw-away copy; the median of several runs, so that a hiccup does not decide."""

@@ -17,12 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+import numpy as np
 from torch import nn
 from tqdm import tqdm
 
 from synthaug.errors import InvalidRequest
 from synthaug.families import Batch, BatchKind, Phase
 from synthaug.generators.artifact import HISTORY
+from synthaug.training.pace import Steps
 from synthaug.training.state import State
 from synthaug.training.watch import History, Line
 
@@ -69,7 +71,7 @@ def run_loop(
     phases: Sequence[Phase],
     batch: Callable[[BatchKind, int], Batch],
     *,
-    steps: int,
+    steps: int | Steps,
     seed: int,
     folder: Path | None = None,
     preview: Callable[[nn.Module, int], None] | None = None,
@@ -96,7 +98,7 @@ def run_loop(
         module: everything that must survive a restart is in its ``state_dict``.
         phases: what to optimise; their parameters belong to ``module``.
         batch: ``(kind, step) -> batch``, a pure function.
-        steps: the budget, in steps.
+        steps: the budget, in steps; or as `Steps`, which may plan it anew while it is spent.
         seed: keys the random streams handed to the losses.
         folder: where checkpoint and history go; nothing is written without it.
         preview: called as ``preview(average, step)`` about ten times.
@@ -110,27 +112,39 @@ def run_loop(
         InvalidRequest: fewer than one step.
         Diverged: the losses stayed non-finite at lower and lower learning rates.
     """
-    if steps < 1:
-        raise InvalidRequest(f"A budget of {steps} steps was asked for; give at least 1.")
-    state = State(module, phases, steps, seed)
-    log = History(folder, max(1, steps // _HISTORY_LINES), report)
+    budget = Steps([(0, steps)]) if isinstance(steps, int | np.integer) else steps
+    if budget.total(0) < 1:
+        raise InvalidRequest(f"A budget of {budget.total(0)} steps was asked for; give at least 1.")
+    state = State(module, phases, budget, seed)
+    log = History(folder, max(1, budget.total(0) // _HISTORY_LINES), report)
     if folder is not None and (folder / CHECKPOINT).exists():
         length = state.load(folder / CHECKPOINT)
         log.resume(state.step, length)
     elif folder is not None:
         (folder / HISTORY).unlink(missing_ok=True)  # of a run that was killed before its first checkpoint
-    good, saved_at, previews = state.tensors(), time.monotonic(), max(1, steps // 10)
-    scored_at = {math.ceil(share * steps) for share in _SCORED_AT} if score is not None else set()
-
+    good, saved_at = state.tensors(), time.monotonic()
     bar = tqdm(
-        total=steps, initial=state.step, unit="step", disable=None if progress else True, dynamic_ncols=True
+        total=state.steps,
+        initial=state.step,
+        unit="step",
+        disable=None if progress else True,
+        dynamic_ncols=True,
     )
     with bar, _interrupts() as interrupted:
-        while state.step < steps and not state.has_stopped():
+        while state.step < state.steps and not state.has_stopped():
             figures = state.advance(batch)
-            finished, old = state.step == steps, time.monotonic() - saved_at > _CHECKPOINT_SECONDS
-            scored = state.step in scored_at
-            due = state.step % max(1, steps // 20) == 0 or finished or old or scored or interrupted.is_set()
+            if told := budget.review(state.step):
+                log.event(told, state.step)
+                bar.total = state.steps
+            finished, old = state.step >= state.steps, time.monotonic() - saved_at > _CHECKPOINT_SECONDS
+            scored = score is not None and any(budget.reaches(share, state.step) for share in _SCORED_AT)
+            due = (
+                state.step % max(1, state.steps // 20) == 0
+                or finished
+                or old
+                or scored
+                or interrupted.is_set()
+            )
             is_finite = all(map(math.isfinite, figures.values())) and (not due or state.is_finite())
             collapsed = state.collapsed(spread) if due and is_finite and spread is not None else []
             if collapsed or not is_finite:
@@ -142,7 +156,7 @@ def run_loop(
                 continue
             log.add(state.step, figures, bar, last=finished)
             bar.update()
-            if preview is not None and (finished or state.step % previews == 0):
+            if preview is not None and (finished or state.step % max(1, state.steps // 10) == 0):
                 preview(state.average.eval(), state.step)
             if score is not None and scored:
                 log.event(state.take(score.of(state.average.eval()), score.noise), state.step)
@@ -152,8 +166,9 @@ def run_loop(
                     state.save(folder / CHECKPOINT, good, log.length())
             if interrupted.is_set():
                 raise KeyboardInterrupt
-    if state.step < steps:
-        log.event({"event": "stopped", "budget": steps}, state.step)
+    if state.step < state.steps:
+        log.event({"event": "stopped", "budget": state.steps}, state.step)
+    budget.finish(state.step)
     if chosen := state.best:
         state.average.load_state_dict(chosen)
         log.event({"event": "chosen", "chosen_step": state.best_step}, state.step)

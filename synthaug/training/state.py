@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from synthaug.errors import Diverged, InvalidRequest
 from synthaug.families import Batch, BatchKind, Phase
+from synthaug.outputs import atomic_write_bytes
 from synthaug.seeding import torch_rng
+from synthaug.training.pace import Steps
 
 _MAX_RECOVERIES = 4
 # A part has collapsed when its spread is below the first after it was above the second: what never rose has not
@@ -35,8 +36,8 @@ def warm_up_then_decay(progress: float) -> float:
 class State:
     """Module, moving average and optimizers at one step."""
 
-    def __init__(self, module: nn.Module, phases: Sequence[Phase], steps: int, seed: int) -> None:
-        self.module, self.phases, self.steps, self.seed = module, phases, steps, seed
+    def __init__(self, module: nn.Module, phases: Sequence[Phase], budget: Steps, seed: int) -> None:
+        self.module, self.phases, self.budget, self.seed = module, phases, budget, seed
         self.average = copy.deepcopy(module).eval()
         self.average.requires_grad_(False)
         self.optimizers = [
@@ -45,7 +46,6 @@ class State:
         ]
         self.moved = [parameter for phase in phases for parameter in phase.parameters]
         self.device = next(module.parameters()).device
-        self.half_life = 0.02 * steps
         self.step = 0
         self.recoveries = 0
         self.sound: set[str] = set()
@@ -53,6 +53,11 @@ class State:
         self.best: dict[str, Tensor] = {}  # the average of the step that is chosen so far
         self.best_step = 0
         module.train()
+
+    @property
+    def steps(self) -> int:
+        """How many steps there are in all, as it is planned now."""
+        return self.budget.total(self.step)
 
     def has_stopped(self) -> bool:
         """Whether to stop before the budget is spent."""
@@ -62,7 +67,7 @@ class State:
     def advance(self, batch: Callable[[BatchKind, int], Batch]) -> dict[str, float]:
         """One step of every phase; returns the figures of their losses."""
         figures: dict[str, Tensor] = {}
-        progress = self.step / self.steps
+        progress = self.budget.progress(self.step)
         for phase, optimizer in zip(self.phases, self.optimizers, strict=True):
             for parameter in self.moved:
                 parameter.requires_grad_(False)
@@ -84,7 +89,8 @@ class State:
     @torch.no_grad()
     def _follow(self) -> None:
         """Moves the average towards the module, faster at first so that early previews are not the start."""
-        keep = min(0.5 ** (1 / self.half_life), (1 + self.step) / (10 + self.step))
+        half_life = 0.02 * self.steps
+        keep = min(0.5 ** (1 / half_life), (1 + self.step) / (10 + self.step))
         torch._foreach_lerp_(list(self.average.parameters()), list(self.module.parameters()), 1 - keep)
         for average, current in zip(self.average.buffers(), self.module.buffers(), strict=True):
             average.copy_(current)
@@ -153,18 +159,17 @@ class State:
 
     def save(self, path: Path, tensors: dict[str, Tensor], history_bytes: int) -> None:
         """Replaces the checkpoint in one move, so that a kill leaves the old or the new one."""
-        fresh = path.with_suffix(".new")
-        save_file(tensors, fresh, metadata={"steps": str(self.steps), "history_bytes": str(history_bytes)})
-        os.replace(fresh, path)
+        about = {"steps": str(self.budget.plans[0][1]), "history_bytes": str(history_bytes)}
+        atomic_write_bytes(path, save(tensors, metadata=about))
 
     def load(self, path: Path) -> int:
         """Restores a checkpoint; returns the length of the history that belongs to it."""
         with safe_open(path, framework="pt") as file:
             about, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        if int(about["steps"]) != self.steps:
+        if int(about["steps"]) != self.budget.plans[0][1]:
             raise InvalidRequest(
                 f"The checkpoint in {path.parent} belongs to a budget of {about['steps']} steps, "
-                f"{self.steps} were asked for. Use the same budget, or remove the folder to start again."
+                f"{self.budget.plans[0][1]} were asked for. Use the same budget, or remove the folder to start again."
             )
         self.restore(tensors)
         return int(about["history_bytes"])

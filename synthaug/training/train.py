@@ -69,7 +69,8 @@ def train(
     module = training.untrained(data)
     batches = Batches(rows, form, module.config.batch_size, seed)
     share = _TRAINING_SHARE if chosen_by is None else _TRAINING_SHARE - _SCORING_SHARE
-    steps = training.planned_steps(data, batches, share, folder)
+    planned = training.planned(data, batches, share, folder)
+    steps = planned.total(0)
 
     order = numpy_rng(seed, "remember").permutation(len(rows))
     if module.keeps_rows:
@@ -84,7 +85,7 @@ def train(
         module,
         module.phases(),
         batches,
-        steps=steps,
+        steps=planned,
         seed=seed,
         folder=folder,
         preview=None if folder is None and tracker is None else preview,

@@ -13,7 +13,14 @@ import pytest
 import torch
 
 from synthaug import Generator, Samples, fit, load, open_data
-from synthaug.errors import InvalidArtifact, InvalidData, InvalidRequest, Leakage, OutputExists
+from synthaug.errors import (
+    InvalidArtifact,
+    InvalidData,
+    InvalidRequest,
+    Leakage,
+    OutputExists,
+    SynthaugWarning,
+)
 from synthaug.families import FAMILIES
 from synthaug.generators import MANIFEST, ROWS, WEIGHTS, read_generator
 from synthaug.training import BUDGET, CHECKPOINT, Training, train
@@ -195,14 +202,35 @@ def test_held_out_rows_may_not_be_trained_on(shapes: Arrays) -> None:
         train(data, Training("cvae", steps=1), held_out=data.take(np.arange(3)))
 
 
-def test_minutes_become_steps_once(shapes: Arrays, tmp_path: Path) -> None:
-    data = open_data(shapes)
-    first = train(data, Training("cvae", minutes=0.02), folder=tmp_path)
-    budget = json.loads((tmp_path / BUDGET).read_text())
-    assert budget["steps"] == first.steps
-    again = train(data, Training("cvae", minutes=0.02), folder=tmp_path)
-    assert again.steps == first.steps
+@pytest.mark.filterwarnings("ignore:.*too few to learn from")
+def test_minutes_become_steps_that_can_be_taken_again(shapes: Arrays, tmp_path: Path) -> None:
+    data, training = open_data(shapes), Training("cvae", minutes=0.05)
+    (tmp_path / "first").mkdir()
+    first = train(data, training, folder=tmp_path / "first")
+    budget = json.loads((tmp_path / "first" / BUDGET).read_text())
+    assert budget["steps"] == first.steps == budget["plans"][-1][1]
+    again = train(data, training, folder=tmp_path / "first")
     assert same_weights(first.family, again.family)
+    # the plans alone decide: another training by them, and by one more in its middle
+    for name, plans in (("same", budget["plans"]), ("more", [[0, 40], [10, 30], [20, 50]])):
+        weights = []
+        for run in range(2):
+            place = tmp_path / f"{name}{run}"
+            place.mkdir()
+            (place / BUDGET).write_text(json.dumps({**budget, "plans": plans}))
+            made = train(data, training, folder=place)
+            assert made.steps == plans[-1][1]
+            weights.append(made.family)
+        assert same_weights(*weights)
+        if name == "same":
+            assert same_weights(first.family, weights[0])
+
+
+def test_minutes_that_are_too_few_are_said(shapes: Arrays) -> None:
+    with pytest.warns(
+        SynthaugWarning, match=r"0.01 minutes are about \d+ steps of cgan here.*would take about"
+    ):
+        train(open_data(shapes), Training("cgan", minutes=0.01))
 
 
 SCRIPT = """
