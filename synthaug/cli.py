@@ -6,6 +6,7 @@ Options are made from the fields of requests. Nothing heavy is imported before a
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 import warnings
@@ -16,7 +17,9 @@ from typing import Any, TextIO, TypeVar
 import click
 
 from synthaug import __version__
-from synthaug.errors import InvalidRequest, SynthaugError, SynthaugWarning
+from synthaug.errors import InvalidRequest, OutputError, SynthaugError, SynthaugWarning
+from synthaug.options import asked_of, asks, options_of, sentence, together
+from synthaug.outputs import is_finished, require_apart
 from synthaug.requests import (
     ChooseRequest,
     DataRequest,
@@ -24,13 +27,11 @@ from synthaug.requests import (
     ExpandRequest,
     FitRequest,
     InspectRequest,
-    Option,
     PushRequest,
     Request,
     SampleRequest,
-    options_of,
-    request_of,
 )
+from synthaug.wording import one_line, reason_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 R = TypeVar("R", bound=Request)
@@ -47,8 +48,13 @@ class _Commands(click.Group):
                 warnings.showwarning = _in_one_line
                 return super().invoke(ctx)
         except SynthaugError as error:
-            click.echo(f"Error: {error}", err=True)
+            click.echo(f"Error: {one_line(str(error))}", err=True)
             ctx.exit(EXIT_USAGE if isinstance(error, InvalidRequest) else EXIT_FAILED)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # whoever reads what is printed has had enough
+                raise
+            click.echo(f"Error: {reason_of(error)}. Check the path, and the right to use it.", err=True)
+            ctx.exit(EXIT_FAILED)
         except KeyboardInterrupt:
             click.echo("Stopped. With --out, the same command goes on from what is there.", err=True)
             ctx.exit(130)
@@ -64,77 +70,13 @@ def _in_one_line(
 ) -> None:
     """Our own warnings are for the user; where others come from matters too."""
     where = "" if issubclass(category, SynthaugWarning) else f" ({category.__name__} at {filename}:{lineno})"
-    click.echo(f"Warning: {message}{where}", err=True)
+    click.echo(f"Warning: {one_line(str(message))}{where}", err=True)
 
 
-class _Size(click.ParamType[Any]):
-    """Pixels a side, or HxW."""
+# --------------------------------------------------------------------------------- options that several have
 
-    name = "pixels"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        try:
-            sides = [int(side) for side in str(value).split("x")]
-        except ValueError:
-            sides = []
-        if len(sides) not in (1, 2):
-            self.fail(f"{value} is neither a number of pixels nor HxW.", param, ctx)
-        return sides[0] if len(sides) == 1 else (sides[0], sides[1])
-
-
-# ------------------------------------------------------------------------------------- options from requests
-
-_KINDS: dict[str, dict[str, Any]] = {
-    "str": {"type": str},
-    "str | None": {"type": str},
-    "data.Key | None": {"type": str},
-    "int": {"type": int},
-    "int | None": {"type": int},
-    "float | None": {"type": float},
-    "bool": {"is_flag": True},
-    "bool | None": {"is_flag": True, "flag_value": True, "default": None},
-    "int | tuple[int, int] | None": {"type": _Size()},
-    "Sequence[str]": {"multiple": True, "metavar": "NAME"},
-}
-"""The types of fields that become options, as they are written; commands take the other fields in their own way."""
-
-_SPELLED = {"families": "family"}
-_EVERYWHERE = ("seed", "device")
-
-
-def _asks(request: type[Request], *left_out: str) -> Callable[[F], F]:
-    """An option for each field of a request, but for those that every command has."""
-    told = [each for name, each in options_of(request).items() if name not in (*_EVERYWHERE, *left_out)]
-    return _options(*(_option(each) for each in told if each.kind in _KINDS))
-
-
-def _option(of: Option) -> Callable[[F], F]:
-    spelled = _SPELLED.get(of.name, of.name).replace("_", "-")
-    usual: dict[str, Any] = {"default": of.default, "show_default": of.default not in (None, False)}
-    return click.option(f"--{spelled}", of.name, help=_sentence(of.help), **(usual | _KINDS[of.kind]))
-
-
-def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:]
-
-
-def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
-    def add(command: F) -> F:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
-
-
-def _asked(kind: type[R], given: Mapping[str, Any], **more: Any) -> R:
-    """A request from the options of a command."""
-    known = options_of(kind)
-    return request_of(kind, {name: value for name, value in given.items() if name in known} | more)
-
-
-_data = _options(click.argument("data"), _asks(DataRequest, "source"))
-_common = _options(
+_data = together(click.argument("data"), asks(DataRequest, "source"))
+_common = together(
     click.option(
         "--seed",
         type=click.IntRange(-(2**63), 2**63 - 1),
@@ -153,7 +95,7 @@ _common = _options(
 _generator = click.option(
     "--generator",
     type=click.Path(path_type=Path),
-    help=_sentence(options_of(ExpandRequest)["generator"].help),
+    help=sentence(options_of(ExpandRequest)["generator"].help),
 )
 _jobs = click.option("--jobs", type=int, help="Processes that train classifiers; one a core without it.")
 
@@ -190,7 +132,7 @@ def main() -> None:
 @main.command(epilog=_example("synthaug fit photos/ --family cgan --minutes 10 --out gen/"))
 @_data
 @_out("Folder for the generator.")
-@_asks(FitRequest)
+@asks(FitRequest, "dataset", "options", "validation")
 @click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Setting of the family; repeatable."
 )
@@ -215,10 +157,10 @@ def fit(
     by = (
         None if validation is None else _opened(validation, given | {"train_split": None, "test_split": None})
     )
-    asked = _asked(
+    asked = asked_of(
         FitRequest, given, dataset=_opened(data, given), options=_settings(settings), validation=by
     )
-    if _is_dry(given, lambda: {"fit": data, "out": str(out)} | asked.describe()):
+    if _is_dry(given, lambda: {"fit": data, "out": str(out)} | asked.describe(), asked, out):
         return
     generator = verbs.fit(**asked.arguments(), out=out, tracker=tracker, **_how(given))
     found = _plain(generator.about) | {"out": str(out)}
@@ -230,7 +172,7 @@ def fit(
 @click.option("--per-class", type=int, help="Rows of every class.")
 @click.option("--counts", help="Rows by class, e.g. cat=100,dog=20.")
 @_out("Folder, .parquet or .npz to write.")
-@_asks(SampleRequest)
+@asks(SampleRequest, "generator", "counts", "out")
 @_common
 def sample(gen: Path, per_class: int | None, counts: str | None, out: Path, **given: Any) -> None:
     """Write exactly the rows asked for, made by GEN."""
@@ -240,8 +182,9 @@ def sample(gen: Path, per_class: int | None, counts: str | None, out: Path, **gi
     from synthaug.data import parse_counts
 
     rows = per_class if counts is None else parse_counts(counts)
+    require_apart(out, {"generator": gen})
     generator = verbs.load(gen, device=given["device"])
-    asked = _asked(SampleRequest, given, generator=generator, counts=rows, out=out)
+    asked = asked_of(SampleRequest, given, generator=generator, counts=rows, out=out)
     found = asked.describe()
     if _is_dry(given, lambda: {"sample": str(gen)} | found):
         return
@@ -255,9 +198,9 @@ def sample(gen: Path, per_class: int | None, counts: str | None, out: Path, **gi
 @click.option(
     "--plan", type=click.Path(path_type=Path), help="What choose wrote: its generator and its share."
 )
-@click.option("--to", help=_sentence(options_of(ExpandRequest)["to"].help))
+@click.option("--to", help=sentence(options_of(ExpandRequest)["to"].help))
 @_out("Folder, .parquet or .npz to write.")
-@_asks(ExpandRequest)
+@asks(ExpandRequest, "dataset", "generator", "to", "out")
 @_common
 def expand(
     data: str, generator: Path | None, plan: Path | None, to: str | None, out: Path, **given: Any
@@ -269,13 +212,14 @@ def expand(
     from synthaug.data import parse_to
     from synthaug.judging import Plan
 
+    require_apart(out, {"generator": generator, "plan": plan})
     chosen = None if plan is None else Plan.load(plan, given["device"])
     if chosen is not None and not chosen.accepted:
         _report(given, {"rows_added": {}, "advice": chosen.advice}, f"Nothing is added. {chosen.advice}")
         return
     maker = chosen if generator is None else verbs.load(generator, device=given["device"])
     totals = None if to is None else parse_to(to)
-    asked = _asked(ExpandRequest, given, dataset=_opened(data, given), generator=maker, to=totals, out=out)
+    asked = asked_of(ExpandRequest, given, dataset=_opened(data, given), generator=maker, to=totals, out=out)
     adds = asked.describe()["rows_to_add"]
     if _is_dry(given, lambda: {"expand": data, "rows_to_add": adds, "out": str(out)}):
         return
@@ -288,7 +232,7 @@ def expand(
 @main.command(epilog=_example("synthaug choose photos/ --family cvae --family cgan --out plan/"))
 @_data
 @_out("Folder for the plan and its generator.", required=False)
-@_asks(ChooseRequest, "seeds", "generators")
+@asks(ChooseRequest, "dataset", "train", "seeds", "generators")
 @_jobs
 @_common
 def choose(data: str, out: Path | None, jobs: int | None, **given: Any) -> None:
@@ -296,8 +240,8 @@ def choose(data: str, out: Path | None, jobs: int | None, **given: Any) -> None:
     from synthaug import verbs
     from synthaug.judging.words import choice_on_terminal
 
-    asked = _asked(ChooseRequest, given, dataset=_opened(data, given))
-    if _is_dry(given, lambda: {"choose": data} | asked.describe()):
+    asked = asked_of(ChooseRequest, given, dataset=_opened(data, given))
+    if _is_dry(given, lambda: {"choose": data} | asked.describe(), asked, out):
         return
     plan = verbs.choose(**asked.arguments(), out=out, jobs=jobs, **_how(given))
     _report(given, plan.to_dict(), choice_on_terminal(plan) + (f"\nSee {out}" if out else ""))
@@ -307,7 +251,7 @@ def choose(data: str, out: Path | None, jobs: int | None, **given: Any) -> None:
 @_data
 @_out("Folder for the report.", required=False)
 @_generator
-@_asks(EvaluateRequest)
+@asks(EvaluateRequest, "dataset", "generator", "train")
 @_jobs
 @click.option("--fail-on-no", is_flag=True, help="Exit with 3 unless synthetic rows help.")
 @_common
@@ -318,9 +262,11 @@ def evaluate(
     from synthaug import verbs
     from synthaug.judging.words import evaluation_on_terminal
 
+    if out is not None:
+        require_apart(out, {"generator": generator})
     maker = None if generator is None else verbs.load(generator, device=given["device"])
-    asked = _asked(EvaluateRequest, given, dataset=_opened(data, given), generator=maker)
-    if _is_dry(given, lambda: {"evaluate": data} | asked.describe()):
+    asked = asked_of(EvaluateRequest, given, dataset=_opened(data, given), generator=maker)
+    if _is_dry(given, lambda: {"evaluate": data} | asked.describe(), asked, out):
         return
     evaluation = verbs.evaluate(**asked.arguments(), out=out, jobs=jobs, **_how(given))
     told = evaluation_on_terminal(evaluation) + (f"\nSee {out / 'report.html'}" if out else "")
@@ -332,7 +278,7 @@ def evaluate(
 @main.command(epilog=_example("synthaug push gen/ me/gen --license cc-by-4.0"))
 @click.argument("source", metavar="PATH", type=click.Path(path_type=Path))
 @click.argument("name")
-@_asks(PushRequest, "name")
+@asks(PushRequest, "source", "name")
 @_common
 def push(source: Path, name: str, **given: Any) -> None:
     """Upload a saved generator or an output at PATH to the Hugging Face Hub as NAME, that is OWNER/NAME.
@@ -341,7 +287,7 @@ def push(source: Path, name: str, **given: Any) -> None:
     """
     from synthaug import verbs
 
-    asked = _asked(PushRequest, given, source=source, name=name)
+    asked = asked_of(PushRequest, given, source=source, name=name)
     if _is_dry(given, asked.describe):
         return
     address = verbs.push(**asked.arguments())
@@ -351,18 +297,20 @@ def push(source: Path, name: str, **given: Any) -> None:
 @main.command(epilog=_example("synthaug inspect gen/ --out pictures/ --real photos/"))
 @click.argument("path")
 @_out("Folder for pictures of what is inside a generator.", required=False)
-@click.option("--real", metavar="DATA", help=_sentence(options_of(InspectRequest)["real"].help))
-@_asks(DataRequest, "source")
+@click.option("--real", metavar="DATA", help=sentence(options_of(InspectRequest)["real"].help))
+@asks(DataRequest, "source")
 @_common
 def inspect(path: str, out: Path | None, real: str | None, **given: Any) -> None:
     """Say what is in a data set, a saved generator or an output; draw what is inside a generator."""
     from synthaug import verbs
 
-    if out is not None and _is_dry(given, lambda: {"inspect": path, "out": str(out)}):
-        return
-    said = any(given[name] is not None for name in options_of(DataRequest) if name != "source")
+    said = any(given[name] != of.default for name, of in options_of(DataRequest).items() if name != "source")
     source = _opened(path, given) if said and real is None else path
     rows = None if real is None else _opened(real, given)
+    if out is not None:
+        asked = asked_of(InspectRequest, given, source=source, real=rows, out=out)
+        if _is_dry(given, lambda: {"inspect": path, "out": str(out), "kind": asked.describe()["kind"]}):
+            return
     how = {name: given[name] for name in ("seed", "device", "overwrite")}
     found = verbs.inspect(source, real=rows, out=out, **how)
     shown = {str(out): found["pictures"]} if out is not None else found
@@ -403,24 +351,24 @@ def demo(out: Path | None, **given: Any) -> None:
 def _run_recipe(recipe: Any, given: Mapping[str, Any]) -> None:
     from synthaug import recipes
 
-    if _is_dry(given, lambda: recipe.model_dump(mode="json")):
+    where = {"seed": given["seed"], "device": given["device"]}
+    if _is_dry(given, lambda: recipes.describe_recipe(recipe, **where)):
         return
     result = recipes.run_recipe(
         recipe,
-        seed=given["seed"],
-        device=given["device"],
+        **where,
         say=(lambda text: None) if given["quiet"] else (lambda text: click.echo(text, err=given["as_json"])),
         **_how(given),
     )
     if given["as_json"]:
-        click.echo(json.dumps(result, ensure_ascii=False))
+        _say(json.dumps(result, ensure_ascii=False))
 
 
 # ------------------------------------------------------------------------------------ what commands have alike
 
 
 def _opened(source: str, given: Mapping[str, Any]) -> Any:
-    return _asked(DataRequest, given, source=source).open()
+    return asked_of(DataRequest, given, source=source).open()
 
 
 def _how(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -443,18 +391,37 @@ def _settings(texts: tuple[str, ...]) -> dict[str, Any]:
     return found
 
 
-def _is_dry(given: Mapping[str, Any], describe: Callable[[], Mapping[str, Any]]) -> bool:
+def _is_dry(
+    given: Mapping[str, Any],
+    describe: Callable[[], Mapping[str, Any]],
+    asked: Request | None = None,
+    out: Path | None = None,
+) -> bool:
+    """Says what would be done, where that is all that is asked for; with a request that has an output, if it may be."""
     if given["dry_run"]:
         plan = describe()
+        if asked is not None and out is not None:
+            asked.require_apart(out)
+            is_finished(out, asked.to_dict(), overwrite=given["overwrite"])
         _report(given, plan, _indented(plan))
     return bool(given["dry_run"])
 
 
 def _report(given: Mapping[str, Any], document: Any, text: str) -> None:
     if given["as_json"]:
-        click.echo(json.dumps(document, ensure_ascii=False))
+        _say(json.dumps(document, ensure_ascii=False))
     elif not given["quiet"]:
-        click.echo(text)
+        _say(text)
+
+
+def _say(text: str) -> None:
+    try:
+        click.echo("\n".join(map(one_line, text.split("\n"))))  # names may hold what a terminal would obey
+        sys.stdout.flush()
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise
+        raise OutputError(f"What was found cannot be printed ({reason_of(error)}).") from error
 
 
 def _plain(value: Any) -> dict[str, Any]:

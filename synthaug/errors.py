@@ -35,6 +35,10 @@ class OutputExists(SynthaugError, ValueError):
     """An output that is already there and came from another request."""
 
 
+class OutputError(SynthaugError, OSError):
+    """An output that cannot be written: no permission, no space left, a file in the way."""
+
+
 class HubError(SynthaugError, OSError):
     """A hub that could not be reached, does not have what was asked for, or refused it."""
 

@@ -5,6 +5,7 @@ Also the one home of names on disk: any class name becomes one path component an
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -21,11 +22,16 @@ from urllib.parse import quote, unquote
 
 from filelock import FileLock, Timeout
 
-from synthaug.errors import InvalidRequest, OutputExists
+from synthaug.errors import InvalidRequest, OutputError, OutputExists, SynthaugError
+from synthaug.wording import one_line, reason_of
 
 RECORD = "synthaug.json"
 """The file of an output folder that holds ``{"request": ...}``: what was asked for."""
 
+# What no reading fails with.
+_OF_WRITING = {
+    getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EROFS", "EFBIG") if hasattr(errno, name)
+}
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 
 
@@ -89,6 +95,7 @@ def open_output(
 
     Raises:
         OutputExists: ``path`` or its partial is there from another request, or another process writes it.
+        OutputError: it cannot be written there, also while the block writes; what was made stays to be continued.
         InvalidRequest: ``path`` has no name of its own, such as ``.`` or ``/``.
 
     Example:
@@ -101,37 +108,104 @@ def open_output(
         ...     output.finished
         True
     """
-    path = Path(path)
-    if path.name in ("", ".."):
-        raise InvalidRequest(f'An output needs a name of its own, "{path}" has none. Use e.g. "{path}/out".')
+    path = _own_name(path)
     work, wanted = _beside(path, ".partial"), json.loads(json.dumps(request))
-    _recover(path, work)
-    if _occupied(path):
-        found = recorded(path)
-        if found == wanted:
-            if read_request(work) == wanted:
+    with _one_error(path, work):
+        if is_finished(path, wanted, overwrite=overwrite, recorded=recorded):
+            if _same(read_request(work), wanted):
                 _discard(work)
             yield Output(path, work, finished=True)
             return
-        _refuse_unless(overwrite and (found is not None or path.is_file()), path, found, wanted)
-    if _occupied(work) and os.listdir(work) != [RECORD + ".tmp"]:
-        found = read_request(work)
-        if found != wanted:
-            _refuse_unless(overwrite and found is not None, work, found, wanted)
+        if _occupied(work) and not _same(read_request(work), wanted):
             with _locked(work):
                 _discard(work)
-    new_folders = [folder for folder in (work, *work.parents) if not folder.exists()]
-    work.mkdir(parents=True, exist_ok=True)
+        missing = [folder for folder in (work, *work.parents) if not folder.exists()]
+        try:
+            work.mkdir(parents=True, exist_ok=True)
+            with _locked(work):
+                atomic_write_text(work / RECORD, json.dumps({"request": wanted}, indent=1) + "\n")
+                yield Output(path, work, finished=False)
+        finally:
+            _leave_no_empty(work, missing)
+
+
+def is_finished(
+    path: str | Path,
+    request: Mapping[str, Any],
+    *,
+    overwrite: bool = False,
+    recorded: Callable[[Path], Mapping[str, Any] | None] = read_request,
+) -> bool:
+    """Whether the output is there already; refuses what `open_output` refuses, and writes nothing.
+
+    Args:
+        path, request, overwrite, recorded: as in `open_output`.
+
+    Raises:
+        OutputExists, OutputError, InvalidRequest: as `open_output` does.
+    """
+    path = _own_name(path)
+    work, wanted = _beside(path, ".partial"), json.loads(json.dumps(request))
+    with _one_error(path, work):
+        _recover(path, work)
+        if _occupied(path):
+            found = recorded(path)
+            if _same(found, wanted):
+                return True
+            _refuse_unless(overwrite and (found is not None or path.is_file()), path, found, wanted)
+        if _occupied(work) and os.listdir(work) != [RECORD + ".tmp"]:
+            found = read_request(work)
+            if not _same(found, wanted):
+                _refuse_unless(overwrite and found is not None, work, found, wanted)
+        nearest = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+        if not nearest.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(nearest))
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(nearest))
+    return False
+
+
+def require_apart(out: str | Path, sources: Mapping[str, str | Path | None]) -> None:
+    """Refuse an output in what it is made of, or around it: writing one would change or remove the other.
+
+    Args:
+        out: the output.
+        sources: where each source lies by what it is, e.g. ``{"data set": "photos"}``; None for what has no place.
+
+    Raises:
+        InvalidRequest: naming both.
+    """
+    place = Path(os.path.realpath(out))
+    for what, source in sources.items():
+        if source is None:
+            continue
+        there = Path(os.path.realpath(source))
+        if place.is_relative_to(there):
+            raise InvalidRequest(
+                f'The output "{out}" lies in the {what} "{source}" itself. Put it elsewhere.'
+            )
+        if there.is_relative_to(place):
+            raise InvalidRequest(
+                f'The {what} "{source}" lies in the output "{out}". Put the output elsewhere.'
+            )
+
+
+@contextmanager
+def one_error(kind: type[SynthaugError], what: str, remedy: str) -> Iterator[None]:
+    """Files that cannot be read become an error of ours: what, why, and what to do.
+
+    >>> from synthaug.errors import InvalidData
+    >>> with one_error(InvalidData, "The list cannot be read", "Check the path."):
+    ...     open("/nowhere/list.txt")
+    Traceback (most recent call last):
+    synthaug.errors.InvalidData: The list cannot be read (No such file or directory: /nowhere/list.txt). Check the path.
+    """
     try:
-        with _locked(work):
-            atomic_write_text(work / RECORD, json.dumps({"request": wanted}, indent=1) + "\n")
-            yield Output(path, work, finished=False)
-    finally:
-        if work.exists() and set(os.listdir(work)) <= {RECORD, RECORD + ".tmp"}:
-            _remove(work)
-            for folder in new_folders[1:]:
-                if not os.listdir(folder):
-                    folder.rmdir()
+        yield
+    except SynthaugError:
+        raise
+    except OSError as error:
+        raise kind(f"{what} ({reason_of(error)}). {remedy}") from error
 
 
 def atomic_write_bytes(path: Path, data: bytes) -> None:
@@ -140,16 +214,21 @@ def atomic_write_bytes(path: Path, data: bytes) -> None:
     The temporary name is always the same, so that a killed write leaves nothing the next one does not take.
     """
     temporary = _beside(path, ".tmp")
-    with open(temporary, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
 
 
 def atomic_write_text(path: Path, text: str) -> None:
-    """Writes ``path`` as UTF-8, whole or not at all."""
-    atomic_write_bytes(path, text.encode())
+    """Writes ``path`` as UTF-8, whole or not at all; what UTF-8 cannot hold is escaped as JSON does it."""
+    atomic_write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def sha256_file(path: Path) -> str:
@@ -228,6 +307,69 @@ def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
+def _own_name(path: str | Path) -> Path:
+    path = Path(path)
+    if path.name in ("", ".."):
+        raise InvalidRequest(f'An output needs a name of its own, "{path}" has none. Use e.g. "{path}/out".')
+    try:
+        possible = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        possible = False
+    if not possible:
+        raise InvalidRequest(f'No file can be called "{one_line(str(path))}". Choose another name.')
+    return path
+
+
+def _same(found: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> bool:
+    """Whether two requests are equal; what an older version did not record it did not have."""
+    return found is not None and not _differing(found, wanted)
+
+
+def _differing(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    return [key for key in sorted({*found, *wanted}) if found.get(key) != wanted.get(key)]
+
+
+@contextmanager
+def _one_error(path: Path, work: Path) -> Iterator[None]:
+    """Makes one error of ours of what goes wrong where the output is to be; what goes wrong elsewhere passes."""
+    try:
+        yield
+    except SynthaugError:
+        raise
+    except OSError as error:
+        where = error.filename if isinstance(error.filename, str | os.PathLike) else ""
+        at = Path(os.path.abspath(where)) if where else None
+        ours = at is not None and (
+            path.absolute().is_relative_to(at)
+            or (at.is_relative_to(path.absolute().parent) and str(at).startswith(os.path.abspath(path)))
+        )
+        if not ours and error.errno not in _OF_WRITING:
+            raise
+        kept = f"; the same call goes on from {work}" if _occupied(work) else ""
+        raise OutputError(
+            f"{one_line(str(path))} cannot be written ({reason_of(error)}). {_remedy(error)}{kept}."
+        ) from error
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno in _OF_WRITING:
+        return "Make room there, or choose another place"
+    if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
+        return "A file is in the way: move it, or choose another place"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return "Choose another place, or ask for the right to write there"
+    return "Choose another name or place"
+
+
+def _leave_no_empty(work: Path, made: list[Path]) -> None:
+    """Removes the partial in which nothing was written, and the folders that were made for it."""
+    if work.is_dir() and set(os.listdir(work)) <= {RECORD, RECORD + ".tmp"}:
+        _remove(work)
+    for folder in made if not os.path.lexists(work) else ():
+        if folder.is_dir() and not os.listdir(folder):
+            folder.rmdir()
+
+
 def _occupied(path: Path) -> bool:
     return os.path.lexists(path) and not (path.is_dir() and not os.listdir(path))
 
@@ -263,13 +405,14 @@ def _refuse_unless(
     if allowed:
         return
     if found is None:
-        remedy = "pass overwrite (--overwrite)" if path.is_file() else "remove it"
+        remedy = "pass overwrite=True (--overwrite)" if path.is_file() else "remove it"
         raise OutputExists(f"{path} exists and synthaug did not write it. Choose another name, or {remedy}.")
-    differing = [key for key in sorted({*found, *wanted}) if found.get(key) != wanted.get(key)]
-    told = "; ".join(f"{k}: {_short(found.get(k))} there, {_short(wanted.get(k))} asked" for k in differing)
+    told = "; ".join(
+        f"{k}: {_short(found.get(k))} there, {_short(wanted.get(k))} asked" for k in _differing(found, wanted)
+    )
     raise OutputExists(
         f"{path} exists and came from another request ({told}). "
-        "Choose another name, or pass overwrite (--overwrite) to replace it."
+        "Choose another name, or pass overwrite=True (--overwrite) to replace it."
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import reprlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, asdict
+from dataclasses import MISSING, asdict, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
@@ -14,13 +15,23 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from torch.utils.data import DataLoader
 
 from synthaug import verbs
-from synthaug.data import LabeledData, resolve_counts, training_rows, with_three_splits
+from synthaug.data import (
+    LabeledData,
+    require_original,
+    resolve_counts,
+    rows_to_add,
+    training_and_held_out,
+    training_rows,
+    with_three_splits,
+)
 from synthaug.errors import InvalidRequest
 from synthaug.files import choose_format
 from synthaug.generators import Generator
 from synthaug.judging import BATCH_SIZE, Plan, Protocol
 from synthaug.judging.words import evaluation_on_terminal
-from synthaug.mixing import check_share
+from synthaug.mixing import USUAL_SHARE, check_share
+from synthaug.options import options_of, request_of
+from synthaug.outputs import one_error, require_apart
 from synthaug.report import draw_beside
 from synthaug.requests import (
     ChooseRequest,
@@ -29,11 +40,9 @@ from synthaug.requests import (
     ExpandRequest,
     FitRequest,
     SampleRequest,
-    options_of,
-    request_of,
 )
 from synthaug.seeding import torch_rng
-from synthaug.wording import did_you_mean
+from synthaug.wording import did_you_mean, one_line
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
@@ -119,9 +128,10 @@ def load_recipe(
     """
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
-        if not path.is_file():
-            raise InvalidRequest(f"There is no recipe file {path}.")
-        text = path.read_text(encoding="utf-8")
+        with one_error(InvalidRequest, f"The recipe {path} cannot be read", "Ask for the right to read it."):
+            if not path.is_file():
+                raise InvalidRequest(f"There is no recipe file {path}.")
+            text = path.read_bytes().decode(errors="replace")
     elif str(name) in shipped():
         text = (_folder() / f"{name}.yaml").read_text(encoding="utf-8")
     else:
@@ -129,18 +139,16 @@ def load_recipe(
     changes = dict(settings or {})
     changes |= {"data.source": data} if data is not None else {}
     changes |= {"out": str(out)} if out is not None else {}
+    content = _content(text, name)
+    for key, value in changes.items():
+        _set(content, key.split("."), value)
     try:
-        content = yaml.safe_load(text) or {}
-        for key, value in changes.items():
-            _set(content, key.split("."), value)
         recipe = Recipe.model_validate(content)
-    except yaml.YAMLError as error:
-        raise InvalidRequest(f"{name} is not YAML: {error}") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise InvalidRequest(
-            f'Recipe "{name}", key "{where}": {first["msg"]} (found {first["input"]!r}).'
+            f'Recipe "{name}", key "{where}": {first["msg"]} (found {reprlib.repr(first["input"])}).'
         ) from None
     if not recipe.data.source:
         raise InvalidRequest(f'The recipe "{name}" has no data set of its own. Give one with --data.')
@@ -149,6 +157,37 @@ def load_recipe(
             f'The recipe "{name}" makes no synthetic rows: give it a step "fit" or "choose".'
         )
     return recipe
+
+
+def _content(text: str, name: str | Path) -> dict[str, Any]:
+    try:
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+            raise ValueError("it repeats a part of itself, which a recipe cannot")
+        content = yaml.safe_load(text) or {}
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise InvalidRequest(
+            f'The recipe "{name}" cannot be read as a recipe: {one_line(" ".join(str(error).split()))}'
+        ) from None
+    if not isinstance(content, dict):
+        raise InvalidRequest(
+            f'The recipe "{name}" is a {type(content).__name__}; it has to have keys such as "version: 1".'
+        )
+    return content
+
+
+def describe_recipe(recipe: Recipe, *, seed: int = 0, device: str = "auto") -> dict[str, Any]:
+    """The steps with all their settings, as plain JSON data; raises what running them would raise before it begins."""
+    _Run(recipe, _opened(recipe, seed), seed, device, {}, lambda _: None).check()
+    told: dict[str, Any] = recipe.model_dump(mode="json")
+    return told
+
+
+def _opened(recipe: Recipe, seed: int) -> LabeledData:
+    data = request_of(DataRequest, recipe.data.model_dump()).open()
+    if recipe.evaluate is not None and recipe.fit is not None:  # so that one generator serves every step
+        require_original(data, "data set")
+        data = with_three_splits(data, seed)
+    return data
 
 
 def run_recipe(
@@ -173,9 +212,7 @@ def run_recipe(
     Returns:
         What each step produced, as plain JSON data.
     """
-    data = request_of(DataRequest, recipe.data.model_dump()).open()
-    if recipe.evaluate is not None and recipe.fit is not None:  # so that one generator serves every step
-        data = with_three_splits(data, seed)
+    data = _opened(recipe, seed)
     run = _Run(recipe, data, seed, device, {"overwrite": overwrite, "progress": progress}, say)
     run.check()
     train = training_rows(data)
@@ -212,6 +249,8 @@ class _Run:
         """Refuses what a later step would refuse, before anything is trained."""
         recipe, data = self.recipe, self.data
         own = {"dataset": data, "seed": self.seed, "device": self.device}
+        for file in self._files():
+            require_apart(self.out / file, {"data set": data.path})
         if recipe.fit is not None:
             request_of(FitRequest, recipe.fit.model_dump() | own).describe()
         if recipe.choose is not None:
@@ -221,11 +260,28 @@ class _Run:
             choose_format(recipe.sample.file, None, data.form)
         if recipe.mix is not None and recipe.mix.ratio is not None:
             check_share(recipe.mix.ratio)
-        if recipe.expand is not None and (recipe.expand.to is not None or recipe.choose is None):
-            place = self.out / recipe.expand.file
-            ExpandRequest(data, to=recipe.expand.to, out=place).describe()
+        if recipe.expand is not None:
+            choose_format(self.out / recipe.expand.file, None, data.form)
+            if recipe.expand.to is not None or recipe.choose is None:
+                totals = ExpandRequest(data, to=recipe.expand.to).totals
+                rows_to_add(totals, training_rows(data).counts, data.classes)
         if recipe.evaluate is not None:
-            request_of(EvaluateRequest, recipe.evaluate.model_dump() | own).describe()
+            asked = request_of(EvaluateRequest, recipe.evaluate.model_dump() | own)
+            if recipe.fit is not None:  # then nothing is chosen
+                if asked.protocol.generators > 1:
+                    raise InvalidRequest(
+                        f'Recipe, key "evaluate.generators": the generator of the step "fit" is evaluated, but '
+                        f'{asked.protocol.generators} were asked for: take out "fit", and as many are trained.'
+                    )
+                asked = replace(asked, ratio=USUAL_SHARE if asked.ratio is None else asked.ratio)
+            asked.describe()
+
+    def _files(self) -> list[str]:
+        """What the steps write into the output folder."""
+        recipe = self.recipe
+        files = {"fit": "generator", "choose": "plan", "evaluate": "report"}
+        named = [step.file for step in (recipe.sample, recipe.expand) if step is not None]
+        return [*named, *(file for step, file in files.items() if getattr(recipe, step) is not None)]
 
     def fit(self) -> dict[str, Any]:
         place = self.out / "generator"
@@ -254,7 +310,7 @@ class _Run:
         return {"out": str(place), "picture": str(picture)}
 
     def mix(self) -> dict[str, Any]:
-        how, train = self.recipe.mix, training_rows(self.data)
+        how, (train, _) = self.recipe.mix, training_and_held_out(self.data)
         assert how is not None, "the step is there"
         labels = [train.classes.values[position] for position in train.labels]
         rows = list(zip(train.read(), labels, strict=True))

@@ -1,4 +1,4 @@
-"""What can be asked for, once: arguments of a verb, its dry run, the record in its output, options of its command.
+"""What can be asked for, once: arguments of a verb, its dry run, the record in its output.
 
 Each request is a frozen dataclass. Its docstring says what each field means, its defaults are the only ones,
 `describe` refuses what cannot be done and says what would be, and `to_dict` is what an output records. Nothing
@@ -8,26 +8,36 @@ heavy is imported before one of these is called.
 from __future__ import annotations
 
 import hashlib
-import inspect
 import os
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from synthaug import data, files, generators, judging, mixing, training
+from synthaug import data, files, generators, judging, report, training
 from synthaug.errors import InvalidRequest
 from synthaug.judging.protocol import FAMILIES, USUAL_PROTOCOL
+from synthaug.outputs import require_apart
+from synthaug.seeding import whole_seed
 
-R = TypeVar("R", bound="Request")
+_READ = {
+    "dataset": "data set",
+    "validation": "validation rows",
+    "real": "data set",
+    "source": "source",
+}
+"""Fields that say what is read, which an output must not lie in."""
 
 
 class Request:
-    """What all requests share."""
+    """What all requests share; numbers of NumPy are taken for Python's."""
+
+    def __post_init__(self) -> None:
+        for name, value in self.arguments().items():
+            object.__setattr__(self, name, whole_seed(value) if name == "seed" else _plain(value))
 
     def arguments(self) -> dict[str, Any]:
         """The fields by their names, which are those of the verb's arguments."""
@@ -40,6 +50,17 @@ class Request:
     def to_dict(self) -> dict[str, Any]:
         """What determines the result, as plain JSON data; an output records it."""
         raise NotImplementedError
+
+    def require_apart(self, out: str | Path) -> None:
+        """Refuse an output that lies in what is read here, or around it."""
+        read = {_READ[name]: value for name, value in self.arguments().items() if name in _READ}
+        require_apart(out, {what: _path_of(value) for what, value in read.items()})
+
+    def _refuse_unused(self, why: str, *names: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            if value != getattr(type(self), name):
+                raise InvalidRequest(f"{name}={value!r} has no use here: {why}. Leave it out.")
 
 
 @dataclass(frozen=True)
@@ -54,6 +75,11 @@ class DataRequest(Request):
         image_size: resize every image to this many pixels a side, or to HxW.
         train_split: split to train on, where it is not called train.
         test_split: split to test on, where it is not called test.
+        leave_out: a class whose rows are left out; repeatable.
+        mode: L, RGB or RGBA, to convert pictures in files to.
+        resize: how pictures are brought to a size: stretch, crop or pad.
+        skip_broken: leave out pictures that cannot be decoded.
+        scans: how medical files are read, e.g. frames=split,axis=1 or window=40:400.
     """
 
     source: str
@@ -63,6 +89,11 @@ class DataRequest(Request):
     image_size: int | tuple[int, int] | None = None
     train_split: str | None = None
     test_split: str | None = None
+    leave_out: Sequence[str] = ()
+    mode: str | None = None
+    resize: str = "stretch"
+    skip_broken: bool = False
+    scans: str | None = None
 
     def open(self) -> data.LabeledData:
         """The data set."""
@@ -102,16 +133,25 @@ class FitRequest(Request):
     @cached_property
     def rows(self) -> tuple[data.LabeledData, data.LabeledData | None]:
         """The training rows, and the rows that must be held out from them."""
+        data.require_original(self.dataset, "data set")
         return data.training_and_held_out(self.dataset)
 
     @cached_property
     def chosen_by(self) -> data.LabeledData | None:
         """The rows to choose the checkpoint by: those that were given, or the source's own validation split."""
-        return self.validation if self.validation is not None else data.validation_rows(self.dataset)
+        if self.validation is None:
+            return data.validation_rows(self.dataset)
+        data.require_original(self.validation, "validation rows")
+        return data.rows_to_choose_by(self.validation)
 
     def describe(self) -> dict[str, Any]:  # noqa: D102
-        rows, held_out = self.rows
-        return self.task.describe(rows) | {"held_out": 0 if held_out is None else len(held_out)}
+        (rows, held_out), chosen_by = self.rows, self.chosen_by
+        if chosen_by is not None:
+            data.require_disjoint(rows, chosen_by, "training and validation rows")
+        return self.task.describe(rows) | {
+            "held_out": 0 if held_out is None else len(held_out),
+            "validation": 0 if chosen_by is None else len(chosen_by),
+        }
 
     def to_dict(self) -> dict[str, Any]:  # noqa: D102
         rows, held_out = self.rows
@@ -148,7 +188,10 @@ class SampleRequest(Request):
 
     def describe(self) -> dict[str, Any]:  # noqa: D102
         files.choose_format(self.out, self.format, self.generator.form)
-        return {"counts": self.generator.resolve(self.counts), "out": str(self.out)}
+        counts = self.generator.resolve(self.counts)
+        self.generator.require(counts, self.seed)
+        self.require_apart(self.out)
+        return {"counts": counts, "out": str(self.out)}
 
 
 @dataclass(frozen=True)
@@ -181,17 +224,8 @@ class ExpandRequest(Request):
 
     @property
     def maker(self) -> generators.Generator | None:
-        """The generator that was given; None where one is to be trained.
-
-        Raises:
-            InvalidRequest: a plan that is to add nothing.
-        """
-        if not isinstance(self.generator, judging.Plan):
-            return self.generator
-        maker = self.generator.maker()
-        if maker is None:
-            raise InvalidRequest(f"The plan is to add nothing. {self.generator.advice}")
-        return maker
+        """The generator that was given; None where one is to be trained."""
+        return None if self.generator is None else maker_of(self.generator)
 
     @property
     def totals(self) -> data.Totals:
@@ -214,20 +248,28 @@ class ExpandRequest(Request):
             self.dataset, self.family, self.steps, self.minutes, seed=self.seed, device=self.device
         )
 
+    @cached_property
+    def expansion(self) -> files.Expansion:
+        """What is added to what, by the generator that was given."""
+        assert self.maker is not None, "one was given, or has been trained"
+        return files.Expansion.of(self.dataset, self.maker, self.totals, self.sample_seed)
+
     def describe(self) -> dict[str, Any]:  # noqa: D102
-        rows, source = self.dataset, self.dataset.source
-        if isinstance(source, mixing.ExpandedArrays | mixing.ExpandedDataset) or files.holds_synthetic_rows(
-            source
-        ):
-            raise InvalidRequest(
-                "The data set to expand already holds synthetic rows of synthaug, which would pass for real "
-                "ones. Expand the original."
-            )
-        if self.out is not None:
-            files.require_place(source, rows, self.out, self.format)
-        _ = self.maker  # a plan may be to add nothing
-        added = data.rows_to_add(self.totals, data.training_rows(rows).counts, rows.classes)
-        return {"rows_to_add": added, "out": None if self.out is None else str(self.out)}
+        rows = self.dataset
+        data.require_original(rows, "data set to expand")
+        if self.generator is not None:
+            self._refuse_unused("the generator is trained already", "family", "steps", "minutes")
+        if self.out is None:
+            self._refuse_unused("nothing is written without out= (--out)", "format")
+        else:
+            self.require_apart(self.out)
+            files.choose_format(self.out, self.format, rows.form)
+        if self.maker is not None:
+            added = self.expansion.added
+        else:
+            added = data.rows_to_add(self.totals, data.training_rows(rows).counts, rows.classes)
+            self.fit().describe()
+        return {"rows_to_add": dict(added), "out": None if self.out is None else str(self.out)}
 
 
 @dataclass(frozen=True)
@@ -253,6 +295,7 @@ class ChooseRequest(Request):
     @cached_property
     def question(self) -> judging.Question:
         """What is asked of `synthaug.judging.choose`."""
+        data.require_original(self.dataset, "data set")
         rows, held_out = data.training_and_held_out(self.dataset)
         return judging.Question(
             rows, held_out, _as_tuple(self.families), self.train, self.protocol, self.seed
@@ -269,7 +312,7 @@ class ChooseRequest(Request):
             "form": rows.form.to_dict(),
             "held_out": _fingerprint(held_out),
             "families": list(self.question.families),
-            "train": _identity(self.train),
+            "train": judging.identity_of(self.train),
             "seed": self.seed,
             "format": judging.FORMAT,
             # those of the final test have no part in a choice
@@ -304,6 +347,7 @@ class EvaluateRequest(Request):
     @cached_property
     def inquiry(self) -> judging.Inquiry:
         """What is asked of `synthaug.judging.evaluate`."""
+        data.require_original(self.dataset, "data set")
         return judging.Inquiry(
             judging.TestedRows.of(self.dataset, self.seed),
             _as_tuple(self.families),
@@ -331,10 +375,10 @@ class EvaluateRequest(Request):
             "evaluate": {name: parts[name].fingerprint() for name in data.THREE},
             "groups": [_partition(parts[name]) for name in data.THREE],
             "form": parts["train"].form.to_dict(),
-            "generator": None if self.generator is None else self.generator.fingerprint,
+            **({"generator": None} if self.generator is None else self.generator.identity),
             "families": None if self.generator is not None else list(inquiry.families),
             "ratio": "chosen" if inquiry.chooses else inquiry.share,
-            "train": _identity(self.train),
+            "train": judging.identity_of(self.train),
             "seed": self.seed,
             "format": judging.FORMAT,
             **asdict(self.protocol),
@@ -360,7 +404,9 @@ class PushRequest(Request):
     include_rows: bool = False
 
     def describe(self) -> dict[str, Any]:  # noqa: D102
-        return {"push": str(self.source), "to": self.name}
+        with files.staged(self.source, self.name, self.license, self.include_rows) as (folder, kind):
+            names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+        return {"push": str(self.source), "to": self.name, "kind": kind, "files": names}
 
 
 @dataclass(frozen=True)
@@ -381,68 +427,60 @@ class InspectRequest(Request):
     seed: int = 0
     device: str = "auto"
 
-    def describe(self) -> dict[str, Any]:  # noqa: D102
-        return {"inspect": str(self.source), "out": str(self.out)}
+    def describe(self) -> dict[str, Any]:
+        """What is there; raises what drawing it would raise before it begins."""
+        if self.out is None and self.real is not None:
+            raise InvalidRequest("Real rows are for the pictures of a generator: give out= (--out) too.")
+        found = report.facts_of(self.source)
+        if self.out is not None:
+            if found["kind"] not in ("generator", "plan"):
+                raise InvalidRequest(f"Pictures are drawn of generators; {self.source} is a {found['kind']}.")
+            self.require_apart(self.out)
+        if self.real is not None:
+            data.require_original(self.real, "rows to show samples beside")
+        return found
 
     def to_dict(self) -> dict[str, Any]:  # noqa: D102
-        return {"draw": self.source.fingerprint, "real": _fingerprint(self.real), "seed": self.seed}
+        drawn = self.source.identity
+        real = _fingerprint(self.real)
+        return {"draw": drawn["generator"], "kept": drawn["kept"], "real": real, "seed": self.seed}
 
 
-@dataclass(frozen=True)
-class Option:
-    """A field of a request as commands and recipes offer it.
+def maker_of(given: generators.Generator | judging.Plan) -> generators.Generator:
+    """A generator, or that of a plan.
 
-    Attributes:
-        name: of the field.
-        kind: its type, as it is written.
-        default: its default; `dataclasses.MISSING` where it has none.
-        help: what it means.
+    Raises:
+        InvalidRequest: a plan that is to add nothing.
     """
-
-    name: str
-    kind: str
-    default: Any
-    help: str
-
-
-def options_of(request: type) -> dict[str, Option]:
-    """The fields of a request by their names; in the place of a protocol its own fields."""
-    told, found = help_of(request), dict[str, Option]()
-    for each in fields(request):
-        if each.name == "protocol":
-            found |= options_of(type(each.default))
-        else:
-            made = each.default if each.default_factory is MISSING else each.default_factory()
-            found[each.name] = Option(each.name, str(each.type), made, told[each.name])
-    return found
-
-
-def request_of(kind: type[R], given: Mapping[str, Any]) -> R:
-    """A request from values by the names that `options_of` gives."""
-    own = {each.name for each in fields(kind)}  # type: ignore[arg-type]
-    values = {name: value for name, value in given.items() if name in own}
-    if "protocol" in own:
-        rest = {name: value for name, value in given.items() if name not in own}
-        values["protocol"] = replace(USUAL_PROTOCOL, **rest)
-    return kind(**values)
-
-
-def help_of(request: type) -> dict[str, str]:
-    """What each field of a request means, as its docstring says."""
-    _, _, attributes = (inspect.getdoc(request) or "").partition("Attributes:\n")
-    found: dict[str, str] = {}
-    names: list[str] = []
-    for line in attributes.splitlines():
-        if begun := re.match(r"    (\w[\w, ]*): (.*)", line):
-            names = begun[1].split(", ")
-            found |= dict.fromkeys(names, begun[2])
-        elif line.startswith("        "):
-            found |= {name: f"{found[name]} {line.strip()}" for name in names}
-    return found
+    if not isinstance(given, judging.Plan):
+        return given
+    maker = given.maker()
+    if maker is None:
+        raise InvalidRequest(f"The plan is to add nothing. {given.advice}")
+    return maker
 
 
 def _as_tuple(names: str | Sequence[str]) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)
+    """Names in order, each once."""
+    return (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
+
+
+def _plain(value: Any) -> Any:
+    """A value with Python's numbers in place of NumPy's."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, judging.Protocol):
+        return replace(value, **{each.name: _plain(getattr(value, each.name)) for each in fields(value)})
+    if type(value) is tuple:
+        return tuple(map(_plain, value))
+    return {key: _plain(part) for key, part in value.items()} if type(value) is dict else value
+
+
+def _path_of(value: Any) -> Path | None:
+    """Where something lies that is read; None where it is in memory."""
+    if isinstance(value, data.LabeledData):
+        return value.path if value.path is not None or value.source is None else _path_of(value.source)
+    return Path(value) if isinstance(value, str | os.PathLike) and os.path.lexists(value) else None
 
 
 def _fingerprint(rows: data.LabeledData | None) -> str | None:
@@ -455,15 +493,3 @@ def _partition(rows: data.LabeledData) -> str | None:
         return None
     _, number = np.unique(rows.groups, return_inverse=True)
     return hashlib.sha256(number.astype("<i8").tobytes()).hexdigest()
-
-
-def _identity(function: Any) -> list[str] | None:
-    """What tells one training function from another, as far as its own source does."""
-    if function is None:
-        return None
-    name = [str(getattr(function, part, "")) for part in ("__module__", "__qualname__")]
-    try:
-        source = inspect.getsource(function)
-    except (OSError, TypeError):  # it cannot be told from any other
-        source = f"{os.getpid()} {id(function)}"
-    return [*name, hashlib.sha256(source.encode()).hexdigest()]

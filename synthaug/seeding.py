@@ -7,9 +7,12 @@ the number of workers, and a resumed run continues as if it had never stopped.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+import operator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from synthaug.errors import InvalidRequest
 
 if TYPE_CHECKING:
     import torch
@@ -21,8 +24,23 @@ def derive(seed: int, *path: str | int) -> int:
     >>> derive(0, "batch", 3) == derive(0, "batch", 3) != derive(0, "batch", 4)
     True
     """
-    text = "\x1f".join([repr(int(seed)), *(repr(part) for part in path)])
+    text = "\x1f".join([repr(whole_seed(seed)), *(repr(part) for part in path)])
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def whole_seed(seed: Any) -> int:
+    """A seed as a Python int.
+
+    Raises:
+        InvalidRequest: no whole number, or one of more than 64 bits.
+    """
+    try:
+        whole = operator.index(seed)
+    except TypeError:
+        whole = None
+    if whole is None or not -(2**63) <= whole < 2**63:
+        raise InvalidRequest(f"seed={seed!r} was given; a seed is a whole number of at most 64 bits.")
+    return whole
 
 
 def numpy_rng(seed: int, *path: str | int) -> np.random.Generator:

@@ -10,13 +10,14 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from synthaug import data, files, generators, judging, mixing, report, training
-from synthaug.errors import InvalidRequest, OutputExists
+from synthaug.errors import InvalidArtifact, InvalidRequest, OutputExists
 from synthaug.judging.protocol import FAMILIES, USUAL_PROTOCOL
-from synthaug.outputs import Output, open_output
+from synthaug.outputs import Output, atomic_write_text, open_output, require_apart
 from synthaug.requests import (
     ChooseRequest,
     EvaluateRequest,
@@ -26,6 +27,7 @@ from synthaug.requests import (
     PushRequest,
     Request,
     SampleRequest,
+    maker_of,
 )
 
 __all__ = ["choose", "evaluate", "expand", "fit", "inspect", "load", "mix", "push", "sample"]
@@ -55,8 +57,8 @@ def fit(
         steps: budget in training steps; or
         minutes: in minutes of wall time (3 when neither is given), turned into steps once, early.
         options: settings of the family that differ from its defaults.
-        validation: rows to choose the best checkpoint by, as ``dataset``; the source's own validation split when
-            None. Without either the last averaged weights are taken.
+        validation: rows to choose the best checkpoint by, as ``dataset``; of its splits the validation one. The own
+            validation split of ``dataset`` when None. Without either the last averaged weights are taken.
         seed: the only source of randomness.
         device: ``auto``, ``cpu``, ``cuda``, ...
         out: a folder for the generator. With it, training survives being killed: the same call goes on from a
@@ -83,19 +85,19 @@ def fit(
     """
     by = None if validation is None else data.open_data(validation)
     asked = FitRequest(data.open_data(dataset), family, steps, minutes, options or {}, by, seed, device)
-    rows, held_out = asked.rows
+    (rows, held_out), chosen_by = asked.rows, asked.chosen_by
     with _place(out, asked, overwrite) as place:
         if place is not None and place.finished:
             training.forget(place.path)
             return load(place.path, device=device)
         folder = None if place is None else place.work
-        told = {"family": family, "seed": seed, **asked.options}
+        told = {"family": family, "seed": asked.seed, **asked.options}
         with training.follow(tracker, folder, told) as following:
             made = training.train(
                 rows,
                 asked.task,
                 held_out=held_out,
-                validation=asked.chosen_by,
+                validation=chosen_by,
                 folder=folder,
                 tracker=following,
                 progress=progress,
@@ -113,7 +115,8 @@ def load(
     """The generator saved in a folder or on the Hugging Face Hub, every file checked against its manifest.
 
     Args:
-        path: a folder; where there is none of that name, ``owner/name`` on the hub.
+        path: a folder, also of a plan that has a generator; where there is none of that name, ``owner/name`` on the
+            hub.
         device: ``auto``, ``cpu``, ``cuda``, ...
         revision: branch, tag or commit on the hub.
         token: for the hub, instead of the one that is logged in.
@@ -123,11 +126,17 @@ def load(
         HubError: the hub could not be reached, or has no such repository.
     """
     place = generators.resolve_device(device)
-    return generators.read_generator(files.find_generator(path, revision=revision, token=token)).to(place)
+    folder = files.find_generator(path, revision=revision, token=token)
+    if not _is_plan(folder):
+        return generators.read_generator(folder).to(place)
+    plan = judging.Plan.load(folder)
+    if plan.generator is None:
+        raise InvalidArtifact(f"{folder} holds a plan that came without a generator. {plan.advice}")
+    return plan.generator.to(place)
 
 
 def sample(
-    generator: generators.Generator | str | Path,
+    generator: generators.Generator | judging.Plan | str | Path,
     counts: data.Counts,
     *,
     out: str | Path,
@@ -140,7 +149,7 @@ def sample(
     """Exactly these new rows on disk, in bounded memory: those of ``generator.sample(counts, seed=seed)``.
 
     Args:
-        generator: a generator, or the folder or name of a saved one.
+        generator: a generator, or the folder or name of a saved one; or a plan, or its folder.
         counts: rows per class by name or by the data set's own label, or one number for every class.
         out: a folder, .parquet or .npz to write.
         format: ``folder``, ``parquet``, ``npz`` or ``hf``, where the suffix of ``out`` does not say.
@@ -156,7 +165,8 @@ def sample(
         InvalidRequest: an unknown class, a negative count, nothing at all, or a format that cannot hold the rows.
         OutputExists: something else is at ``out``.
     """
-    asked = SampleRequest(_loaded(generator, device), counts, Path(out), format, seed)
+    require_apart(out, {"generator": _path_of(generator)})
+    asked = SampleRequest(maker_of(_opened(generator, device)), counts, Path(out), format, seed)
     place = files.Place(asked.out, asked.format, overwrite, progress)
     return files.write_samples(asked.generator, asked.counts, place, seed=asked.seed)
 
@@ -191,7 +201,7 @@ def mix(
             source, and its share holds on average.
         source: samples; a data set on disk that `expand` or `sample` wrote, for its synthetic rows; or a
             generator to draw ``pool`` rows of each class from; or the plan of `choose`, with its generator and share:
-            one that says to use none gives the loader back as it is.
+            one that says to use none gives the loader back as it is. Saved ones are given by their paths.
         ratio: the synthetic share, in [0, 1), 0.25 when None and no plan says more; or a mapping from class to shares
             (not for streaming data sets); for a loader any of them may be a schedule (`linear`, `cosine`, `off_after`).
         mode: ``replace`` or ``append``.
@@ -223,7 +233,9 @@ def mix(
         >>> [int(synthetic.sum()) for images, labels, synthetic in loader]
         [4, 4, 4, 4, 4]
     """
-    supply = mixing.Supply.of(source)
+    path = _path_of(source)
+    saved = path is not None and (_is_plan(path) or os.path.isfile(path / generators.MANIFEST))
+    supply = mixing.Supply.of(_opened(source, "auto") if saved else source)
     if supply.source is None:
         return loader
     how = mixing.MixOptions(
@@ -234,7 +246,7 @@ def mix(
 
 def expand(
     dataset: Any,
-    generator: generators.Generator | judging.Plan | None = None,
+    generator: generators.Generator | judging.Plan | str | Path | None = None,
     *,
     to: data.Totals | None = None,
     out: str | Path | None = None,
@@ -251,8 +263,8 @@ def expand(
 
     Args:
         dataset: as in `fit`. Of its splits only the training one grows; the others are copied as they are.
-        generator: one trained on these rows, or the plan of `choose`, with its generator and share; without it one is
-            trained first, as in `fit`, and kept in ``OUT.generator`` beside ``out``.
+        generator: one trained on these rows, or the plan of `choose`, with its generator and share, or the folder of
+            either; without it one is trained first, as in `fit`, and kept in ``OUT.generator`` beside ``out``.
         to: final totals: ``"2x"``, ``"balance"``, ``{class: total}`` or a function of the counts; None for
             those that give a plan's share.
         out: a folder, .parquet or .npz to write, needed where ``dataset`` is a path or name.
@@ -274,21 +286,24 @@ def expand(
         raise InvalidRequest(
             f'"{os.fspath(dataset)}" was to be expanded; say where to write it with out= (--out).'
         )
-    rows = data.open_data(dataset)
-    asked = ExpandRequest(rows, generator, to, place, format, family, steps, minutes, seed, device)
+    if place is not None:
+        require_apart(place, {"generator": _path_of(generator)})
+    given = None if generator is None else _opened(generator, device)
+    asked = ExpandRequest(
+        data.open_data(dataset), given, to, place, format, family, steps, minutes, seed, device
+    )
     asked.describe()
-    maker = asked.maker
-    if maker is None:
+    if given is None:
         beside = None if place is None else Path(f"{place}.generator")
         if place is not None and place.exists() and not (beside and beside.exists()) and not overwrite:
             raise OutputExists(
-                f"{out} is there from another request. Choose another name, or say --overwrite."
+                f"{out} is there from another request. Choose another name, or pass overwrite=True (--overwrite)."
             )
         maker = fit(**asked.fit().arguments(), out=beside, overwrite=overwrite, progress=progress)
-    expansion = files.Expansion.of(rows, maker, asked.totals, asked.sample_seed)
+        asked = replace(asked, generator=maker, family=ExpandRequest.family, steps=None, minutes=None)
     if place is None:
-        return mixing.expand_in_memory(expansion)
-    return files.write_expansion(expansion, files.Place(place, format, overwrite, progress))
+        return mixing.expand_in_memory(asked.expansion)
+    return files.write_expansion(asked.expansion, files.Place(place, format, overwrite, progress))
 
 
 def choose(
@@ -349,7 +364,7 @@ def evaluate(
     dataset: Any,
     *,
     families: str | Sequence[str] = FAMILIES,
-    generator: generators.Generator | None = None,
+    generator: generators.Generator | judging.Plan | str | Path | None = None,
     ratio: float | None = None,
     train: judging.Train | None = None,
     protocol: judging.Protocol = USUAL_PROTOCOL,
@@ -370,7 +385,8 @@ def evaluate(
         dataset: as in `fit`. Its own splits are used; what is missing is drawn by class: a quarter of the rows for
             testing, a fifth of the rest for validation. The generator sees neither.
         families: families for the choice to try; the first is trained where ``ratio`` is given.
-        generator: one that has seen neither validation nor test rows; it is evaluated as it is, nothing is chosen.
+        generator: one that has seen neither validation nor test rows, or the folder of one; it is evaluated as it is,
+            nothing is chosen. Or a plan or its folder, for its generator at its share.
         ratio: share of synthetic rows in the arms that have them; the choice's own when None.
         train: ``fn(loader, steps, seed)`` that returns ``predict(batch) -> labels or scores``; the built-in small
             classifier when None. Labels are positions in the classes. A function that takes ``loss`` as well can
@@ -390,8 +406,13 @@ def evaluate(
     Raises:
         Leakage: the generator has seen validation or test rows.
     """
-    rows = data.open_data(dataset)
-    asked = EvaluateRequest(rows, families, generator, ratio, train, protocol, seed, device)
+    if out is not None:
+        require_apart(out, {"generator": _path_of(generator)})
+    given = None if generator is None else _opened(generator, device)
+    if ratio is None and isinstance(given, judging.Plan):
+        ratio = given.mean_share
+    maker = None if given is None else maker_of(given)
+    asked = EvaluateRequest(data.open_data(dataset), families, maker, ratio, train, protocol, seed, device)
     asked.inquiry.check(device)
     with _place(out, asked, overwrite) as place:
         if place is not None and place.finished:
@@ -433,20 +454,16 @@ def inspect(
     Raises:
         InvalidRequest: pictures of something that is no generator, or real rows without pictures.
     """
-    found = report.facts_of(source)
-    if out is None:
-        if real is not None:
-            raise InvalidRequest("Real rows are for the pictures of a generator: give out= (--out) too.")
-        return found
-    if found["kind"] != "generator":
-        raise InvalidRequest(f"Pictures are drawn of generators; {source} is a {found['kind']}.")
     rows = None if real is None else data.training_rows(data.open_data(real))
-    asked = InspectRequest(_loaded(source, device), rows, Path(out), seed, device)
-    with open_output(out, asked.to_dict(), overwrite=overwrite) as place:
+    asked = InspectRequest(source, rows, None if out is None else Path(out), seed, device)
+    found = asked.describe()
+    if out is None:
+        return found
+    maker = maker_of(_opened(source, device))
+    with open_output(out, replace(asked, source=maker).to_dict(), overwrite=overwrite) as place:
         if not place.finished:
-            about = report.draw(asked.source, place.work, data=rows, seed=seed)
-            text = json.dumps(about, ensure_ascii=False)
-            (place.work / "pictures.json").write_text(text, encoding="utf-8")
+            about = report.draw(maker, place.work, data=rows, seed=asked.seed)
+            atomic_write_text(place.work / "pictures.json", json.dumps(about, ensure_ascii=False))
             place.commit()
     pictures = json.loads((Path(out) / "pictures.json").read_text(encoding="utf-8"))
     return found | {"out": str(out), "pictures": pictures}
@@ -464,7 +481,8 @@ def push(
     """Uploads a generator, a saved one or an output to the Hugging Face Hub; returns its address.
 
     Args:
-        source: a generator, or the path of a saved one or of a data set that `expand` or `sample` wrote.
+        source: a generator, or the path of a saved one, of a plan for its generator, or of a data set that `expand` or
+            `sample` wrote.
         name: ``owner/name``.
         license: as the hub spells it, e.g. ``cc-by-4.0``; the card says that it is not stated when None.
         private: whether only its owner sees it; as the owner has set it when None.
@@ -475,6 +493,9 @@ def push(
         InvalidRequest: real rows would leave without being asked for.
         HubError: the hub could not be reached, or refused.
     """
+    path = _path_of(source)
+    if path is not None and _is_plan(path):
+        source = path / judging.PLAN_GENERATOR
     asked = PushRequest(source, name, license, private, include_rows)
     return files.push(**asked.arguments(), token=token)
 
@@ -485,6 +506,7 @@ def _place(out: str | Path | None, asked: Request, overwrite: bool) -> Iterator[
     if out is None:
         yield None
         return
+    asked.require_apart(out)
     with open_output(out, asked.to_dict(), overwrite=overwrite) as output:
         yield output
 
@@ -496,5 +518,17 @@ def _work(place: Output | None, device: str, jobs: int | None, progress: bool) -
     return judging.Work(device, cpu_count() if jobs is None else jobs, folder, progress)
 
 
-def _loaded(generator: Any, device: str) -> generators.Generator:
-    return generator if isinstance(generator, generators.Generator) else load(generator, device=device)
+def _opened(source: Any, device: str) -> Any:
+    """What is saved in a folder, a generator or a plan; anything else as it is."""
+    path = _path_of(source)
+    if path is None:
+        return source
+    return judging.Plan.load(path, device) if _is_plan(path) else load(path, device=device)
+
+
+def _path_of(source: Any) -> Path | None:
+    return Path(source) if isinstance(source, str | os.PathLike) else None
+
+
+def _is_plan(path: Path) -> bool:
+    return os.path.isfile(path / judging.PLAN_FILE)

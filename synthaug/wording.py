@@ -6,6 +6,8 @@ import difflib
 import re
 from collections.abc import Iterable
 
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A sentence naming the closest known names, or all of them when few, or nothing.
@@ -34,6 +36,26 @@ def quoted(names: Iterable[str], most: int = 10) -> str:
     return ", ".join(known[:most]) + more if known else "none"
 
 
+def one_line(text: str) -> str:
+    """Text as one line that any terminal, picture or file can take: what cannot be printed is escaped.
+
+    >>> one_line("cat\\n"), one_line("été")
+    ('cat\\\\n', 'été')
+    """
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def reason_of(error: OSError) -> str:
+    """What the system says of a file, in one line.
+
+    >>> reason_of(FileNotFoundError(2, "No such file or directory", "gen"))
+    'No such file or directory: gen'
+    """
+    if not error.strerror:
+        return one_line(str(error) or type(error).__name__)
+    return one_line(error.strerror if error.filename is None else f"{error.strerror}: {error.filename}")
+
+
 def percent(share: float) -> str:
     """A share in whole percent.
 
@@ -59,4 +81,5 @@ def table_cell(text: str) -> str:
     >>> table_cell("a|b")
     'a\\\\|b'
     """
-    return re.sub(r"([|\\`*_<>\[\]])", r"\\\1", text).replace("\n", " ") or "(empty name)"
+    line = one_line(re.sub(r"\r\n|\r|\n", " ", text))
+    return re.sub(r"([|\\`*_<>\[\]])", r"\\\1", line) or "(empty name)"

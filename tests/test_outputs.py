@@ -1,3 +1,5 @@
+import errno
+import json
 import multiprocessing
 import os
 import shutil
@@ -8,8 +10,16 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
-from synthaug.errors import InvalidRequest, OutputExists
-from synthaug.outputs import atomic_write_text, decode_name, encode_name, open_output, sha256_file
+from synthaug.errors import InvalidRequest, OutputError, OutputExists, SynthaugError
+from synthaug.outputs import (
+    atomic_write_text,
+    decode_name,
+    encode_name,
+    is_finished,
+    open_output,
+    require_apart,
+    sha256_file,
+)
 
 REQUEST = {"kind": "test", "n": 3, "counts": [["cat", 1], ["dog", 2]]}
 
@@ -292,3 +302,136 @@ def test_the_digest_of_a_file_is_its_sha256(tmp_path):
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert sha256_file(tmp_path / "abc") == expected
     assert os.listdir(tmp_path) == ["abc"]
+
+
+# ---------------------------------------------------------------------- what the system does not let us do
+
+REASONS = {
+    errno.EACCES: "Permission denied",
+    errno.EROFS: "Read-only file system",
+    errno.ENOSPC: "No space left on device",
+    errno.ENAMETOOLONG: "File name too long",
+}
+STEPS = {"a folder": "os.mkdir", "a record": "os.fsync", "a rename": "os.replace"}
+
+
+@pytest.mark.parametrize("number", REASONS)
+@pytest.mark.parametrize("step", STEPS)
+def test_what_the_system_refuses_is_said_in_one_line_and_nothing_is_left(tmp_path, monkeypatch, step, number):
+    def refused(path, *_, **__):
+        raise OSError(number, os.strerror(number), None if isinstance(path, int) else str(path))
+
+    out = tmp_path / "new" / "out"
+    with monkeypatch.context() as patched:
+        patched.setattr(STEPS[step], refused)
+        if number == errno.EACCES and step == "a record":  # such as a disk that goes away says where
+            patched.setattr(STEPS[step], lambda _: refused(out.with_name("out.partial")))
+        if number == errno.ENAMETOOLONG and step == "a record":
+            pytest.skip("to write an open file is never refused for its name")
+        with pytest.raises(OutputError) as error:
+            finish(out, REQUEST)
+    assert str(error.value).startswith(f"{out} cannot be written ({REASONS[number]}")
+    assert len(str(error.value).splitlines()) == 1
+    assert os.listdir(tmp_path) == []
+    finish(out, REQUEST)
+    assert os.listdir(out.parent) == ["out"]
+
+
+def fill_the_disk(out):
+    with open_output(out, REQUEST) as output, open("/dev/full", "w") as full:
+        (output.work / "half.txt").write_text("half")
+        full.write("more")
+
+
+def test_where_the_disk_is_full_half_way_the_same_call_goes_on(tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(
+        OutputError, match=r"No space left.*Make room.*the same call goes on from .*out\.partial"
+    ):
+        fill_the_disk(out)
+    assert not out.exists()
+    with open_output(out, REQUEST) as output:
+        assert (output.work / "half.txt").read_text() == "half"
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path, monkeypatch):
+    atomic_write_text(tmp_path / "a.txt", "old")
+    for step in ("os.fsync", "os.replace"):
+        with monkeypatch.context() as patched:
+            patched.setattr(step, lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+            with pytest.raises(OSError, match="full"):
+                atomic_write_text(tmp_path / "a.txt", "new")
+        assert tree(tmp_path) == {"a.txt": b"old"}
+
+
+def test_what_goes_wrong_elsewhere_is_not_laid_to_the_output(tmp_path):
+    with pytest.raises(FileNotFoundError), open_output(tmp_path / "out", REQUEST):
+        (tmp_path / "data" / "gone.png").read_bytes()
+    with pytest.raises(InvalidRequest, match="mine"), open_output(tmp_path / "out", REQUEST):
+        raise InvalidRequest("mine")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("call", [finish, is_finished])
+@pytest.mark.parametrize("way", ["out", "a/out", "a/b/out"])
+def test_a_file_in_the_way_is_named(tmp_path, way, call):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OutputError, match=r"cannot be written .*file\). A file is in the way"):
+        call(tmp_path / "file" / way, REQUEST)
+    assert tree(tmp_path) == {"file": b"mine"}
+    (tmp_path / "out.partial").write_text("mine")
+    with pytest.raises(OutputError, match="A file is in the way"):
+        finish(tmp_path / "out", REQUEST)
+    assert (tmp_path / "out.partial").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b", "\ud800"])
+def test_a_name_that_no_file_can_have_is_refused(tmp_path, name):
+    with pytest.raises(SynthaugError) as error:
+        finish(tmp_path / name, REQUEST)
+    assert len(str(error.value).splitlines()) == 1
+    str(error.value).encode()
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["a\nb", "tab\t", "quote'\"", "🦊", "100%", "-rf", " ", "a b"])
+def test_an_output_may_have_any_name_a_file_can_have(tmp_path, name):
+    finish(tmp_path / name, REQUEST)
+    assert os.listdir(tmp_path) == [name]
+    with pytest.raises(OutputExists):
+        finish(tmp_path / name, {})
+
+
+def test_to_look_whether_an_output_is_there_begins_nothing(tmp_path):
+    out = tmp_path / "new" / "out"
+    assert not is_finished(out, REQUEST)
+    assert os.listdir(tmp_path) == []
+    finish(out, REQUEST)
+    assert is_finished(out, REQUEST)
+    with pytest.raises(OutputExists, match="n: 3 there, 4 asked"):
+        is_finished(out, {**REQUEST, "n": 4})
+    assert not is_finished(out, {**REQUEST, "n": 4}, overwrite=True)
+
+
+def test_a_field_that_an_older_version_did_not_know_is_one_that_says_nothing(tmp_path):
+    finish(tmp_path / "out", REQUEST)
+    assert is_finished(tmp_path / "out", {**REQUEST, "new": None})
+    with pytest.raises(OutputExists, match="new: null there, 1 asked"):
+        is_finished(tmp_path / "out", {**REQUEST, "new": 1})
+
+
+def test_an_output_and_its_sources_lie_apart(tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    for out in ("a", "a/b", "a/new", "link/new", "a/../a/x"):
+        with pytest.raises(InvalidRequest, match=r'The output ".*" lies in the data set ".*" itself'):
+            require_apart(tmp_path / out, {"data set": tmp_path / "a"})
+    with pytest.raises(InvalidRequest, match=r'The data set ".*" lies in the output'):
+        require_apart(tmp_path, {"data set": tmp_path / "a"})
+    for out in ("ab", "c", "a.generator"):
+        require_apart(tmp_path / out, {"data set": tmp_path / "a", "generator": None})
+
+
+def test_text_that_utf8_cannot_hold_is_written_as_json_escapes_it(tmp_path):
+    atomic_write_text(tmp_path / "a.json", json.dumps({"\ud800": "é"}, ensure_ascii=False))
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"\ud800": "é"}

@@ -16,6 +16,7 @@ import pytest
 import synthaug
 from synthaug import judging
 from synthaug.mixing import MixOptions
+from synthaug.options import options_of
 from synthaug.requests import (
     ChooseRequest,
     EvaluateRequest,
@@ -24,7 +25,6 @@ from synthaug.requests import (
     InspectRequest,
     PushRequest,
     SampleRequest,
-    options_of,
 )
 
 ROOT = Path(synthaug.__file__).parent
@@ -53,7 +53,7 @@ ORDER = (
         "judging",
         "report",
     ),
-    *("requests", "verbs", "recipes", "cli", "testing"),
+    *("requests", "options", "verbs", "recipes", "cli", "testing"),
 )
 LEAVES = ("errors", "wording", "seeding", "outputs")
 FOLDERS = sorted(str(path.parent.relative_to(ROOT.parent)) for path in ROOT.rglob("__init__.pyi"))
@@ -159,7 +159,10 @@ def test_the_face_has_at_most_twelve_arguments_and_the_inside_eight() -> None:
                 continue
             known = f"{module.__name__}.{name}".removeprefix("synthaug.")
             # what the loop does beside its steps, it is given by its caller
-            most = 12 if known.startswith("verbs.") or known == "training.loop.run_loop" else 8
+            faces = ("training.loop.run_loop",)
+            most = 12 if known.startswith("verbs.") or known in faces else 8
+            if known == "data.labeled.open_data":  # where all that is said of a source is said
+                most = 13
             assert len(inspect.signature(function).parameters) <= most, known
 
 

@@ -27,6 +27,7 @@ from .evaluate import (
     replicates_of as replicates_of,
 )
 from .folds import Fold as Fold, Folds as Folds
+from .identity import identity_of as identity_of
 from .loaders import (
     Augment as Augment,
     Encode as Encode,
@@ -61,6 +62,8 @@ from .protocol import (
     BATCH_SIZE as BATCH_SIZE,
     FAMILIES as FAMILIES,
     JUDGE_STEPS as JUDGE_STEPS,
+    PLAN_FILE as PLAN_FILE,
+    PLAN_GENERATOR as PLAN_GENERATOR,
     USUAL_PROTOCOL as USUAL_PROTOCOL,
     Protocol as Protocol,
     is_unequal as is_unequal,

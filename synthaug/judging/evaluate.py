@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from synthaug.data.guards import require_unseen, without_copies
+from synthaug.data.guards import require_disjoint, require_unseen, without_copies
 from synthaug.data.labeled import LabeledData
 from synthaug.data.splits import THREE, three_parts, with_three_splits
 from synthaug.errors import InvalidRequest
@@ -131,7 +131,15 @@ class Inquiry:
             )
         for each in (self.rows, self.parts.validation, self.parts.test):
             each.check_images()
+        require_disjoint(self.rows, self.parts.test, "training and test rows")
+        if not self.chooses:
+            require_disjoint(self.rows, self.parts.validation, "training and validation rows")
+            require_disjoint(self.parts.validation, self.parts.test, "validation and test rows")
         if self.generator is not None:
+            per_class = pool_size(
+                self.share, protocol.classifier_steps, len(self.rows.classes), protocol.batch_size
+            )
+            self.generator.require(dict.fromkeys(self.generator.classes, per_class), self.seed)
             others = {"validation": self.parts.validation, "test": self.parts.test}
             require_unseen(self.parts.train, others, self.generator.trained_on)
             return {"family": self.generator.family.name, "fingerprint": self.generator.fingerprint}

@@ -22,6 +22,9 @@ BATCH_SIZE = 64
 JUDGE_STEPS = 300
 """Optimizer steps of each judge, unless another number is asked for."""
 
+PLAN_FILE, PLAN_GENERATOR = "plan.json", "generator"
+"""What is in the folder of a choice: the plan, and its generator where it has one."""
+
 GENERATOR_MINUTES = 0.5
 """Of each generator of a choice, of which there is one a fold and family, where no budget is given."""
 

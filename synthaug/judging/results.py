@@ -21,6 +21,7 @@ from synthaug.generators.samples import Samples
 from synthaug.judging import words
 from synthaug.judging.curation import Effect
 from synthaug.judging.loaders import Augment, Encode, Judge
+from synthaug.judging.protocol import PLAN_FILE, PLAN_GENERATOR
 from synthaug.judging.search import Choice
 from synthaug.metrics.fidelity import Fidelity
 from synthaug.metrics.scores import Scores
@@ -34,12 +35,11 @@ from synthaug.metrics.statistics import (
 )
 from synthaug.mixing.schedule import Schedule, linear
 from synthaug.mixing.supply import Supply
-from synthaug.outputs import atomic_write_text
+from synthaug.outputs import atomic_write_text, one_error
+from synthaug.wording import one_line
 
 FORMAT = 3
 """Of plans and evaluations as JSON data, which name it; others are not read."""
-
-PLAN_FILE, PLAN_GENERATOR = "plan.json", "generator"
 
 Metric: TypeAlias = Literal["accuracy", "balanced_accuracy"]
 
@@ -296,16 +296,24 @@ class Plan:
         """The plan that `synthaug.choose` wrote with ``out``.
 
         Raises:
-            InvalidArtifact: there is none, or its generator is not whole.
+            InvalidArtifact: there is none, or it or its generator is not whole.
         """
         path = Path(folder) / PLAN_FILE
-        if not path.is_file():
-            raise InvalidArtifact(
-                f"{folder} holds no plan ({PLAN_FILE}); make one with synthaug.choose(..., out=...)."
-            )
-        made = Path(folder) / PLAN_GENERATOR
-        generator = read_generator(made).to(device) if made.is_dir() else None
-        return cls.from_dict(json.loads(path.read_text(encoding="utf-8")), generator)
+        with one_error(InvalidArtifact, f"{path} cannot be read", "Ask for the right to read it."):
+            if not path.is_file():
+                raise InvalidArtifact(
+                    f"{folder} holds no plan ({PLAN_FILE}); make one with synthaug.choose(..., out=...)."
+                )
+            content = path.read_bytes()
+            made = Path(folder) / PLAN_GENERATOR
+            generator = read_generator(made).to(device) if made.is_dir() else None
+        try:
+            return cls.from_dict(json.loads(content.decode()), generator)
+        except (InvalidArtifact, InvalidRequest):
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            reason = one_line("; ".join(str(error).splitlines()[:3]))
+            raise InvalidArtifact(f"{path} is no plan ({reason}). Choose again.") from None
 
 
 @dataclass(frozen=True)

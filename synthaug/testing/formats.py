@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from synthaug.data import Classes
-from synthaug.files import Card, Format, RowBlock, write_rows
+from synthaug.data import Classes, open_data
+from synthaug.files import FORMATS, Card, Format, RowBlock, write_rows
 from synthaug.generators import PROVENANCE_COLUMNS, real_provenance, synthetic_provenance
 from synthaug.modalities.image import ImageForm, from_pixels
 
@@ -22,12 +23,24 @@ _FORMS = (
     ImageForm(8, 9, 1, "HW", "float32", 0.0, 1.0),
 )
 _CLASSES = Classes(("T-shirt/top", "test", "é|é"), (4, 0, 9))
+_BESIDE = pa.table(
+    {
+        "seed": pa.array([1, None, 3, -4], "int16"),
+        "patient": ["p1", "", None, 'a "quoted", name'],
+        "weight": pa.array([0.1, None, float("nan"), -0.0]),
+        "seen": pa.array([0, None, 1, 2], pa.timestamp("us", "UTC")),
+        "tags": [["a", None], [], None, ["b"]],
+    }
+)
 _GENERATOR = "ab" * 32
 _REQUEST = {"kind": "test", "add": [["test", 2]]}
 
 
 def check_format(format: Format, folder: Path) -> None:
     """Checks a format on rows of every form that it holds, of classes with names that no file may have.
+
+    Rows have further columns, one of which is called as one of ours. `open_data` reads the formats of `FORMATS`, too:
+    there labels, splits and further columns have to be as they were.
 
     Args:
         format: what to check.
@@ -77,6 +90,34 @@ def _check_rows(format: Format, form: ImageForm, place: Path, *, splits: bool) -
     if splits:  # each of which may lie on its own
         found, wanted = sorted(found), sorted(wanted)
     assert found == wanted, "a row or its provenance was changed"
+    if format.name in FORMATS:
+        _check_opened(out, blocks, form, splits=splits)
+
+
+def _check_opened(out: Path, blocks: list[RowBlock], form: ImageForm, *, splits: bool) -> None:
+    """What a user finds who opens an output."""
+    data = open_data(out)
+    named = [(data.classes[k], data.classes.values[k]) for k in data.labels.tolist()]
+    labels = np.concatenate([block.labels for block in blocks]).tolist()
+    told = [(_CLASSES.names[k], _CLASSES.values[k]) for k in labels]
+    assert sorted(named) == sorted(told), "labels or names of classes were changed"
+    assert data.synthetic is not None, "it does not say which rows are synthetic"
+    assert sorted(data.synthetic.tolist()) == [False] * 4 + [True] * 2, (
+        "synthetic rows are taken for real ones"
+    )
+    assert (data.splits is not None) == splits, "splits were lost or made up"
+    assert data.beside is not None, "further columns were lost"
+    assert data.beside.schema.types == _BESIDE.schema.types, "the type of a further column was changed"
+    real = data.take(np.flatnonzero(~data.synthetic)).beside
+    assert real is not None
+    found = sorted(map(repr, real.to_pylist()))
+    assert found == sorted(map(repr, _BESIDE.to_pylist())), "a further column was changed"
+    made = data.take(np.flatnonzero(data.synthetic)).beside
+    assert made is not None
+    assert all(column.null_count == 2 for column in made.columns), (
+        "a further column is made up in synthetic rows"
+    )
+    assert data.form.shape == form.shape or form.layout == "CHW", "the form was changed"
 
 
 def _told(images: np.ndarray, columns: Mapping[str, np.ndarray]) -> list[tuple[Any, ...]]:
@@ -103,6 +144,7 @@ def _blocks(form: ImageForm, *, splits: bool) -> Iterator[RowBlock]:
         ["x/a.png", "y/a.jpg", "row 2 of a.parquet", "../été.png"],
         real_provenance(4),
         np.array(["train", "test", "train", "train"]) if splits else None,
+        beside=_BESIDE,
     )
     yield whole
     yield replace(
@@ -112,6 +154,7 @@ def _blocks(form: ImageForm, *, splits: bool) -> Iterator[RowBlock]:
         names=["synthetic-5-0.png", "synthetic-5-1.png"],
         provenance=synthetic_provenance(_GENERATOR, 5, "test", np.arange(2)),
         splits=np.array(["train", "train"]) if splits else None,
+        beside=None,
     )
 
 

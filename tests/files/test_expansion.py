@@ -256,13 +256,16 @@ def test_only_the_train_split_of_a_dictionary_of_sets_grows():
         expand(open_data(parts, train_split="dev"), planted_generator(), "2x")
 
 
-def test_columns_that_meet_ours_are_refused_unless_they_say_the_same():
-    named = hf(images(6), LABELS).rename_column("label", "class")
-    larger = expand(named, planted_generator(), "2x")
+def test_columns_that_meet_ours_stay_and_ours_get_a_prefix():
+    named = hf(images(6), LABELS, seed=list("abcdef")).rename_column("label", "class")
+    larger = expand(named, planted_generator(), "2x", seed=3)
+    assert larger.select_columns(named.column_names).select(range(6)).to_dict() == named.to_dict()
     assert larger["class"][6:] == [0, 0, 1, 1, 1, 2]
-    with pytest.raises(InvalidRequest, match=r'column "seed".*rename_column'):
-        expand(hf(images(6), LABELS, seed=list("abcdef")), planted_generator(), "2x")
-    with pytest.raises(InvalidRequest, match="expand the data set as it was before"):
+    assert larger["synthaug_class"][6:] == ["cat"] * 2 + ["dog"] * 3 + ["T-shirt/top"]
+    assert larger["seed"][6:] == [None] * 6
+    assert set(larger["synthaug_seed"][6:]) == {3}
+    assert larger["index"][6:] == [0, 1, 0, 1, 2, 0]
+    with pytest.raises(InvalidRequest, match="already holds synthetic rows"):
         expand(larger, planted_generator(), "2x")
 
 

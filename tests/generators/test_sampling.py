@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from synthaug import Classes, Generator, LabeledData, Plan, Samples, fit, load, open_data
-from synthaug.errors import InvalidArtifact, InvalidRequest
+from synthaug.errors import InvalidArtifact, InvalidRequest, SynthaugWarning
 from synthaug.families import FAMILIES
 from synthaug.generators import Achieved, HeldOutAccuracy, Selection
 from synthaug.training import BUDGET, Training, train
@@ -224,7 +224,8 @@ def test_loading_a_generator_imports_nothing_that_trains_judges_mixes_or_reports
 
 def test_minutes_leave_a_budget_beside_a_generator_and_no_plan(shapes: Arrays, tmp_path: Path) -> None:
     out = tmp_path / "gen"
-    made = fit(shapes, minutes=0.01, out=out, progress=False)
+    with pytest.warns(SynthaugWarning, match="too few to learn from"):
+        made = fit(shapes, minutes=0.01, out=out, progress=False)
     budget = json.loads((out / BUDGET).read_text())
     assert (budget["minutes"], budget["steps"]) == (0.01, made.steps)
     assert not (out / "plan.json").exists()
