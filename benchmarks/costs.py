@@ -28,6 +28,33 @@ def overhead() -> str:
     )
 
 
+def minutes() -> str:
+    """How far minutes are a promise."""
+    if not (RESULTS / "minutes.json").exists():
+        return ""
+    rows = [
+        [
+            cell["family"],
+            f"{cell['asked']:g}",
+            str(cell["loops"]),
+            f"{cell['took'] / cell['asked']:.2f}",
+            str(cell["steps"]),
+        ]
+        for cell in _read("minutes.json")["cells"]
+    ]
+    titles = ["family", "minutes asked", "busy loops", "taken / asked", "steps"]
+    return "\n".join(
+        [
+            "## Minutes",
+            "",
+            "All that a call of `fit` takes over the minutes that were asked for, one thread, with none, one or two "
+            "busy loops beside that begin and end at random ([`minutes.json`](minutes.json), [how](../minutes.py)):",
+            "",
+            *table(titles, rows),
+        ]
+    )
+
+
 def speed() -> str:
     """Training and sampling of each family beside a bare loop."""
     cells = [json.loads(path.read_text()) for path in sorted((RESULTS / "speed").glob("*.json"))]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from costs import overhead, peers, speed
+from costs import minutes, overhead, peers, speed
 from experiments.choices import followed
 from record import RESULTS
 from run import find
@@ -41,7 +41,7 @@ def page() -> str:
         "# Results\n\nRendered from the JSON files beside this page, which name command, commit and machine."
     )
     tables = [find(name).render() for name in ON_PAGE]
-    return "\n\n".join(filter(None, [title, *tables, speed(), peers()])) + "\n"
+    return "\n\n".join(filter(None, [title, *tables, minutes(), speed(), peers()])) + "\n"
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,7 @@ import numpy as np
 from synthaug.data.guards import require_disjoint, require_unseen, without_copies
 from synthaug.data.labeled import LabeledData
 from synthaug.data.splits import THREE, three_parts, with_three_splits
-from synthaug.errors import InvalidRequest
+from synthaug.errors import InvalidRequest, SynthaugWarning
 from synthaug.generators.generator import Generator
 from synthaug.generators.samples import Samples
 from synthaug.judging.arms import ARMS, LADDER, Arm
@@ -31,6 +32,7 @@ from synthaug.modalities.image.augment import image_augmentations
 from synthaug.seeding import derive
 from synthaug.training.budget import Training
 from synthaug.training.train import train
+from synthaug.wording import quoted
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,22 @@ class TestedRows:
         """The source's own splits, and what it lacks drawn by class."""
         named = with_three_splits(data, seed)
         outside, inside = (named.take(np.flatnonzero(named.splits != split)) for split in ("train", "test"))
-        return cls(*three_parts(named), outside, inside)
+        found = cls(*three_parts(named), outside, inside)
+        found.warn_of_classes()
+        return found
+
+    def warn_of_classes(self) -> None:
+        """Warn of classes that are trained on and not judged, where the source's own splits lack them."""
+        for part in (self.validation, self.test):
+            lacking = [name for name, n in part.counts.items() if not n and self.train.counts[name]]
+            if lacking:
+                which = "validation" if part is self.validation else "test"
+                warnings.warn(
+                    f"the {which} rows of {part.origin} have no row of {quoted(lacking, 5)}: nothing is found out "
+                    "about these classes. Leave out that split and one is drawn by class, or add rows to it",
+                    SynthaugWarning,
+                    stacklevel=4,
+                )
 
     @property
     def named(self) -> dict[str, LabeledData]:

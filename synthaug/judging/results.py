@@ -118,7 +118,7 @@ class Comparison:
     def of(cls, arm: ArmResult, baseline: ArmResult, metric: Metric, replicates: int) -> Comparison:
         """The comparison of two arms by their test scores."""
         treated, plain = (by_replicate(each.values(metric), replicates) for each in (arm, baseline))
-        difference = paired_interval(treated, plain)
+        difference = paired_interval(treated, plain).within(-1, 1)
         p_value = sign_flip_p(treated - plain) if len(plain) >= SIGN_FLIPS_FROM else None
         return cls(arm.name, difference, p_value, verdict(difference, p_value))
 
@@ -378,9 +378,8 @@ class Evaluation:
 
     def paired(self, treated: Sequence[float], baseline: Sequence[float]) -> Interval:
         """The mean difference of values by seed; its interval is over replicates, or over the seeds of a lone one."""
-        return paired_interval(
-            by_replicate(treated, self.replicates), by_replicate(baseline, self.replicates)
-        )
+        pairs = by_replicate(treated, self.replicates), by_replicate(baseline, self.replicates)
+        return paired_interval(*pairs).within(-1, 1)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data; `from_dict` reads it back."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -33,6 +33,10 @@ class Interval:
     n: int
     confidence: float = 0.95
     method: Method = "Student's t"
+
+    def within(self, least: float, most: float) -> Interval:
+        """The same interval of a value that cannot be beyond these ends, as a difference of shares is from -1 to 1."""
+        return replace(self, low=max(least, self.low), high=min(most, self.high))
 
 
 def mean_interval(values: _Values, confidence: float = 0.95) -> Interval:

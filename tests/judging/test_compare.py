@@ -10,14 +10,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from planted import distinct_digits, encode, per_class, pool_of
 
 import synthaug
-from synthaug import Evaluation, LabeledData, Protocol, Samples, open_data
-from synthaug.errors import InvalidArtifact, InvalidRequest, Leakage, SpecMismatch
+from synthaug import Evaluation, LabeledData, Protocol, Samples, judging, open_data
+from synthaug.errors import InvalidArtifact, InvalidRequest, Leakage, SpecMismatch, SynthaugWarning
 from synthaug.judging import (
     ARMS,
     FORMAT,
@@ -300,7 +302,7 @@ def test_what_seeds_of_one_generator_share_does_not_pass_for_evidence(
     assert (one.headline.difference.n, two.headline.difference.n) == (6, 2)
     assert two.headline.difference.low < 0
     assert two.headline.p_value is None
-    assert two.paired([1, 3] * 3, [0, 0] * 3) == paired_interval([1, 3], [0, 0])
+    assert two.paired([0.1, 0.3] * 3, [0, 0] * 3) == paired_interval([0.1, 0.3], [0, 0]).within(-1, 1)
 
 
 def test_with_six_pairs_the_sign_flip_test_has_a_say(coded: dict[str, LabeledData], six: list[int]) -> None:
@@ -543,3 +545,24 @@ def test_as_many_generators_as_asked_for_are_trained_apart_and_kept(
     given = EvaluateRequest(open_data(rows), generator=makers[0], protocol=Protocol(generators=2, seeds=2))
     with pytest.raises(InvalidRequest, match="given a generator and asked for 2: leave the generator out"):
         given.describe()
+
+
+def test_a_split_that_lacks_a_class_is_said_and_no_bound_is_beyond_what_can_be(
+    shapes: tuple[np.ndarray, np.ndarray],
+) -> None:
+    images, labels = shapes
+    rows = np.concatenate([np.arange(100), 100 + np.flatnonzero(labels[100:] == "lying")])
+    splits = np.array(["train"] * 80 + ["validation"] * 20 + ["test"] * (len(rows) - 100))
+    few = datasets.Dataset.from_dict(
+        {
+            "image": [Image.fromarray(image) for image in images[rows]],
+            "label": labels[rows].tolist(),
+            "split": splits,
+        },
+        features=datasets.Features(
+            {"image": datasets.Image(), "label": datasets.Value("string"), "split": datasets.Value("string")}
+        ),
+    )
+    with pytest.warns(SynthaugWarning, match='test rows of .* have no row of "standing"'):
+        judging.TestedRows.of(open_data(few), 0)
+    assert paired_interval([0.9, 0.1], [0.1, 0.9]).within(-1, 1).high == 1

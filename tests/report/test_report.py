@@ -65,7 +65,8 @@ def evaluation(
         ]
     )
     differences = [
-        (a.name, paired_interval(a.values("accuracy"), arms[0].values("accuracy"))) for a in arms[1:]
+        (a.name, paired_interval(a.values("accuracy"), arms[0].values("accuracy")).within(-1, 1))
+        for a in arms[1:]
     ]
     return Evaluation(
         metric="accuracy",
