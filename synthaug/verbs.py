@@ -261,6 +261,8 @@ def expand(
 ) -> Any:
     """A larger data set of the same kind: the real rows first and unchanged, then synthetic rows class by class.
 
+    Labels and all further columns of real rows come out as they went in; further columns are null in synthetic rows.
+
     Args:
         dataset: as in `fit`. Of its splits only the training one grows; the others are copied as they are.
         generator: one trained on these rows, or the plan of `choose`, with its generator and share, or the folder of

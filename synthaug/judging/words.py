@@ -40,6 +40,9 @@ GLOSSARY = {
 }
 """What the words of a report mean."""
 
+ANSWERS = {"helps": "They help", "no evidence": "No evidence", "harms": "No, they do worse"}
+"""Whether synthetic rows help, for each verdict."""
+
 FIDELITY = {
     "agreement": (
         "Label agreement",

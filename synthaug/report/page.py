@@ -100,6 +100,7 @@ def html(
         summary=words.summary(e),
         caveat=words.caveat(e),
         verdict=e.verdict,
+        answer=words.ANSWERS[e.verdict],
         metric=words.metric_name(e),
         baseline=e.baseline,
         candidate=e.candidate,
