@@ -5,13 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any, Literal, TypeAlias
 
-import numpy as np
-
 from synthaug.errors import InvalidRequest
-from synthaug.modalities.arrays import as_array
 
 Unit = Literal["epochs", "steps"]
 
@@ -106,43 +102,17 @@ def off_after(share: float, *, epochs: int | None = None, steps: int | None = No
     return _schedule(share, 0.0, epochs, steps, "jump")
 
 
-def check_share(share: Any) -> float:
-    """A share as a plain number, whatever kind of number it is.
-
-    >>> check_share(np.float32(0.25))
-    0.25
+def check_share(share: float) -> None:
+    """Refuses what is no share.
 
     Raises:
-        InvalidRequest: no number, or one outside [0, 1).
+        InvalidRequest: outside [0, 1).
     """
-    number = as_array(share)
-    if isinstance(number, np.ndarray | np.generic) and number.shape == ():
-        number = float(str(number[()])) if number.dtype.kind == "f" else number.item()  # 0.29 in 32 bits is 0.29
-    if not isinstance(number, Real) or not 0 <= number < 1:
+    if not 0 <= share < 1:
         raise InvalidRequest(
-            f"ratio {share!s} was asked for. It is synthetic / (real + synthetic), at least 0 and below 1: "
-            "0.25 makes every fourth row synthetic. Shares of single classes are given as a mapping, "
-            'ratio={"cat": 0.5, "dog": 0.25}; totals of rows are what expand takes, to={"cat": 100}.'
+            f"ratio {share} was asked for. It is synthetic / (real + synthetic), at least 0 and below 1: "
+            "0.25 makes every fourth row synthetic."
         )
-    return number if isinstance(number, int) else float(number)
-
-
-def plain_ratio(ratio: Any) -> Ratio:
-    """A ratio in plain numbers; schedules stay.
-
-    Raises:
-        InvalidRequest: no share, or one outside [0, 1).
-    """
-    if isinstance(ratio, Mapping):
-        return {name: _plain(share) for name, share in ratio.items()}
-    return _plain(ratio)
-
-
-def _plain(share: Any) -> Share:
-    if isinstance(share, Schedule):
-        check_share(share.most)
-        return share
-    return check_share(share)
 
 
 def _schedule(
@@ -152,7 +122,8 @@ def _schedule(
     steps: int | None,
     curve: Literal["linear", "cosine", "jump"],
 ) -> Schedule:
-    start, end = check_share(start), check_share(end)
+    check_share(start)
+    check_share(end)
     over = epochs if steps is None else steps
     if over is None or (epochs is not None and steps is not None) or over < 1:
         raise InvalidRequest(

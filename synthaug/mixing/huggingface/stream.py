@@ -24,7 +24,7 @@ from synthaug.generators.generator import Generator
 from synthaug.generators.samples import Samples, real_provenance
 from synthaug.mixing.options import MixOptions
 from synthaug.mixing.probes import PROBES, look_of
-from synthaug.mixing.schedule import plain_ratio
+from synthaug.mixing.schedule import check_share
 from synthaug.mixing.supply import Supply
 from synthaug.modalities.arrays import as_array
 from synthaug.modalities.image.look import Look
@@ -74,11 +74,12 @@ def mix_stream(
     import datasets
     from datasets.distributed import split_dataset_by_node
 
-    ratio = plain_ratio(supply.ratio(options, fixed=True))
+    ratio = supply.ratio(options, fixed=True)
     if not isinstance(ratio, int | float):
         raise InvalidRequest(
             "ratio= as given is for a DataLoader: of a stream only one share for all classes, that stays, can be asked"
         )
+    check_share(ratio)
     if not isinstance(real, datasets.IterableDataset):
         raise UnsupportedKind(f"a streaming data set was expected, a {type(real).__name__} was given")
     generator = supply.generator

@@ -16,7 +16,7 @@ from synthaug.errors import InvalidRequest, SpecMismatch, UnsupportedKind
 from synthaug.mixing.device import DevicePool, LiveRows, OnDevice
 from synthaug.mixing.marks import Marks
 from synthaug.mixing.options import MixOptions
-from synthaug.mixing.schedule import USUAL_SHARE, Ratio, Schedule, plain_ratio
+from synthaug.mixing.schedule import USUAL_SHARE, Ratio, Schedule, check_share
 from synthaug.mixing.supply import Supply, is_generator
 from synthaug.modalities.arrays import as_array
 from synthaug.seeding import derive, numpy_rng
@@ -78,7 +78,7 @@ class BatchMixer:
             ratio = USUAL_SHARE if ratio is None else ratio
         else:
             ratio = 0.0 if supply.source is None else supply.ratio(options)
-        self._ratio = plain_ratio(ratio)
+        self._ratio: Ratio = ratio
         self._seed = seed
         self._marks = Marks(weight, flag)
         self._names: tuple[Key | None, Key | None] = image, label
@@ -91,7 +91,8 @@ class BatchMixer:
                 "transform= was given with a function that makes rows: let the function make them as they shall be"
             )
         self._called = {} if self._rows is None or classes is None else _called(self._rows.classes, classes)
-        for share in self._ratio.values() if isinstance(self._ratio, Mapping) else [self._ratio]:
+        for share in ratio.values() if isinstance(ratio, Mapping) else [ratio]:
+            check_share(share.most if isinstance(share, Schedule) else share)
             if isinstance(share, Schedule) and share.unit == "epochs" and share.start != share.end:
                 raise InvalidRequest(
                     "a schedule over epochs was given, and a batch does not know its epoch: give it in steps"
