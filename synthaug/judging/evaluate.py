@@ -57,7 +57,8 @@ class TestedRows:
         named = with_three_splits(data, seed)
         outside, inside = (named.take(np.flatnonzero(named.splits != split)) for split in ("train", "test"))
         found = cls(*three_parts(named), outside, inside)
-        found.warn_of_classes()
+        if data.splits is not None:
+            found.warn_of_classes()
         return found
 
     def warn_of_classes(self) -> None:

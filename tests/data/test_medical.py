@@ -657,6 +657,6 @@ def test_files_that_hold_no_picture_are_listed_and_left_out_as_broken_ones_are(p
     shutil.copy(shipped("reportsi.dcm"), folder / "ill" / "99.dcm")
     (folder / "well" / "00.dcm").write_bytes(b"text")
     assert len(open_data(folder).broken()) == 2
-    with pytest.warns(SynthaugWarning, match="2 pictures of .* cannot be decoded and are left out"):
+    with pytest.warns(SynthaugWarning, match="2 of the pictures of .* cannot be decoded and are left out"):
         data = open_data(folder, skip_broken=True)
     assert np.array_equal(data.read(), numbers)
