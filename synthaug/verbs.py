@@ -201,7 +201,8 @@ def mix(
             source, and its share holds on average.
         source: samples; a data set on disk that `expand` or `sample` wrote, for its synthetic rows; or a
             generator to draw ``pool`` rows of each class from; or the plan of `choose`, with its generator and share:
-            one that says to use none gives the loader back as it is. Saved ones are given by their paths.
+            one that says to use none gives the loader back as it is, but for marks that are asked for. Saved ones are
+            given by their paths.
         ratio: the synthetic share, in [0, 1), 0.25 when None and no plan says more; or a mapping from class to shares
             (not for streaming data sets); for a loader any of them may be a schedule (`linear`, `cosine`, `off_after`).
         mode: ``replace`` or ``append``.
@@ -236,8 +237,6 @@ def mix(
     path = _path_of(source)
     saved = path is not None and (_is_plan(path) or os.path.isfile(path / generators.MANIFEST))
     supply = mixing.Supply.of(_opened(source, "auto") if saved else source)
-    if supply.source is None:
-        return loader
     how = mixing.MixOptions(
         ratio, mode, exact, seed, weight, flag, pool, refresh, transform, items or mixing.Items()
     )

@@ -165,12 +165,13 @@ def _only(found: Sequence[Key], names: Sequence[str], what: str, fields: Mapping
         return usual[0]
     if not found:
         raise InvalidData(
-            f"no {what} was found among the fields of an item: {_shown(fields, fields)}. Name it with {what}="
+            f"no {what} was found among the fields of an item: {_shown(fields, fields)}. Name it with {what}=, as in "
+            f"open_data(dataset, {what}=...), or in a mix with items=synthaug.Items({what}=...)"
         )
     last = repr(found[-1])
     raise InvalidData(
         f"several fields of an item may be the {what}: {_shown(fields, found)}. Name it with {what}=, as in "
-        f"open_data(dataset, {what}={last}), or in a mix with items=Items({what}={last})"
+        f"open_data(dataset, {what}={last}), or in a mix with items=synthaug.Items({what}={last})"
     )
 
 
@@ -190,7 +191,7 @@ def _refuse_other_kinds(fields: Mapping[Any, Any], label: Key | None) -> None:
         if isinstance(value, Mapping | tuple | list) and any(map(is_image, fields_of(value).values())):
             raise UnsupportedKind(
                 f"the field {key!r} of an item holds several fields with an image among them; a data set has to hand "
-                "out the image itself; to mix into such a loader, use BatchMixer on its batches"
+                "out the image itself"
             )
         array = as_array(value)
         if isinstance(array, np.ndarray) and array.ndim and array.size > 1:

@@ -10,7 +10,7 @@ from synthaug.errors import UnsupportedKind
 from synthaug.mixing.huggingface import is_huggingface, mix_dataset, mix_stream
 from synthaug.mixing.options import EVERY_OPTION, MixOptions
 from synthaug.mixing.supply import Supply
-from synthaug.mixing.torch import is_loader, mix_loader
+from synthaug.mixing.torch import IN_THE_STEP, is_loader, mix_loader, unmixed_loader
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,14 @@ class Adapter:
         recognises: whether something is of this kind.
         takes: the options of a mix that have a meaning there; others that are given are refused.
         into: gives one of the same kind with synthetic rows in it, and leaves the given one as it is.
+        without: what is given where no synthetic rows are to be used.
     """
 
     kind: str
     recognises: Callable[[Any], bool]
     takes: frozenset[str]
     into: Callable[[Any, Supply, MixOptions], Any]
+    without: Callable[[Any, MixOptions], Any] = lambda loader, options: loader
 
     def mix(self, loader: Any, supply: Supply, options: MixOptions) -> Any:
         """A loader or data set like the given one, with synthetic rows in it.
@@ -36,6 +38,8 @@ class Adapter:
             InvalidRequest: an option that has no meaning there.
         """
         options.refuse_all_but(self.takes, self.kind)
+        if supply.source is None:
+            return self.without(loader, options)
         return self.into(loader, supply, options)
 
 
@@ -52,7 +56,7 @@ ADAPTERS = (
         frozenset({"ratio", "mode", "seed", "pool"}),
         mix_dataset,
     ),
-    Adapter("a torch DataLoader", is_loader, EVERY_OPTION, mix_loader),
+    Adapter("a torch DataLoader", is_loader, EVERY_OPTION, mix_loader, unmixed_loader),
 )
 """Every adapter; the first one that recognises something is used."""
 
@@ -67,7 +71,6 @@ def adapter_for(loader: Any) -> Adapter:
     if found is None:
         raise UnsupportedKind(
             f"an object of type {type(loader).__name__} was given to mix; taken are "
-            f"{', '.join(adapter.kind for adapter in ADAPTERS)}. Mix the loader that it wraps; or, of any other, its "
-            "batches in the training step: batch = mixer(batch) with mixer = synthaug.BatchMixer(samples, ratio=0.25)"
+            f"{', '.join(adapter.kind for adapter in ADAPTERS)}. Mix the loader that it wraps; or {IN_THE_STEP})"
         )
     return found

@@ -17,6 +17,8 @@ from torch.utils.data import get_worker_info
 from synthaug.data.classes import plain_label
 from synthaug.errors import InvalidRequest, UnsupportedKind
 from synthaug.files.formats import Stored
+from synthaug.mixing.colours import MADE, Tints, tint, warn_of_colours
+from synthaug.mixing.probes import PROBES, spread
 from synthaug.modalities.image.look import mismatch
 from synthaug.modalities.image.pipelines import A, seed_transform
 from synthaug.seeding import derive
@@ -78,6 +80,7 @@ class SyntheticReplacement(A.ImageOnlyTransform):  # type: ignore[misc]
         super().__init__(p=p)
         self.pool = os.fspath(pool)
         self.label_key = label_key
+        self._tints: list[tuple[float, int]] | None = []
         self._opened = Stored.at(self.pool)
         self._classes, self._form = self._opened.card.classes, self._opened.card.form
 
@@ -86,8 +89,9 @@ class SyntheticReplacement(A.ImageOnlyTransform):  # type: ignore[misc]
         self._refuse_targets(kwargs)
         if not self.replay_mode:
             # Looked at in every call: what cannot be is refused at the first image, not at the first chance hit.
-            self._class_of(kwargs)
+            found = self._class_of(kwargs)
             self._refuse_form(kwargs["image"])
+            self._compare(np.asarray(kwargs["image"]), found)
         return super().__call__(*args, force_apply=force_apply, **kwargs)
 
     @property
@@ -140,6 +144,23 @@ class SyntheticReplacement(A.ImageOnlyTransform):  # type: ignore[misc]
                 f"{did_you_mean(str(label), names)}"
             )
         return found
+
+    def _compare(self, image: np.ndarray, found: int) -> None:
+        """Warns of BGR beside RGB, once, when enough images were seen."""
+        if self._tints is None or image.ndim != 3 or image.shape[2] != 3:
+            return
+        self._tints.append((tint(image), found))
+        if len(self._tints) < PROBES:
+            return
+        span = 255.0 if image.dtype == np.uint8 else float(np.ptp(image))
+        (tints, classes), self._tints = zip(*self._tints, strict=True), None
+        warn_of_colours(Tints.of_single(tints, classes, span), self._pool_tints, 4)
+
+    def _pool_tints(self) -> Tints | None:
+        every = np.arange(len(self._opened.synthetic))
+        few = spread(every, MADE)
+        rows = self._opened.read(self._opened.synthetic[few])
+        return Tints.seen(list(rows), self._opened.class_indices[few].tolist())
 
     def _refuse_targets(self, data: Mapping[str, Any]) -> None:
         targets = {key: self._additional_targets.get(key, key) for key in data if data[key] is not None}

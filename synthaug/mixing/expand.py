@@ -65,6 +65,12 @@ class ExpandedDataset(Dataset[Any]):
         self.provenance = provenance
         self._fields, self._like = fields, real[0]
         self._images, self._labels = images, labels
+        if fields.others:
+            raise InvalidRequest(
+                f"the items of the data set have the fields {', '.join(map(repr, fields.others))} beside image and "
+                "label, for which a synthetic row has no value: expand a data set whose items are (image, label), or "
+                "mix the loader over this one, synthaug.mix(loader, generator, items=synthaug.Items(fill={...}))"
+            )
         self[len(real)]  # an item that cannot be built is refused here, not in the middle of training
 
     def __len__(self) -> int:

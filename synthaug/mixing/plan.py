@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synthaug.errors import InvalidRequest
-from synthaug.mixing.schedule import Schedule, Share, check_share
+from synthaug.mixing.schedule import Schedule, Share, plain_ratio
 from synthaug.seeding import numpy_rng
 from synthaug.wording import quoted
 
@@ -94,18 +94,15 @@ class MixingPlan:
         pool = np.asarray(pool, dtype=np.int64)
         self.n_classes = 1 + int(max(self.real.max(initial=-1), pool.max(initial=-1)))
         self.pools = [len(self.real) + np.flatnonzero(pool == k) for k in range(self.n_classes)]
-        shares = ratio if isinstance(ratio, Mapping) else dict.fromkeys(range(self.n_classes), ratio)
-        if not isinstance(ratio, Mapping):
-            check_share(_most(ratio))  # also where there is no class
+        plain = plain_ratio(ratio)
+        shares = plain if isinstance(plain, Mapping) else dict.fromkeys(range(self.n_classes), plain)
         self._shares = [shares.get(k, 0.0) for k in range(self.n_classes)]
-        for share in self._shares:
-            check_share(_most(share))
         self.unit, self._constant = self._units()
         missing = [
             k for k in np.unique(self.real).tolist() if _most(self._shares[k]) and not len(self.pools[k])
         ]
         if missing:
-            raise InvalidRequest(_missing(missing, classes, _most(self._shares[missing[0]])))
+            raise InvalidRequest(self._missing(missing, classes))
 
     @property
     def idle(self) -> bool:
@@ -163,6 +160,19 @@ class MixingPlan:
             order[rows] = mixed[: len(rows)]
             added += mixed[len(rows) :]
         return np.array([*order.tolist(), *added], dtype=np.int64)
+
+    def _missing(self, lacking: list[int], names: Sequence[str] | None) -> str:
+        share = _most(self._shares[lacking[0]])
+        rest = [k for k in np.unique(self.real).tolist() if k not in lacking]
+        titles: Sequence[Any] = range(self.n_classes) if names is None else names
+        others = ", ".join(f"{titles[k]!r}: {_most(self._shares[k]):g}" for k in rest[:10])
+        others += ", ..." if len(rest) > 10 else ""
+        give = f", or give shares to the others only, ratio={{{others}}}" if rest else ""
+        called = ", ".join(map(str, lacking[:10])) if names is None else quoted(names[k] for k in lacking)
+        return (
+            f"ratio {share:g} was asked for, but the samples hold no row of {called}. Sample at least one row of each "
+            f"class, or take the rows of these classes out of the data set{give}."
+        )
 
     def _rate(self, share: float) -> Fraction:
         part = Fraction(share).limit_denominator(_FINEST)
@@ -331,11 +341,3 @@ def _plain(state: Any) -> Any:
 
 def _most(share: Share) -> float:
     return share.most if isinstance(share, Schedule) else share
-
-
-def _missing(classes: list[int], names: Sequence[str] | None, ratio: float) -> str:
-    lacking = quoted(names[k] for k in classes) if names else ", ".join(map(str, classes[:10]))
-    return (
-        f"ratio {ratio:g} was asked for, but the samples hold no row of {lacking}. "
-        "Sample at least one row of each class, or take the rows of these classes out of the data set."
-    )

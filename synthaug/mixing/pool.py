@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch.utils.data import ConcatDataset, Dataset, Subset
+from torch.utils.data import Dataset
 
 from synthaug.data.classes import Label
 from synthaug.data.items import ItemFields, Key
-from synthaug.errors import InvalidRequest, SpecMismatch, SynthaugError, SynthaugWarning
+from synthaug.errors import InvalidRequest, SpecMismatch, SynthaugError
 from synthaug.generators.samples import Samples
 from synthaug.mixing.options import Transform
 from synthaug.mixing.probes import PROBES, spread
-from synthaug.modalities.arrays import as_array
+from synthaug.mixing.transforms import applied, inner, transforms_of
 from synthaug.modalities.image.cells import contained, container_of
 from synthaug.modalities.image.form import Container, Layout
 from synthaug.modalities.image.look import Look, mismatch
-
-_SWAPPED, _APART = 4.0, 0.2
 
 
 @dataclass(frozen=True)
@@ -56,22 +52,13 @@ class Refresh:
 
 
 class _Change(NamedTuple):
-    """A transform, and the container in which it is given an image."""
+    """Transforms, and the container in which the first is given an image."""
 
-    transform: Transform
+    transforms: tuple[Transform, ...]
     container: Container
 
     def __call__(self, image: np.ndarray, layout: Layout) -> Any:
-        given = contained(image, layout, self.container)
-        kind: Any = type(self.transform)
-        if _is_called_by_name(kind):
-            return self.transform(image=given)["image"]
-        return self.transform(given)
-
-
-@cache
-def _is_called_by_name(kind: type) -> bool:
-    return any(base.__module__.partition(".")[0] == "albumentations" for base in kind.__mro__)
+        return applied(self.transforms, contained(image, layout, self.container))
 
 
 class Pool(Dataset[Any]):
@@ -242,6 +229,7 @@ def fitting_pool(
     Raises:
         SpecMismatch: they differ with and without the transform; both are printed.
     """
+    _refuse_unfilled(fields, fill or {})
     pools = [
         Pool(samples, labels, fields, real[0], fill, change)
         for change in _changes(transform, dataset, raw, fields, samples)
@@ -249,67 +237,40 @@ def fitting_pool(
     return _first_alike(pools, Look.of([fields.image_of(item) for item in real]), samples)
 
 
-def warn_of_colours(pool: Pool, fields: ItemFields, real: Sequence[Any]) -> None:
-    """Warn where synthetic rows would be like real ones of their classes if red and blue changed places."""
-    found = _colours(fields, real)
-    if not found:
-        return
-    wanted = [row for row, label in enumerate(pool.labels) if label in found]
-    made = _colours(fields, [pool[row] for row in spread(np.array(wanted, np.int64), PROBES).tolist()])
-    both = [label for label in found if label in made]
-    if not both:
-        return
-    theirs, ours = (np.array([of[label] for label in both]) for of in (found, made))
-    as_it_is, swapped = (float(np.square(theirs - other).mean()) for other in (ours, ours[:, ::-1]))
-    widest = float(np.ptp(np.stack([theirs, ours])))
-    if as_it_is > _SWAPPED * swapped and as_it_is > (_APART * widest) ** 2:
-        warnings.warn(
-            "synthetic rows would be like the real rows of their classes if red and blue changed places: one of the "
-            "two is BGR, as OpenCV reads pictures. Convert the real ones on reading, e.g. image[..., ::-1], or the "
-            "synthetic ones with transform=",
-            SynthaugWarning,
-            stacklevel=7,
+def _refuse_unfilled(fields: ItemFields, fill: Mapping[Key, Any]) -> None:
+    lacking = [key for key in fields.others if key not in fill]
+    if lacking:
+        given = ", ".join(
+            f"{key!r}: {fill[key]!r}" if key in fill else f"{key!r}: ..." for key in fields.others
         )
-
-
-def _colours(fields: ItemFields, items: Sequence[Any]) -> dict[Label, np.ndarray]:
-    """The mean colour of each class, of images with three channels."""
-    sums: dict[Label, list[np.ndarray]] = {}
-    for item in items:
-        image = np.asarray(as_array(fields.image_of(item)))
-        if image.ndim != 3 or 3 not in (image.shape[0], image.shape[2]):
-            return {}
-        planes = image if image.shape[2] != 3 else np.moveaxis(image, 2, 0)
-        sums.setdefault(fields.label_of(item), []).append(planes.reshape(3, -1).mean(1, dtype=np.float64))
-    return {label: np.mean(means, axis=0) for label, means in sums.items()}
-
-
-def inner(dataset: Any) -> Any:
-    """The data set that a `Subset`, a `ConcatDataset` or another wrapper reads from first; None of one that is none.
-
-    A wrapper that has a transform of its own is none.
-    """
-    if isinstance(dataset, ConcatDataset):
-        return dataset.datasets[0]
-    wraps = isinstance(dataset, Subset) or not callable(getattr(dataset, "transform", None))
-    below = getattr(dataset, "dataset", None) if wraps else None
-    return below if hasattr(below, "__getitem__") and hasattr(below, "__len__") else None
+        raise InvalidRequest(
+            f"the items of the data set have the fields {', '.join(map(repr, lacking))} beside image and label, for "
+            f"which a synthetic row has no value: pass items=synthaug.Items(fill={{{given}}}), with a value for each"
+        )
 
 
 def _changes(
     transform: Transform | None, dataset: Any, raw: Any, fields: ItemFields, samples: Samples
 ) -> list[_Change | None]:
-    """What may have to be done to synthetic images, the likeliest first."""
+    """What may have to be done to synthetic images, the likeliest first.
+
+    The generator may have been trained on images as they are without any transform, or as a wrapped data set hands
+    them out, so that only the transforms around that are left to do.
+    """
+    ours = samples.form.container
     if transform is not None:
-        return [_Change(transform, samples.form.container)]
-    while (below := inner(dataset)) is not None:
-        dataset, raw = below, below if raw is dataset else inner(raw)
-    own = getattr(dataset, "transform", None)
-    if not callable(own):
-        return [None]
-    # The transform is given what the data set gives it, where that can be seen.
-    given = samples.form.container if raw is dataset else container_of(fields.image_of(raw[0]))
-    return [_Change(own, given), None]
+        return [_Change((transform,), ours)]
+    found = transforms_of(dataset)
+    # The first is given what the data set gives it, where that can be seen.
+    starts = [] if raw is dataset else [raw, *(inner(where) for where, _ in found[1:])]
+    changes: list[_Change | None] = []
+    for at in range(len(found)):
+        try:
+            start = container_of(fields.image_of(starts[at][0]))
+        except (IndexError, NotImplementedError):  # a stream, or transforms that cannot be taken out
+            start = ours
+        changes.append(_Change(tuple(one for _, one in found[at:]), start))
+    return [*changes, None]
 
 
 def _first_alike(pools: Sequence[Pool], real: Look, samples: Samples) -> Pool:

@@ -14,9 +14,9 @@ from synthaug.errors import InvalidRequest
 from synthaug.mixing.options import MixOptions
 from synthaug.mixing.plan import MixingPlan
 from synthaug.mixing.probes import spread
-from synthaug.mixing.schedule import Ratio, Schedule, Share
+from synthaug.mixing.schedule import Ratio, Schedule, Share, plain_ratio
 from synthaug.mixing.supply import Supply
-from synthaug.wording import did_you_mean
+from synthaug.wording import did_you_mean, quoted
 
 _READ_WHOLE = 20_000  # rows that are all compared with the held-out ones
 _SPREAD = 512  # of more rows than that
@@ -128,6 +128,10 @@ def prepare(real: RealRows, pool: np.ndarray, supply: Supply, ratio: Ratio, opti
         Leakage: real rows that were held out from the generator.
     """
     aligned = align(real.labels, real.classes, supply.classes)
+    ratio = plain_ratio(ratio)
+    shares = ratio.values() if isinstance(ratio, Mapping) else [ratio]
+    if any(getattr(share, "most", share) for share in shares):
+        _require_common(aligned, real, supply.classes)
     plan = MixingPlan(
         aligned.positions,
         pool,
@@ -141,6 +145,18 @@ def prepare(real: RealRows, pool: np.ndarray, supply: Supply, ratio: Ratio, opti
         seen = real.drawn if len(real.drawn) <= _READ_WHOLE else spread(real.drawn, _SPREAD)
         refuse_held_out(real.fingerprints(seen), supply.held_out, real.name, lambda row: f"row {seen[row]}")
     return Prepared(plan, aligned)
+
+
+def _require_common(aligned: Aligned, real: RealRows, ours: Classes) -> None:
+    """Refuse real rows of which none has a class of the synthetic ones, naming both sides."""
+    if not len(aligned.positions) or aligned.positions.min() < len(ours):
+        return
+    numbers = not real.classes.named and not any(isinstance(value, str) for value in real.classes.values)
+    names = ", or set dataset.classes to the list of names that its labels stand for" if numbers else ""
+    raise InvalidRequest(
+        f"{real.name} and the synthetic rows have no class in common: {real.name} has {quoted(real.classes)}, and "
+        f"there are synthetic rows of {quoted(ours)}. Give rows of these classes{names}."
+    )
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Literal, TypeAlias
+
+import numpy as np
 
 from synthaug.errors import InvalidRequest
 
@@ -102,17 +105,46 @@ def off_after(share: float, *, epochs: int | None = None, steps: int | None = No
     return _schedule(share, 0.0, epochs, steps, "jump")
 
 
-def check_share(share: float) -> None:
-    """Refuses what is no share.
+def check_share(share: Any) -> float:
+    """A share as a plain number, whatever kind of number it is.
+
+    >>> check_share(np.float32(0.25))
+    0.25
 
     Raises:
-        InvalidRequest: outside [0, 1).
+        InvalidRequest: no number, or one outside [0, 1).
     """
-    if not 0 <= share < 1:
+    number: Any = float(share) if isinstance(share, Fraction) else share
+    if getattr(share, "shape", None) == ():
+        number = np.asarray(share)[()]
+        # as it is written: 0.29 in 32 bits is 0.29
+        number = float(str(number)) if number.dtype.kind == "f" else number.item()
+    if not isinstance(number, int | float) or not 0 <= number < 1:
+        asked = number if isinstance(number, int | float) else repr(share)
         raise InvalidRequest(
-            f"ratio {share} was asked for. It is synthetic / (real + synthetic), at least 0 and below 1: "
-            "0.25 makes every fourth row synthetic."
+            f"ratio {asked} was asked for. It is synthetic / (real + synthetic), at least 0 and below 1: "
+            "0.25 makes every fourth row synthetic. Shares of single classes are given as a mapping, "
+            'ratio={"cat": 0.5, "dog": 0.25}; totals of rows are what expand takes, to={"cat": 100}.'
         )
+    return number
+
+
+def plain_ratio(ratio: Any) -> Ratio:
+    """A ratio in plain numbers; schedules stay.
+
+    Raises:
+        InvalidRequest: no share, or one outside [0, 1).
+    """
+    if isinstance(ratio, Mapping):
+        return {name: _plain(share) for name, share in ratio.items()}
+    return _plain(ratio)
+
+
+def _plain(share: Any) -> Share:
+    if isinstance(share, Schedule):
+        check_share(share.most)
+        return share
+    return check_share(share)
 
 
 def _schedule(
@@ -122,8 +154,7 @@ def _schedule(
     steps: int | None,
     curve: Literal["linear", "cosine", "jump"],
 ) -> Schedule:
-    check_share(start)
-    check_share(end)
+    start, end = check_share(start), check_share(end)
     over = epochs if steps is None else steps
     if over is None or (epochs is not None and steps is not None) or over < 1:
         raise InvalidRequest(

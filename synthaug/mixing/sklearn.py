@@ -9,12 +9,13 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from synthaug.data.classes import Classes, Label, plain_label
-from synthaug.errors import InvalidData, SynthaugWarning
+from synthaug.errors import InvalidData, InvalidRequest, SynthaugWarning
 from synthaug.generators.samples import Samples
+from synthaug.mixing.colours import MADE, tints_of, warn_of_colours
 from synthaug.mixing.options import MixOptions
 from synthaug.mixing.plan import MixingPlan, Mode
 from synthaug.mixing.prepare import RealRows, align, prepare, refuse_schedule
-from synthaug.mixing.probes import look_of
+from synthaug.mixing.probes import PROBES, look_of
 from synthaug.mixing.schedule import Ratio
 from synthaug.mixing.supply import Supply
 from synthaug.modalities.image.form import ImageForm, fingerprints
@@ -54,19 +55,23 @@ class SyntheticRows(BaseEstimator):  # type: ignore[misc]
     synthetic_: np.ndarray
 
     def __init__(
-        self, source: Any, *, ratio: Ratio | None = None, mode: Mode = "append", seed: int = 0
+        self, source: Any, *, ratio: Ratio | None = None, mode: Mode = "append", seed: int = 0, **unknown: Any
     ) -> None:  # scikit-learn clones by these names and asks that nothing is done with them here
+        _refuse(unknown)
         self.source = source
         self.ratio = ratio
         self.mode = mode
         self.seed = seed
 
-    def fit_resample(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+    def fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
         """``X`` and ``y`` with synthetic rows: behind the real ones, or in place of some.
 
         Args:
             X: ``(n, *shape)`` images as they were generated, or ``(n, pixels)``; their dtype is kept.
             y: ``(n,)`` labels in the data set's own encoding.
+
+        Returns:
+            Arrays; of a DataFrame or a Series one with the same columns, name and dtypes, and rows numbered anew.
 
         Raises:
             InvalidData: ``X`` and ``y`` of different lengths, or none.
@@ -78,7 +83,7 @@ class SyntheticRows(BaseEstimator):  # type: ignore[misc]
         Warns:
             SynthaugWarning: the generator was trained on rows like these and on others.
         """
-        X, y = np.asarray(X), np.asarray(y)
+        given_X, given_y, X, y = X, y, np.asarray(X), np.asarray(y)
         if len(X) != len(y) or not len(X):
             raise InvalidData(f"X has {len(X)} rows and y {len(y)}; give as many, and at least one")
         labels = [plain_label(label) for label in y]
@@ -86,7 +91,7 @@ class SyntheticRows(BaseEstimator):  # type: ignore[misc]
         supply = Supply.of(self.source(X, y) if callable(self.source) else self.source)
         if supply.source is None:
             self.synthetic_ = np.zeros(len(X), bool)
-            return X, y
+            return _like(given_X, X), _like(given_y, y)
         options = MixOptions(ratio=self.ratio, mode=self.mode, seed=self.seed)
         ratio = supply.ratio(options, fixed=True)
         refuse_schedule(ratio, "an estimator is fitted once on all of its rows: give one share")
@@ -100,8 +105,10 @@ class SyntheticRows(BaseEstimator):  # type: ignore[misc]
         order = np.arange(len(X)) if prepared.plan.idle else prepared.plan.once()
         self.synthetic_ = order >= len(X)
         if prepared.plan.idle:
-            return X, y
+            return _like(given_X, X), _like(given_y, y)
         pictures, made = _beside(X, samples)
+        classes, made_of = prepared.aligned.positions.tolist(), samples.class_indices.tolist()
+        warn_of_colours(tints_of(pictures, classes, PROBES), lambda: tints_of(made, made_of, MADE), 2)
         trained_on = getattr(supply.generator, "trained_on", np.empty(0, np.uint64))
         if len(trained_on) and not callable(self.source):
             _warn_of_others(trained_on, _prints(pictures, samples.form))
@@ -111,7 +118,7 @@ class SyntheticRows(BaseEstimator):  # type: ignore[misc]
             [values[k] for k in samples.class_indices], y.dtype if y.dtype.kind != "U" else None
         )
         rows = np.concatenate([X, made.reshape(len(made), *X.shape[1:])])
-        return rows[order], np.concatenate([y, theirs])[order]
+        return _like(given_X, rows[order]), _like(given_y, np.concatenate([y, theirs])[order])
 
     def _samples(
         self, labels: list[Label], there: Classes, supply: Supply, ratio: Ratio, options: MixOptions
@@ -131,6 +138,34 @@ class SyntheticRows(BaseEstimator):  # type: ignore[misc]
         due = np.bincount(known, minlength=len(classes)) * rates.rates(0, 0)[: len(classes)]
         counts = {classes[k]: int(-(-n // rates.unit)) for k, n in enumerate(due.tolist()) if n}
         return supply.generator.sample(counts or {classes[0]: 1}, seed=supply.row_seed(options))
+
+
+def _refuse(unknown: dict[str, Any]) -> None:
+    if not unknown:
+        return
+    if "sampling_strategy" in unknown:
+        raise InvalidRequest(
+            f"sampling_strategy={unknown['sampling_strategy']!r} was given; SyntheticRows takes shares of synthetic "
+            'rows, of all classes or of each: ratio=0.25, or ratio={"cat": 0.5, "dog": 0.25}. To balance classes, use '
+            'synthaug.expand((X, y), generator, to="balance")'
+        )
+    raise TypeError(
+        f"SyntheticRows has no argument {next(iter(unknown))!r}; it has source, ratio, mode and seed"
+    )
+
+
+def _like(given: Any, made: np.ndarray) -> Any:
+    """An array as the DataFrame or Series that was given, in its dtypes where they hold the values."""
+    if not hasattr(given, "iloc"):
+        return made
+    if made.ndim == 1:
+        return type(given)(made, name=given.name, dtype=given.dtype)
+    frame = type(given)(made, columns=given.columns)
+    for name, kind in given.dtypes.items():
+        column = frame[name]
+        if column.dtype != kind and (cast := column.astype(kind)).astype(column.dtype).equals(column):
+            frame[name] = cast
+    return frame
 
 
 def _beside(X: np.ndarray, samples: Samples) -> tuple[np.ndarray, np.ndarray]:

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from synthaug.data.classes import Classes
-from synthaug.errors import InvalidRequest, UnsupportedKind
+from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
 from synthaug.files.formats import Stored
+from synthaug.generators.artifact import MANIFEST, read_generator
 from synthaug.generators.generator import Generator
 from synthaug.generators.samples import Samples
 from synthaug.mixing.options import MixOptions
@@ -37,7 +38,7 @@ class Supply:
 
     @classmethod
     def of(cls, source: Any) -> Supply:
-        """The supply of samples, a generator, a data set on disk that synthaug wrote, or what has a supply itself.
+        """The supply of samples, a generator or the folder of one, a data set on disk, or what has a supply.
 
         Raises:
             UnsupportedKind: anything else.
@@ -49,7 +50,7 @@ class Supply:
             found: Supply = source.supply()
             return found
         if isinstance(source, str | os.PathLike):
-            return cls(Stored.at(Path(source)).samples())
+            return cls(_opened(Path(source)))
         if isinstance(source, Samples) or is_generator(source):
             return cls(source)
         raise UnsupportedKind(
@@ -125,6 +126,16 @@ class Supply:
     def _known(self) -> Samples | Generator:
         assert self.source is not None, "nothing is asked of a supply of no rows"
         return self.source
+
+
+def _opened(path: Path) -> Samples | Generator:
+    """A saved generator, or the synthetic rows of a data set."""
+    if os.path.isfile(path / MANIFEST):
+        return read_generator(path)
+    try:
+        return Stored.at(path).samples()
+    except InvalidData as error:
+        raise InvalidData(f'{error}; a saved plan is opened by synthaug.Plan.load("{path}")') from None
 
 
 def is_generator(source: Any) -> bool:

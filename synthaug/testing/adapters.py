@@ -55,7 +55,32 @@ def check_adapter(adapter: Adapter, make: Make, read: Read) -> None:
     assert _bytes(read(again)) == _bytes(rows), "equal seeds gave other rows"
     none = adapter.mix(make(images, labels), Supply(_generator()), MixOptions(ratio=0.0))
     assert _bytes(read(none)) == before, "a ratio of 0 changed the rows"
+    _check_options(adapter, lambda: make(images, labels), read)
     _check_refusals(adapter, lambda: make(images, labels), images)
+
+
+def _check_options(adapter: Adapter, fresh: Callable[[], Any], read: Read) -> None:
+    """What an adapter takes has to do something."""
+
+    def rows(**asked: Any) -> list[tuple[bytes, int]]:
+        options = MixOptions(**{"ratio": _SHARE, "seed": 3} | asked)
+        return _bytes(read(adapter.mix(fresh(), Supply(_generator()), options)))
+
+    plain, real = rows(), _bytes(read(fresh()))
+    for name, value in {"seed": 4, "exact": False, "mode": "append"}.items():
+        if name in adapter.takes and not (name == "mode" and _refused(lambda: rows(mode="append"))):
+            assert rows(**{name: value}) != plain, f"{name}= is taken and does nothing"
+    if "pool" in adapter.takes:
+        made = {row for row in rows(pool=1) if row not in set(real)}
+        assert len(made) <= len(_NAMES), "pool= is taken and does nothing"
+
+
+def _refused(ask: Callable[[], Any]) -> bool:
+    try:
+        ask()
+    except InvalidRequest:
+        return True
+    return False
 
 
 def _check_refusals(adapter: Adapter, fresh: Callable[[], Any], images: np.ndarray) -> None:

@@ -465,7 +465,7 @@ def test_the_option_that_decides_is_taken():
         ((torch.zeros(5, 3, 16, 16), 1), r"the field 0 of an item has the shape \(5, 3, 16, 16\)"),
         (
             ({"image": PICTURE}, 1),
-            "the field 0 of an item holds several fields with an image among them.*BatchMixer",
+            "the field 0 of an item holds several fields with an image among them.*hand out the image itself",
         ),
         (([PICTURE, PICTURE], 1), "the field 0 of an item holds several fields with an image among them"),
     ],

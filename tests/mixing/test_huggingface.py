@@ -137,7 +137,7 @@ def test_other_columns_are_null_or_filled():
     assert all((row["file"] is None) == row["synthetic"] for row in mixed)
     filled = mix(real(), pool(), ratio=0.5, items=Items(fill={"file": "made"}))
     assert all((row["file"] == "made") == row["synthetic"] for row in filled)
-    with pytest.raises(InvalidRequest, match=r'fill= names "fil".* Did you mean "file"'):
+    with pytest.raises(InvalidRequest, match=r'Items\(fill=\.\.\.\) names "fil".* Did you mean "file"'):
         mix(real(), pool(), ratio=0.5, items=Items(fill={"fil": ""}))
 
 

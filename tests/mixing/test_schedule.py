@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, strategies as st
 
+import synthaug
 from synthaug.errors import InvalidRequest
 from synthaug.mixing import MixingPlan, MixingRun, constant, cosine, linear, off_after
 
@@ -184,3 +188,25 @@ def test_a_run_goes_on_from_its_state(exact, ratio):
     resumed = MixingRun(plan, epoch=3, rank=1)
     resumed.load_state_dict(through.state_dict())
     assert [resumed.mix(batch) for batch in batches[11:]] == [through.mix(batch) for batch in batches[11:]]
+
+
+@pytest.mark.parametrize(
+    "share",
+    [np.float32(0.29), np.float16(0.29), np.float64(0.29), np.array(0.29), torch.tensor(0.29), Fraction(29, 100)],
+    ids=lambda share: type(share).__name__,
+)  # fmt: skip
+def test_a_share_of_any_kind_of_number_is_what_it_says(share):
+    plan = MixingPlan(np.zeros(100, int), [0], ratio=share)
+    (batch,) = plan.batches([range(100)], epoch=0)
+    assert sum(row >= 100 for row in batch) == 29
+
+
+@pytest.mark.parametrize(
+    "share", ["0.25", "balance", [0.25], 100, 1.0, -0.1, True, float("nan"), np.float32(2)]
+)
+def test_what_is_no_share_is_refused_with_the_two_things_that_may_be_meant(share):
+    for ratio in (share, {0: share}):
+        with pytest.raises(InvalidRequest, match=r'was asked for.* ratio=\{"cat": .* to=\{"cat": 100\}'):
+            MixingPlan([0, 0], [0], ratio=ratio)
+        with pytest.raises(InvalidRequest, match="was asked for"):
+            synthaug.BatchMixer(lambda labels, rng: None, ratio=ratio)

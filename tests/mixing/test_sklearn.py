@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from numbered import CLASSES, is_synthetic, number, pictures, pool
 from sklearn.base import clone
@@ -188,3 +189,33 @@ def test_a_plan_brings_its_share_and_one_for_no_rows_changes_nothing():
     assert same is X or np.array_equal(same, X)
     assert list(labels) == list(y)
     assert not none.synthetic_.any()
+
+
+@pytest.mark.parametrize("mode", ["append", "replace"])
+def test_a_data_frame_comes_back_with_its_columns_names_and_dtypes(mode):
+    images, labels = rows()
+    frame = pd.DataFrame(images.reshape(len(images), -1), index=range(100, 100 + len(images)))
+    frame.columns = [f"pixel {k}" for k in range(frame.shape[1])]
+    frame["pixel 0"] = frame["pixel 0"].astype("int16")
+    target = pd.Series(pd.Categorical(labels), name="kind", index=frame.index)
+    sampler = SyntheticRows(pool(), ratio=0.5, mode=mode)
+    X, y = sampler.fit_resample(frame, target)
+    assert list(X.columns) == list(frame.columns)
+    assert X.dtypes.equals(frame.dtypes)
+    assert y.name == "kind"
+    assert y.dtype == target.dtype
+    assert len(X) == len(y) == (2 if mode == "append" else 1) * len(frame)
+    real = np.flatnonzero(~sampler.synthetic_)
+    kept = np.arange(len(frame)) if mode == "append" else real
+    assert X.iloc[real].to_numpy().tolist() == frame.iloc[kept].to_numpy().tolist()
+    assert y.iloc[real].tolist() == target.iloc[kept].tolist()
+    same, _ = SyntheticRows(pool(), ratio=0.0).fit_resample(frame, target)
+    assert isinstance(same, pd.DataFrame)
+
+
+def test_what_other_samplers_call_their_share_points_to_ratio():
+    with pytest.raises(InvalidRequest, match=r"sampling_strategy='minority' .*ratio=\{.*to=\"balance\""):
+        SyntheticRows(pool(), sampling_strategy="minority")
+    with pytest.raises(TypeError, match="no argument 'k_neighbors'"):
+        SyntheticRows(pool(), k_neighbors=3)
+    assert clone(SyntheticRows(pool(), seed=3)).get_params()["seed"] == 3

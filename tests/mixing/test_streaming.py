@@ -338,7 +338,7 @@ def test_features_format_and_shards_of_the_real_stream_are_kept():
 def test_other_columns_are_null_or_filled():
     assert all((row["file"] is None) == row["synthetic"] for row in mixed())
     assert all((row["file"] == "made") == row["synthetic"] for row in mixed(fill={"file": "made"}))
-    with pytest.raises(InvalidRequest, match=r'fill= names "fil".* Did you mean "file"'):
+    with pytest.raises(InvalidRequest, match=r'Items\(fill=\.\.\.\) names "fil".* Did you mean "file"'):
         mixed(fill={"fil": ""})
 
 

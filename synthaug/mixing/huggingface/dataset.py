@@ -17,6 +17,7 @@ from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
 from synthaug.files.arrow import formatted_like, mark_real, provenance_features, room_for_provenance
 from synthaug.files.expand import Expansion
 from synthaug.generators.samples import Samples
+from synthaug.mixing.colours import MADE, tints_of, warn_of_colours
 from synthaug.mixing.options import MixOptions
 from synthaug.mixing.prepare import RealRows, prepare, refuse_schedule
 from synthaug.mixing.probes import PROBES, look_of, spread
@@ -81,7 +82,9 @@ def mix_dataset(dataset: datasets.Dataset, supply: Supply, options: MixOptions) 
     names = room_for_provenance(dataset.features, _REMEDY)
     for name in items.fill:
         if name not in fields.others:
-            raise InvalidRequest(f'fill= names "{name}".{did_you_mean(str(name), map(str, fields.others))}')
+            raise InvalidRequest(
+                f'items=synthaug.Items(fill=...) names "{name}".{did_you_mean(str(name), map(str, fields.others))}'
+            )
     samples = supply.pool(options)
     real = RealRows(
         [data.classes.values[k] for k in data.labels],
@@ -94,13 +97,19 @@ def mix_dataset(dataset: datasets.Dataset, supply: Supply, options: MixOptions) 
     if not prepared.plan.idle:
         remedy = "Train the generator on this data set, or bring its images to the form of the samples"
         look = look_of(samples.samples, samples.form.ends)
-        look.require_fit(look_of(data.read(spread(np.arange(len(data)), PROBES))), remedy)
+        few = spread(np.arange(len(data)), PROBES)
+        rows, classes = data.read(few), prepared.aligned.positions
+        look.require_fit(look_of(rows), remedy)
+        made_of = samples.class_indices.tolist()
+        warn_of_colours(
+            tints_of(rows, classes[few].tolist(), PROBES), lambda: tints_of(samples.samples, made_of, MADE), 4
+        )
     order = prepared.plan.once()
     used = np.unique(order[order >= len(data)])
     order[order >= len(data)] = len(data) + np.searchsorted(used, order[order >= len(data)])
-    few = samples[used - len(data)]
-    labels = [prepared.aligned.labels[k] for k in few.class_indices]
-    made = _rows_of(dataset, fields, few, labels, items.fill, names)
+    taken = samples[used - len(data)]
+    labels = [prepared.aligned.labels[k] for k in taken.class_indices]
+    made = _rows_of(dataset, fields, taken, labels, items.fill, names)
     whole = _concatenated([mark_real(dataset, names), made]).select(order, keep_in_memory=True)
     return formatted_like(dataset, whole)
 
@@ -152,7 +161,8 @@ def _fields_of(dataset: Any, data: LabeledData) -> ItemFields:
     fields = ItemFields.of(first, own[0], data.columns.image, data.columns.label)
     if list(dataset.with_format(None)[fields.label]) != own:
         raise InvalidData(
-            f'the column "{fields.label}" does not hold the labels; name the one that does with label='
+            f'the column "{fields.label}" does not hold the labels; name the one that does: open_data(dataset, '
+            "label=...), or in a mix items=synthaug.Items(label=...)"
         )
     return fields
 

@@ -22,9 +22,10 @@ from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
 from synthaug.files.arrow import provenance_features, room_for_provenance
 from synthaug.generators.generator import Generator
 from synthaug.generators.samples import Samples, real_provenance
+from synthaug.mixing.colours import Tints, warn_of_colours
 from synthaug.mixing.options import MixOptions
 from synthaug.mixing.probes import PROBES, look_of
-from synthaug.mixing.schedule import check_share
+from synthaug.mixing.schedule import plain_ratio
 from synthaug.mixing.supply import Supply
 from synthaug.modalities.arrays import as_array
 from synthaug.modalities.image.look import Look
@@ -74,12 +75,11 @@ def mix_stream(
     import datasets
     from datasets.distributed import split_dataset_by_node
 
-    ratio = supply.ratio(options, fixed=True)
+    ratio = plain_ratio(supply.ratio(options, fixed=True))
     if not isinstance(ratio, int | float):
         raise InvalidRequest(
             "ratio= as given is for a DataLoader: of a stream only one share for all classes, that stays, can be asked"
         )
-    check_share(ratio)
     if not isinstance(real, datasets.IterableDataset):
         raise UnsupportedKind(f"a streaming data set was expected, a {type(real).__name__} was given")
     generator = supply.generator
@@ -102,7 +102,9 @@ def mix_stream(
     fields = _look(real, generator, items.label, items.image, ratio)
     for name in items.fill:
         if name not in fields.others:
-            raise InvalidRequest(f'fill= names "{name}".{did_you_mean(name, map(str, fields.others))}')
+            raise InvalidRequest(
+                f'items=synthaug.Items(fill=...) names "{name}".{did_you_mean(name, map(str, fields.others))}'
+            )
     remedy = "stream the data set as it was before it was expanded or mixed"
     own = room_for_provenance(real.features, remedy)
     kinds = datasets.Features({**real.features, **provenance_features(own)})
@@ -314,18 +316,27 @@ def _look(
     fields = ItemFields.of(rows[0], None, image, label)
     if not ratio:
         return fields
-    known = set(_labels(generator.classes, real.features[fields.label]).values())
+    named = _labels(generator.classes, real.features[fields.label])
+    known = set(named.values())
     for number, row in enumerate(rows):
         if fields.label_of(row) not in known:
             raise InvalidRequest(
                 f'row {number} of the stream has the label {fields.label_of(row)!r} in "{fields.label}", which is '
                 f"no class of the generator: {list(generator.classes.values)[:20]}. Use one trained for these classes, "
-                "or name the column with label="
+                "or name the column with items=synthaug.Items(label=...)"
             )
     made = generator.sample_rows(generator.classes[0], 0, _RUN).samples
     remedy = "Train the generator on this data set, or bring its images to the form of the samples"
     images = [np.asarray(as_array(fields.image_of(row))) for row in rows]
     look_of(made, generator.form.ends).require_fit(Look.of(images), remedy)
+    labels = list(map(fields.label_of, rows))
+    warn_of_colours(Tints.seen(images, labels), lambda: _made_tints(generator, named, set(labels)), 5)
     if len(generator.held_out):
         _HeldOut(generator, fields).refuse(rows, "the stream")
     return fields
+
+
+def _made_tints(generator: Generator, named: Mapping[str, Label], wanted: set[Label]) -> Tints | None:
+    names = [name for name, label in named.items() if label in wanted][:8]
+    made = [image for name in names for image in generator.sample_rows(name, 0, _RUN).samples]
+    return Tints.seen(made, [named[name] for name in names for _ in range(_RUN)])

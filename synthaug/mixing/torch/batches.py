@@ -37,7 +37,8 @@ class MixedBatches(Sampler[list[int]]):
         batch_sampler: the plain loader's; or a sampler over mixed rows, as a library gives that builds a loader again.
         plan: decides which rows are synthetic; that of the mixed rows when None.
         window: what refreshes the pool before an epoch, if anything does.
-        batch_size, drop_last: as of a batch sampler of torch, where one is built again.
+        batch_size, drop_last: as of a batch sampler of torch, where one is built again; that of the real rows when
+            None, as where batches grow.
 
     Raises:
         InvalidRequest: a schedule over steps for batches that have no length.
@@ -50,7 +51,7 @@ class MixedBatches(Sampler[list[int]]):
         plan: MixingPlan | None = None,
         window: Window | None = None,
         *,
-        batch_size: int = 1,
+        batch_size: int | None = None,
         drop_last: bool = False,
     ) -> None:
         if plan is None:
@@ -122,7 +123,7 @@ class MixedBatches(Sampler[list[int]]):
 
 
 def _built_again(
-    sampler: Any, batch_size: int, drop_last: bool
+    sampler: Any, batch_size: int | None, drop_last: bool
 ) -> tuple[BatchSampler, MixingPlan, Window | None]:
     """The real rows of mixed ones in batches, where a library would let its sampler draw from all of them."""
     mixed: Any = getattr(sampler, "data_source", None)
@@ -133,7 +134,8 @@ def _built_again(
             "rows as if they were real: give the plain loader this sampler before it is mixed, and tell the trainer "
             "to leave samplers alone (Lightning: use_distributed_sampler=False)"
         )
-    real = BatchSampler(SequentialSampler(range(mixed.n_real)), batch_size, drop_last)
+    size = batch_size or mixed.batch_size or 1
+    real = BatchSampler(SequentialSampler(range(mixed.n_real)), size, drop_last)
     return real, plan, mixed.window
 
 

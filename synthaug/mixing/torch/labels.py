@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from synthaug.data.items import ItemFields, Key
 from synthaug.errors import InvalidData, InvalidRequest
 from synthaug.mixing.prepare import classes_among
 from synthaug.modalities.arrays import as_array
+
+_FEW = 64  # items that are read again where labels disagree, at least
 
 
 def labels_of(
@@ -25,7 +27,8 @@ def labels_of(
         fields: where the label is in an item.
         probes: some items by row.
         given: one label per row, as the user says; when None, what the data set keeps is taken if it agrees with the
-            items; else every item is read.
+            items. Labels that are kept twice are compared in full, and the items say which of the two are right. Else
+            every item is read.
         ours: the classes of the synthetic rows.
 
     Raises:
@@ -35,10 +38,15 @@ def labels_of(
     read = {row: fields.label_of(item) for row, item in probes.items()}
     if given is not None:
         known = _agreeing(_plain(given), len(dataset), read)
+        beside = _stored_labels(dataset, fields.label, first="targets")
+        if beside is not None and len(rows := _differing(known, beside)) <= max(_FEW, len(dataset) // 20):
+            known = _agreeing(known, len(dataset), {row: fields.label_of(dataset[row]) for row in rows})
         return known, classes_among(known, dataset, fields.label)
-    stored = _stored_labels(dataset, fields.label)
-    if stored is not None and all(stored[row] == label for row, label in read.items()):
+    kept = [_stored_labels(dataset, fields.label, first=first) for first in ("targets", "samples")]
+    stored = _right_of(kept, read, lambda row: fields.label_of(dataset[row]))
+    if stored is not None:
         return stored, classes_among(stored, dataset, fields.label)
+    stored = kept[0] if kept[0] == kept[1] else None
     labels = [fields.label_of(dataset[row]) for row in range(len(dataset))]
     if stored is None:
         return labels, classes_among(labels, dataset, fields.label)
@@ -48,13 +56,14 @@ def labels_of(
 def _agreeing(known: list[Label] | None, rows: int, read: Mapping[int, Label]) -> list[Label]:
     if known is None or len(known) != rows:
         raise InvalidData(
-            f"labels= must hold one int, str or bool for each of the {rows} rows of the loader's data set"
+            f"items=synthaug.Items(labels=...) must hold one int, str or bool for each of the {rows} rows of the "
+            "loader's data set"
         )
     for row, label in read.items():
         if known[row] != label:
             raise InvalidData(
-                f"labels= says {known[row]!r} for row {row} of the loader's data set, whose item has the "
-                f"label {label!r}; pass labels in the order and encoding of the items, or leave them out"
+                f"items=synthaug.Items(labels=...) says {known[row]!r} for row {row} of the loader's data set, whose "
+                f"item has the label {label!r}; pass labels in the order and encoding of the items, or leave them out"
             )
     return known
 
@@ -78,8 +87,8 @@ def _after_transform(
             return as_read
         raise InvalidRequest(
             "the data set changes its labels on reading, and the samples know both kinds, so theirs may "
-            "be either: if they are those that are read, pass these as labels=; else mix a loader "
-            "without the target_transform"
+            "be either: if they are those that are read, pass these as "
+            "items=synthaug.Items(labels=...); else mix a loader without the target_transform"
         )
     present = [
         (name, value) for name, value in zip(kept.names, kept.values, strict=True) if value in on_reading
@@ -92,14 +101,35 @@ def _all_known(classes: Classes, labels: set[Label], ours: Classes) -> bool:
     return all(place is not None for value, place in found if value in labels)
 
 
-def _stored_labels(dataset: Any, key: Key) -> list[Label] | None:
-    """The labels that a data set keeps, where the usual kinds keep them and one for each row."""
+def _differing(some: Sequence[Label], others: Sequence[Label]) -> list[int]:
+    return [row for row, (one, other) in enumerate(zip(some, others, strict=True)) if one != other]
+
+
+def _right_of(
+    kept: Sequence[list[Label] | None], read: Mapping[int, Label], label_of: Callable[[int], Label]
+) -> list[Label] | None:
+    """What agrees with the items that were read, and where two such differ with those of these rows, too."""
+    right = [labels for labels in kept if labels is not None and all(labels[k] == read[k] for k in read)]
+    if len(right) == 2 and (rows := _differing(*right)):
+        there = {row: label_of(row) for row in rows}
+        right = [labels for labels in right if all(labels[row] == there[row] for row in rows)]
+    return right[0] if right else None
+
+
+def _stored_labels(dataset: Any, key: Key, first: str) -> list[Label] | None:
+    """The labels that a data set keeps, where the usual kinds keep them and one for each row.
+
+    Args:
+        dataset: a map-style data set.
+        key: where the label is in its items.
+        first: which are taken where it keeps ``targets`` and pairs of ``samples``.
+    """
     found: Any = None
     if isinstance(dataset, Subset):
-        below = _stored_labels(dataset.dataset, key)
+        below = _stored_labels(dataset.dataset, key, first)
         found = None if below is None else [below[row] for row in dataset.indices]
     elif isinstance(dataset, ConcatDataset):
-        parts = [_stored_labels(part, key) for part in dataset.datasets]
+        parts = [_stored_labels(part, key, first) for part in dataset.datasets]
         found = None if None in parts else [label for part in parts for label in part or ()]
     elif isinstance(dataset, TensorDataset):
         found = dataset.tensors[int(key)]
@@ -108,10 +138,11 @@ def _stored_labels(dataset: Any, key: Key) -> list[Label] | None:
     else:
         found = getattr(dataset, "targets", getattr(dataset, "labels", None))
         beside = getattr(dataset, "samples", getattr(dataset, "imgs", None))
-        if isinstance(beside, list) and all(isinstance(each, tuple) and len(each) == 2 for each in beside):
+        if isinstance(beside, list) and all(
+            isinstance(each, tuple | list) and len(each) == 2 for each in beside
+        ):
             named = _plain([label for _, label in beside])
-            if found is not None and named is not None and named != _plain(found):
-                return None  # what is kept twice and differs says nothing of the items
+            found = named if named is not None and (found is None or first == "samples") else found
     plain = _plain(found)
     return plain if plain is not None and len(plain) == len(dataset) else None
 

@@ -7,52 +7,53 @@ differs from the plain loader in the first two only, so it survives being prepar
 from __future__ import annotations
 
 import copy
-import operator
-import random
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
 
 import numpy as np
-import torch
 from torch.utils.data import (
-    ConcatDataset,
     DataLoader,
     IterableDataset,
-    Subset,
-    SubsetRandomSampler,
-    TensorDataset,
-    WeightedRandomSampler,
 )
 
 from synthaug.data.classes import Classes, names_of
 from synthaug.data.guards import refuse_held_out
 from synthaug.data.items import ItemFields
 from synthaug.data.labeled import open_data
-from synthaug.errors import InvalidData, InvalidRequest, SynthaugWarning, UnsupportedKind
+from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
 from synthaug.mixing.marks import MarkedItem, MarkingCollate, Marks
 from synthaug.mixing.options import MixOptions
 from synthaug.mixing.plan import MixingPlan
-from synthaug.mixing.pool import Pool, Window, fitting_pool, inner, warn_of_colours
+from synthaug.mixing.pool import Window, fitting_pool
 from synthaug.mixing.prepare import RealRows, prepare
 from synthaug.mixing.probes import PROBES, spread
 from synthaug.mixing.supply import Supply
 from synthaug.mixing.torch.batches import MixedBatches
+from synthaug.mixing.torch.door import (
+    drawn_rows,
+    fields_in,
+    prepared_by,
+    random_state_kept,
+    refuse_mixed,
+    refuse_on_device,
+    refuse_unfit,
+    warn_of_chance,
+    warn_of_tints,
+)
 from synthaug.mixing.torch.labels import labels_of
+from synthaug.mixing.torch.rows import MixedRows
 from synthaug.mixing.torch.stream import MixedStream, StreamBatches
-from synthaug.modalities.arrays import as_array
+from synthaug.mixing.transforms import transforms_of, without_transforms
 from synthaug.modalities.image.form import ImageForm
 
 _BLOCK = 1024
-_PREPARE = {"accelerate", "lightning", "lightning_fabric", "pytorch_lightning"}
 
 
 def is_loader(source: Any) -> bool:
     """Whether this is a DataLoader, plain or prepared by another library."""
-    return isinstance(source, DataLoader) or bool(_prepared_by(source))
+    return isinstance(source, DataLoader) or bool(prepared_by(source))
 
 
 def mix_loader(loader: DataLoader[Any], supply: Supply, options: MixOptions) -> DataLoader[Any]:
@@ -96,25 +97,58 @@ def mix_loader(loader: DataLoader[Any], supply: Supply, options: MixOptions) -> 
             an attribute. Every row of a stream is compared, the first 64 here and each as it passes. Rows that
             are standardised or resized in another way are not recognised.
     """
-    _refuse_unfit(loader)
-    with _random_state_kept():
+    refuse_unfit(loader)
+    refuse_mixed(loader)
+    with random_state_kept():
         mix = _mix_stream if isinstance(loader.dataset, IterableDataset) else _mix_rows
         return mix(loader, supply, options)
 
 
+def unmixed_loader(loader: DataLoader[Any], options: MixOptions) -> DataLoader[Any]:
+    """The loader itself, where no synthetic rows are to be used; or one like it with the marks that are asked for.
+
+    Raises:
+        UnsupportedKind: as `mix_loader`.
+    """
+    refuse_unfit(loader)
+    marks = Marks(options.weight, options.flag)
+    if not marks:
+        return loader
+    refuse_mixed(loader)
+    with random_state_kept():
+        return (_mark_stream if isinstance(loader.dataset, IterableDataset) else _mark_rows)(loader, marks)
+
+
+def _mark_rows(loader: DataLoader[Any], marks: Marks) -> DataLoader[Any]:
+    dataset: Any = loader.dataset
+    probes = [dataset[row] for row in drawn_rows(loader)[:2].tolist()]
+    plan = MixingPlan(np.zeros(len(dataset), np.int64), [], ratio=0.0)
+    rows = MixedRows(dataset, None, plan, None, batch_size=_batch_size(loader), marked=True)
+    batches = MixedBatches(loader.batch_sampler, plan)
+    return _copy(loader, dataset=rows, batch_sampler=batches, **_marking(loader, marks, probes))
+
+
+def _mark_stream(loader: DataLoader[Any], marks: Marks) -> DataLoader[Any]:
+    stream: Any = loader.dataset
+    probes, plan = _first_items(stream), MixingPlan([], [], ratio=0.0)
+    assert loader.batch_size is not None, "torch makes the batch sampler of a stream itself"
+    rows = MixedStream(stream, None, plan, {}, None, loader.batch_size, marked=True)
+    batches = StreamBatches(loader.batch_sampler, rows, plan, None, _length_of(loader))
+    return _copy(loader, dataset=rows, batch_sampler=batches, **_marking(loader, marks, probes))
+
+
 def _mix_rows(loader: DataLoader[Any], supply: Supply, options: MixOptions) -> DataLoader[Any]:
     dataset: Any = loader.dataset
-    drawn = _drawn_rows(loader)
+    drawn = drawn_rows(loader)
     probes = {row: dataset[row] for row in spread(drawn, PROBES).tolist()}
     like = probes[drawn[0]]
-    _refuse_on_device(like)
+    refuse_on_device(like)
     items, marks = options.items, Marks(options.weight, options.flag)
-    fields = ItemFields.of(like, image=items.image, label=items.label)
+    fields = fields_in(like, items)
     labels, classes = labels_of(dataset, fields, probes, items.labels, supply.classes)
-    samples, raw = supply.pool(options), _without_transform(dataset, fields)
-    real = RealRows(
-        labels, classes, "the loader's data set", partial(_fingerprints, raw, fields, supply.form), drawn
-    )
+    samples, raw = supply.pool(options), without_transforms(dataset, fields)
+    prints = partial(_prints_with_and_without, dataset, raw, fields, supply)
+    real = RealRows(labels, classes, "the loader's data set", prints, drawn)
     prepared = prepare(real, samples.class_indices, supply, supply.ratio(options), options)
     plan, collate = prepared.plan, _marking(loader, marks, list(probes.values()))
     if plan.idle and not marks:
@@ -131,14 +165,14 @@ def _mix_rows(loader: DataLoader[Any], supply: Supply, options: MixOptions) -> D
             transform=options.transform,
             fill=items.fill,
         )
-        if pool.change is None:
-            _warn_of_chance(dataset, fields, probes)
-        warn_of_colours(pool, fields, list(probes.values()))
+        if options.transform is None:
+            warn_of_chance(dataset, fields, probes, pool)
+        warn_of_tints(pool, fields, list(probes.values()))
         refresh = supply.refresh(options)
         window = None if refresh is None else Window(pool, samples, refresh)
     return _copy(
         loader,
-        dataset=_Mixed(dataset, pool, plan, window, marked=bool(marks)),
+        dataset=MixedRows(dataset, pool, plan, window, batch_size=_batch_size(loader), marked=bool(marks)),
         batch_sampler=MixedBatches(loader.batch_sampler, plan, window),
         **collate,
     )
@@ -154,7 +188,7 @@ def _mix_stream(loader: DataLoader[Any], supply: Supply, options: MixOptions) ->
         )
     probes = _first_items(stream)
     items, marks = options.items, Marks(options.weight, options.flag)
-    fields = ItemFields.of(probes[0], None, items.image, items.label)
+    fields = fields_in(probes[0], items)
     samples, there = supply.pool(options), _classes_of(stream, fields, probes, supply.classes)
     # The rows of the plan stand for classes: row k for class k.
     every = np.arange(len(there))
@@ -180,33 +214,15 @@ def _mix_stream(loader: DataLoader[Any], supply: Supply, options: MixOptions) ->
             transform=options.transform,
             fill=items.fill,
         )
+        warn_of_tints(pool, fields, probes)
         refresh = supply.refresh(options)
         window = None if refresh is None else Window(pool, samples, refresh)
     places = {(type(label), label): row for row, label in enumerate(known)}
     mixed = MixedStream(
         stream, pool, plan, places, fields, loader.batch_size, marked=bool(marks), guard=guard
     )
-    try:
-        length: int | None = len(loader)
-    except TypeError:
-        length = None
-    batches = StreamBatches(loader.batch_sampler, mixed, plan, window, length)
+    batches = StreamBatches(loader.batch_sampler, mixed, plan, window, _length_of(loader))
     return _copy(loader, dataset=mixed, batch_sampler=batches, **collate)
-
-
-def _warn_of_chance(dataset: Any, fields: ItemFields, probes: Mapping[int, Any]) -> None:
-    """Warn where real rows are changed at random, and synthetic ones are not."""
-    for row, item in islice(probes.items(), 4):
-        first, again = (as_array(fields.image_of(each)) for each in (item, dataset[row]))
-        if not np.array_equal(np.asarray(first), np.asarray(again)):
-            warnings.warn(
-                f"row {row} of the loader's data set differs when it is read again, so something changes it at random, "
-                "and no `transform` of the data set was found to change synthetic rows by: a classifier can tell them "
-                "apart by that. Pass transform=, a function from an image of the samples to one as the loader has them",
-                SynthaugWarning,
-                stacklevel=6,
-            )
-            return
 
 
 def _classes_of(stream: Any, fields: ItemFields, probes: list[Any], ours: Classes) -> Classes:
@@ -231,8 +247,20 @@ def _first_items(stream: Any) -> list[Any]:
     probes = list(islice(iter(stream), PROBES))
     if not probes:
         raise InvalidData("the loader's stream has no rows")
-    _refuse_on_device(probes[0])
+    refuse_on_device(probes[0])
     return probes
+
+
+def _length_of(loader: DataLoader[Any]) -> int | None:
+    try:
+        return len(loader)
+    except TypeError:
+        return None
+
+
+def _batch_size(loader: DataLoader[Any]) -> int | None:
+    found: int | None = getattr(loader.batch_sampler, "batch_size", loader.batch_size)
+    return found
 
 
 def _copy(loader: DataLoader[Any], **changed: Any) -> DataLoader[Any]:
@@ -240,50 +268,6 @@ def _copy(loader: DataLoader[Any], **changed: Any) -> DataLoader[Any]:
     # A DataLoader refuses to have these set; and the iterator is that of the original's persistent workers.
     vars(mixed).update(changed, _iterator=None)
     return mixed
-
-
-# ---------------------------------------------------------------------------------------- parts of the result
-
-
-class _Mixed(ConcatDataset[Any]):
-    """``[real | synthetic]``; rows of a batch are fetched together where the real data set can."""
-
-    def __init__(
-        self, real: Any, pool: Pool | None, plan: MixingPlan, window: Window | None, *, marked: bool
-    ) -> None:
-        super().__init__([real] if pool is None else [real, pool])
-        self.n_real, self.plan, self.window = len(real), plan, window
-        self._marked = marked
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "window": None}  # of the main process
-
-    def __getitem__(self, row: int) -> Any:
-        row = row + len(self) if row < 0 else row
-        synthetic = row >= self.n_real
-        item = self.datasets[1][row - self.n_real] if synthetic else self.datasets[0][row]
-        return MarkedItem(item, synthetic) if self._marked else item
-
-    def __getitems__(self, rows: Sequence[int]) -> list[Any]:
-        n_real = self.n_real
-        read = iter(_together(self.datasets[0], [row for row in rows if row < n_real]))
-        made = iter(_together(self.datasets[-1], [row - n_real for row in rows if row >= n_real]))
-        items = [next(read) if row < n_real else next(made) for row in rows]
-        if not self._marked:
-            return items
-        return [MarkedItem(item, row >= n_real) for item, row in zip(items, rows, strict=True)]
-
-
-def _together(dataset: Any, rows: list[int]) -> Iterable[Any]:
-    """Items in the quickest way that gives what reading them one by one gives."""
-    if not rows:
-        return ()
-    if hasattr(dataset, "__getitems__"):
-        items: Iterable[Any] = dataset.__getitems__(rows)
-        return items
-    if type(dataset) is TensorDataset:
-        return zip(*(map(tensor.__getitem__, rows) for tensor in dataset.tensors), strict=True)
-    return map(dataset.__getitem__, rows)
 
 
 def _marking(loader: DataLoader[Any], marks: Marks, items: list[Any]) -> dict[str, Any]:
@@ -296,109 +280,23 @@ def _marking(loader: DataLoader[Any], marks: Marks, items: list[Any]) -> dict[st
     return {"collate_fn": collate}
 
 
-# ------------------------------------------------------------------------------------------------ at the door
-
-
-def _refuse_unfit(loader: Any) -> None:
-    if by := _prepared_by(loader):
-        raise UnsupportedKind(
-            f"the loader is prepared by {by.pop()} already, which would drop the synthetic rows: mix the "
-            "plain loader, then prepare the mixed one"
-        )
-    if loader.batch_sampler is None:
-        raise UnsupportedKind(
-            "the loader has batch_size=None, so there are no batches to mix: give it a batch_size or a "
-            "batch_sampler; or mix its batches in the training step, batch = mixer(batch) with "
-            "mixer = synthaug.BatchMixer(samples, ratio=0.25)"
-        )
-    if isinstance(loader.dataset, _Mixed | MixedStream):
-        raise InvalidRequest("the loader is mixed already: mix the plain loader, with all samples at once")
-
-
-def _prepared_by(loader: Any) -> set[str]:
-    return _PREPARE & {kind.__module__.partition(".")[0] for kind in type(loader).__mro__}
-
-
-def _refuse_on_device(item: Any) -> None:
-    fields = item.values() if isinstance(item, Mapping) else item if isinstance(item, tuple | list) else ()
-    for value in fields:
-        if torch.is_tensor(value) and value.device.type != "cpu":
-            raise UnsupportedKind(
-                f"the rows of the loader's data set are on the device {value.device}, which workers cannot "
-                "share and synthetic rows in memory cannot be batched with: keep the data set on the CPU and "
-                "move whole batches, or mix batches on the device with BatchMixer"
-            )
-
-
-def _drawn_rows(loader: DataLoader[Any]) -> np.ndarray:
-    """The rows that the loader may draw, as far as its sampler tells: at least one, to be had as items."""
-    dataset: Any = loader.dataset
-    sampler = getattr(loader.batch_sampler, "sampler", None)
-    rows = np.arange(len(dataset))
-    if isinstance(sampler, SubsetRandomSampler):
-        rows = np.unique(np.asarray(sampler.indices, dtype=np.int64))
-    if isinstance(sampler, WeightedRandomSampler):
-        rows = np.flatnonzero(sampler.weights.numpy())
-    if not len(rows):
-        raise InvalidData("the loader has no rows to draw")
-    if hasattr(dataset, "__getitems__"):
-        batch = dataset.__getitems__(rows[:1].tolist())
-        if not isinstance(batch, list | tuple) or len(batch) != 1:
-            raise UnsupportedKind(
-                f"__getitems__ of {type(dataset).__name__} gives a whole batch ({type(batch).__name__}), so "
-                "there are no items to exchange: let it return a list of items, and batch them in collate_fn"
-            )
-    return rows
-
-
-@contextmanager
-def _random_state_kept() -> Iterator[None]:
-    """Reading rows runs their random transforms; they must not move the streams that will order the rows."""
-    python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002
-    try:
-        with torch.random.fork_rng(devices=[]):
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(legacy)  # noqa: NPY002
-
-
 # --------------------------------------------------------------------------------------------------- held out
-
-
-def _without_transform(dataset: Any, fields: ItemFields) -> Any:
-    """The data set without its ``transform`` where that is an attribute, else as it is."""
-    if isinstance(dataset, Subset):
-        below = _without_transform(dataset.dataset, fields)
-        return dataset if below is dataset.dataset else Subset(below, dataset.indices)
-    if isinstance(dataset, ConcatDataset):
-        parts = [_without_transform(part, fields) for part in dataset.datasets]
-        same = all(map(operator.is_, parts, dataset.datasets))
-        return dataset if same else ConcatDataset(parts)
-    inside = inner(dataset)
-    if inside is None and not callable(getattr(dataset, "transform", None)):
-        return dataset
-    plain = copy.copy(dataset)
-    try:
-        if inside is None:
-            plain.transform = _unchanged
-        elif (below := _without_transform(inside, fields)) is inside:
-            return dataset
-        else:
-            plain.dataset = below
-        fields.image_of(plain[0])
-    except Exception:  # it uses its transform in a way of its own, or will not have it set
-        return dataset
-    return plain
-
-
-def _unchanged(*image: Any, **named: Any) -> Any:
-    return image[0] if image else named
 
 
 def _refuse_items(items: Sequence[Any], *, fields: ItemFields, form: ImageForm, held_out: np.ndarray) -> None:
     prints = _fingerprints(items, fields, form, np.arange(len(items)))
     refuse_held_out(prints, held_out, "a batch of the loader's stream")
+
+
+def _prints_with_and_without(
+    dataset: Any, raw: Any, fields: ItemFields, supply: Supply, rows: np.ndarray
+) -> np.ndarray:
+    """Fingerprints without any transform, or with those of a wrapped data set where rows are held out with them."""
+    prints = _fingerprints(raw, fields, supply.form, rows)
+    if len(transforms_of(dataset)) < 2:
+        return prints
+    inside = _fingerprints(without_transforms(dataset, fields, deep=False), fields, supply.form, rows)
+    return np.where(np.isin(inside, supply.held_out), inside, prints)
 
 
 def _fingerprints(raw: Any, fields: ItemFields, form: ImageForm, rows: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,11 +14,14 @@ import torch
 from synthaug.data.classes import Classes, Label, plain_label
 from synthaug.data.items import ItemFields, Key, fields_of, with_field
 from synthaug.errors import InvalidRequest, SpecMismatch, UnsupportedKind
+from synthaug.mixing.colours import MADE, Tints, warn_of_colours
 from synthaug.mixing.device import DevicePool, LiveRows, OnDevice
 from synthaug.mixing.marks import Marks
 from synthaug.mixing.options import MixOptions
-from synthaug.mixing.schedule import USUAL_SHARE, Ratio, Schedule, check_share
+from synthaug.mixing.probes import PROBES
+from synthaug.mixing.schedule import USUAL_SHARE, Ratio, Schedule, plain_ratio
 from synthaug.mixing.supply import Supply, is_generator
+from synthaug.mixing.torch.views import device_of, each_view, fields_of_batch, length_of, views_in
 from synthaug.modalities.arrays import as_array
 from synthaug.seeding import derive, numpy_rng
 
@@ -45,7 +49,8 @@ class BatchMixer:
         weight, flag: ask for `Marks` in the batch.
         transform: applied to each synthetic image to make it like one of a batch: once to those of samples,
             in their own form; to those of a generator as tensors on the device, whenever they are made.
-        image, label: positions or keys in the batch, where they cannot be guessed.
+        image, label: positions or keys in the batch, where they cannot be guessed; several of images that are views of
+            one another. A field that holds several itself needs no name.
         classes: what labels 0, 1, ... are called, where the source knows its classes by these names.
 
     Raises:
@@ -68,7 +73,7 @@ class BatchMixer:
         weight: float | None = None,
         flag: bool = False,
         transform: OnDevice | None = None,
-        image: Key | None = None,
+        image: Key | Sequence[Key] | None = None,
         label: Key | None = None,
         classes: Sequence[str] | None = None,
     ) -> None:
@@ -78,11 +83,12 @@ class BatchMixer:
             ratio = USUAL_SHARE if ratio is None else ratio
         else:
             ratio = 0.0 if supply.source is None else supply.ratio(options)
-        self._ratio: Ratio = ratio
+        self._ratio = plain_ratio(ratio)
         self._seed = seed
         self._marks = Marks(weight, flag)
-        self._names: tuple[Key | None, Key | None] = image, label
+        self._names: tuple[Key | Sequence[Key] | None, Key | None] = image, label
         self._fields: ItemFields | None = None
+        self._views: tuple[Key, ...] = ()
         self._step = 0
         self._make: Make | None = source if supply is None else None
         self._rows = None if supply is None else _rows_of(supply, options, transform)
@@ -91,8 +97,7 @@ class BatchMixer:
                 "transform= was given with a function that makes rows: let the function make them as they shall be"
             )
         self._called = {} if self._rows is None or classes is None else _called(self._rows.classes, classes)
-        for share in ratio.values() if isinstance(ratio, Mapping) else [ratio]:
-            check_share(share.most if isinstance(share, Schedule) else share)
+        for share in self._ratio.values() if isinstance(self._ratio, Mapping) else [self._ratio]:
             if isinstance(share, Schedule) and share.unit == "epochs" and share.start != share.end:
                 raise InvalidRequest(
                     "a schedule over epochs was given, and a batch does not know its epoch: give it in steps"
@@ -106,7 +111,8 @@ class BatchMixer:
 
         Args:
             batch: a tuple, list, named tuple or dict of tensors with images ``(B, ...)`` and labels ``(B,)``,
-                of any B.
+                of any B. Fields without B rows stay as they are; of a field that holds several tensors of images all
+                are mixed alike.
             step: number of the step; counted from 0, one a call, when None.
 
         Raises:
@@ -118,27 +124,53 @@ class BatchMixer:
         """
         if step is None:
             step, self._step = self._step, self._step + 1
-        rows = _length(batch)
+        rows = length_of(batch)
         if rows and self._fields is None:
-            self._fields = _fields_of_batch(batch, *self._names)
-            if self._rows is not None:
-                with torch.no_grad():
-                    self._rows.check(self._fields.image_of(batch))
+            self._fields, self._views = fields_of_batch(batch, rows, *self._names)
+            self._look(batch, rows)
         synthetic = np.zeros(rows, bool)
         if rows:
             assert self._fields is not None
-            images, labels = self._fields.image_of(batch), fields_of(batch)[self._fields.label]
+            labels = fields_of(batch)[self._fields.label]
             plain = _plain_labels(labels, rows)
             places = self._places(plain, step)
             if len(places):
                 synthetic[places] = True
-                batch = with_field(
-                    batch, self._fields.image, self._mixed(images, labels, plain, places, step)
-                )
+                mixed = partial(self._mixed, labels=labels, plain=plain, places=places, step=step)
+                for key in self._views:
+                    batch = with_field(batch, key, each_view(fields_of(batch)[key], rows, mixed))
         if not self._marks:
             return batch
-        device = _device_of(batch)
-        return self._marks.put(batch, torch.from_numpy(synthetic).to(device))
+        return self._marks.put(batch, torch.from_numpy(synthetic).to(device_of(batch)))
+
+    def _look(self, batch: Any, rows: int) -> None:
+        """Refuses a batch whose images are none that synthetic rows can stand among."""
+        assert self._fields is not None
+        labels = fields_of(batch)[self._fields.label]
+        for key in self._views:
+            found = views_in(fields_of(batch)[key], rows)
+            if not found:
+                raise UnsupportedKind(
+                    f"the field {key!r} of the batch is no tensor of images, ({rows}, ...): let collate_fn stack them"
+                )
+            if self._rows is not None:
+                with torch.no_grad():
+                    for images in found:
+                        self._rows.check(images)
+                        self._look_at_colours(self._rows, images, _plain_labels(labels, rows))
+
+    def _look_at_colours(
+        self, source: DevicePool | LiveRows, images: torch.Tensor, labels: Sequence[Label]
+    ) -> None:
+        mixed = [row for row, label in enumerate(labels[:PROBES]) if self._share(label, 0)]
+        classes = [self._position(labels[row]) for row in mixed]
+
+        def made() -> Tints | None:
+            wanted = np.resize(np.unique(classes), MADE)
+            rows = source.rows(wanted, numpy_rng(self._seed, "batch mixer", "look"), images)
+            return Tints.seen(list(rows), wanted.tolist())
+
+        warn_of_colours(Tints.seen([images[row] for row in mixed], classes), made, stacklevel=4)
 
     def state_dict(self) -> dict[str, int]:
         """The number of the next step."""
@@ -221,29 +253,6 @@ def _called(ours: Classes, names: Sequence[str]) -> dict[Label, int]:
     """The class of the source for each label of a batch, where these are positions in names."""
     there = Classes(tuple(names), tuple(range(len(names))))
     return {label: place for label, place in enumerate(ours.match(there)) if place is not None}
-
-
-def _length(batch: Any) -> int:
-    if not isinstance(batch, Mapping | tuple | list):
-        raise UnsupportedKind(
-            f"a batch of type {type(batch).__name__} was given; taken are tuples, lists, named tuples and dicts with "
-            "images and labels"
-        )
-    sizes = [len(value) for value in fields_of(batch).values() if torch.is_tensor(value) and value.ndim]
-    if not sizes:
-        raise UnsupportedKind("a batch without a tensor was given; images are needed, (B, ...)")
-    return sizes[0]
-
-
-def _device_of(batch: Any) -> torch.device:
-    return next(value.device for value in fields_of(batch).values() if torch.is_tensor(value))
-
-
-def _fields_of_batch(batch: Any, image: Key | None, label: Key | None) -> ItemFields:
-    """Where images and labels are, as in an item: the first row."""
-    first = {key: value[0] for key, value in fields_of(batch).items() if hasattr(value, "__getitem__")}
-    item = first if isinstance(batch, Mapping) or hasattr(batch, "_fields") else tuple(first.values())
-    return ItemFields.of(item, image=image, label=label)
 
 
 def _plain_labels(labels: Any, rows: int) -> list[Label]:

@@ -33,7 +33,7 @@ class MixedStream(IterableDataset[Any]):
         pool: synthetic items, or None where there is never one.
         plan: over "rows" that stand for classes: row k for class k.
         known: the class of each label of the items.
-        fields: where the label is in an item.
+        fields: where the label is in an item; None where there is no pool.
         batch_size: items that a batch takes from the stream.
         marked: whether items come as `MarkedItem`.
         guard: is given the items of each batch as they pass, and raises what must stop them.
@@ -43,7 +43,7 @@ class MixedStream(IterableDataset[Any]):
     _pool: Pool | None
     _plan: MixingPlan
     _known: Mapping[tuple[type, Label], int]
-    _fields: ItemFields
+    _fields: ItemFields | None
     _batch_size: int
     _marked: bool
     _guard: Callable[[Sequence[Any]], None] | None
@@ -55,7 +55,7 @@ class MixedStream(IterableDataset[Any]):
         pool: Pool | None,
         plan: MixingPlan,
         known: Mapping[tuple[type, Label], int],
-        fields: ItemFields,
+        fields: ItemFields | None,
         batch_size: int,
         *,
         marked: bool,
@@ -116,7 +116,10 @@ class MixedStream(IterableDataset[Any]):
         while batch := list(islice(items, self._batch_size)):
             if self._guard is not None:
                 self._guard(batch)
-            mixed = run.mix([self._class_of(item) for item in batch])
+            # Without synthetic rows it does not matter what class a row is of.
+            mixed = (
+                [-1] * len(batch) if self._pool is None else run.mix([self._class_of(item) for item in batch])
+            )
             for item, row in zip(batch, mixed, strict=True):
                 synthetic = row >= len(plan.real)
                 if synthetic:
@@ -125,6 +128,7 @@ class MixedStream(IterableDataset[Any]):
                 yield MarkedItem(item, synthetic) if self._marked else item
 
     def _class_of(self, item: Any) -> int:
+        assert self._fields is not None
         label = self._fields.label_of(item)
         place = self._known.get((type(label), label))
         if place is None:

@@ -53,7 +53,7 @@ class Look:
         # data with heavy tails little of theirs: one of the two has to be near.
         in_bytes = all(kind.endswith("of uint8") for kind in self.kinds)
         if in_bytes:  # but 0 and 1 in bytes are not what 0 and 255 are
-            return real.span[1] != 1 or self.span[1] <= 1
+            return (real.span[1] == 1) == (self.span[1] == 1) or self.span[1] == 0 or real.span[1] == 0
         return _near(self.span, real.span) or _near(self.declared, real.span)
 
     def require_fit(self, real: Look, remedy: str) -> None:
