@@ -136,6 +136,53 @@ READ: dict[str, tuple[Files, dict[str, int], dict[str, int]]] = {
         CAT_DOG,
         {},
     ),
+    "a table of any name": (
+        FLAT | listed("HAM10000 rows.csv", "image_id,dx", "0,cat", "1,dog", "2,cat", "3,dog"),
+        CAT_DOG,
+        {},
+    ),
+    "a table with semicolons": (
+        FLAT | listed("metadata.csv", "file_name;label", "0.png;cat", "1.png;dog", "2.png;cat", "3.png;dog"),
+        CAT_DOG,
+        {},
+    ),
+    "labels with leading zeros": (
+        FLAT | listed("labels.csv", "id,label", "0,007", "1,010", "2,007", "3,010"),
+        {"007": 2, "010": 2},
+        {},
+    ),
+    "labels of yes and no": (
+        FLAT | listed("labels.csv", "id,label", "0,true", "1,false", "2,true", "3,false"),
+        {"true": 2, "false": 2},
+        {},
+    ),
+    "a table in other cases, with backslashes": (
+        rows("Pics", n=4)
+        | listed("metadata.csv", "file_name,label", *(f"pics\\{i}.PNG,{k}" for i, k in enumerate(["cat", "dog"] * 2))),
+        CAT_DOG,
+        {},
+    ),
+    "one folder of pictures and a table beside it": (
+        rows("train_images", n=4) | listed("train.csv", "id,label", "0,cat", "1,dog", "2,cat", "3,dog"),
+        CAT_DOG,
+        {},
+    ),
+    "class folders and a table that says the same": (
+        rows("cat", "dog")
+        | listed("labels.csv", "file,label", "cat/0.png,cat", "cat/1.png,cat", "dog/0.png,dog", "dog/1.png,dog"),
+        CAT_DOG,
+        {},
+    ),
+    "splits with a word before": (
+        rows("seg_train/cat", "seg_train/dog", "seg_test/cat", "seg_test/dog"),
+        {"cat": 4, "dog": 4},
+        SPLITS,
+    ),
+    "a split folder in itself": (
+        rows("train/train/cat", "train/train/dog", "test/test/cat", "test/test/dog"),
+        {"cat": 4, "dog": 4},
+        SPLITS,
+    ),
     "splits below classes": (
         rows("cat/train", "cat/test", "dog/train", "dog/test"),
         {"cat": 4, "dog": 4},
@@ -168,8 +215,8 @@ REFUSED: dict[str, tuple[Files, type[SynthaugError], str]] = {
     "tables": ({"train.csv": "x,y\n1,2\n"}, UnsupportedKind, "tables are not images"),
     "flat": (FLAT, InvalidData, "images without class folders"),
     "flat splits": (IN_SPLITS, InvalidData, "without class folders or a table"),
-    "flat splits, one table": (
-        IN_SPLITS | listed("train/metadata.csv", "file_name,label", "0.png,a"), InvalidData, "a table for each",
+    "flat splits, a table for the test": (
+        IN_SPLITS | listed("test/metadata.csv", "file_name,label", "2.png,a"), InvalidData, "a table for each",
     ),
     "an empty class": (rows("cat", "dog") | {"owl/x.txt": "x"}, InvalidData, "owl holds no image"),
     "a class beside splits": (rows("train/a", "train/b", "cat"), InvalidData, "beside cat, which is no split"),
@@ -191,6 +238,54 @@ REFUSED: dict[str, tuple[Files, type[SynthaugError], str]] = {
     ),
     "splits below some classes": (
         rows("cat/train", "cat/test", "dog"), InvalidData, "is in none of them",
+    ),
+    "splits deep below classes": (
+        rows("cat/a/train", "cat/a/test", "dog/a/train"), InvalidData, "deep below its class folders",
+    ),
+    "a folder around class folders": (
+        rows("photos/cat", "photos/dog"), InvalidData, "give .*/photos if these are the classes",
+    ),
+    "HDF5": ({"train.h5": b"x"}, UnsupportedKind, r"HDF5 or MATLAB files \(1 .h5\)"),
+    "pictures of telephones": ({"a/1.heic": b"x", "b/2.HEIC": b"x"}, UnsupportedKind, "HEIC pictures"),
+    "drawings": ({"a/1.svg": "<svg/>"}, UnsupportedKind, "drawings"),
+    "pickles": ({"data_batch_1.pkl": b"x"}, UnsupportedKind, "pickled objects"),
+    "records": ({"a.tfrecord": b"x"}, UnsupportedKind, "TFRecord|records of TensorFlow"),
+    "archives in a folder": ({"train.zip": b"x", "README": "x"}, InvalidData, "give the path of one archive"),
+    "covers of music": (
+        rows("rock", "pop", n=1) | {f"{k}/{i}.mp3": b"x" for k in ("rock", "pop") for i in range(5)},
+        UnsupportedKind, "10 files of audio and 2 images",
+    ),
+    "masks in a folder beside pictures": (rows("a", "a/mask", "b"), UnsupportedKind, "masks, boxes"),
+    "masks by their names": (
+        rows("ill", "well") | pictures("ill/0_mask.png"), UnsupportedKind, "0_mask is beside the picture 0",
+    ),
+    "boxes beside pictures": (FLAT | {"0.txt": "0 1 1 1 1", "1.txt": "0 1 1 1 1"}, UnsupportedKind, "masks, boxes"),
+    "boxes of COCO": (FLAT | {"_annotations.coco.json": "{}"}, UnsupportedKind, "masks, boxes"),
+    "boxes of VOC": (FLAT | {"0.xml": "<a/>"}, UnsupportedKind, "masks, boxes"),
+    "captions": (
+        FLAT | listed("metadata.csv", "file_name,text", "0.png,a cat", "1.png,a dog"),
+        UnsupportedKind, 'text in "text" in place of classes',
+    ),
+    "masks in a column": (
+        rows("images", "others") | listed("metadata.csv", "file_name,mask", "images/0.png,others/0.png"),
+        UnsupportedKind, 'pictures in "mask" in place of classes',
+    ),
+    "a table without names above": (
+        FLAT | listed("metadata.csv", "0.png,cat", "1.png,dog"), InvalidData, "no line of names above its rows",
+    ),
+    "a picture that a table lists twice": (
+        FLAT | listed("metadata.csv", "file_name,label", "0.png,a", "0.png,b"), InvalidData, "0.png several times",
+    ),
+    "two columns of one name": (
+        FLAT | listed("metadata.csv", "file_name,label,label", "0.png,a,b"), InvalidData, "two columns have one name",
+    ),
+    "a table in another encoding": (
+        FLAT | {"metadata.csv": "file_name,label\n0.png,Stra\xdfe\n".encode("latin-1")}, InvalidData, "UTF-8",
+    ),
+    "class folders and a table that says something else": (
+        rows("site1", "site2") | listed("labels.csv", "file,label", "site1/0.png,ill", "site1/1.png,well",
+                                        "site2/0.png,ill", "site2/1.png,well"),
+        InvalidData, "says something else of the pictures",
     ),
 }  # fmt: skip
 
@@ -277,6 +372,36 @@ def test_held_out_pictures_without_labels_take_no_part_and_are_said(tmp_path: Pa
         data = open_data(tmp_path)
     assert data.counts == CAT_DOG
     assert len(data) + sum(data.reading.left_out.values()) == 6
+
+
+def test_a_table_of_the_training_pictures_alone_leaves_the_others_without_labels(tmp_path: Path) -> None:
+    lay(tmp_path, IN_SPLITS | listed("train.csv", "id,breed", "0,cat", "1,dog") | pictures("train/4.png"))
+    with pytest.warns(SynthaugWarning, match="2 of test"):
+        data = open_data(tmp_path)
+    assert data.counts == {"cat": 1, "dog": 1}
+    assert len(data) + sum(data.reading.left_out.values()) == 6
+
+
+def test_a_table_beside_folders_of_something_else_is_read_when_its_label_is_named(tmp_path: Path) -> None:
+    lines = (f"site{i // 2}/{i % 2}.png,{'ill' if i % 2 else 'well'}" for i in range(4))
+    lay(tmp_path, rows("site0", "site1") | listed("labels.csv", "file,finding", *lines))
+    assert open_data(tmp_path, label="finding").counts == {"ill": 2, "well": 2}
+
+
+def test_pipes_are_left_out_and_not_waited_for(tmp_path: Path) -> None:
+    lay(tmp_path, rows("cat", "dog"))
+    os.mkfifo(tmp_path / "cat" / "pipe.png")
+    data = open_data(tmp_path)
+    assert data.counts == CAT_DOG
+    assert data.reading.left_out == {"pipes, sockets and devices": 1}
+
+
+def test_a_link_to_nothing_is_a_broken_picture(tmp_path: Path) -> None:
+    lay(tmp_path, rows("cat", "dog"))
+    os.symlink("nowhere.png", tmp_path / "cat" / "2.png")
+    assert set(open_data(tmp_path).broken()) == {2}
+    with pytest.warns(SynthaugWarning, match="1 of the pictures"):
+        assert open_data(tmp_path, skip_broken=True).counts == CAT_DOG
 
 
 def test_links_are_followed_once(tmp_path: Path) -> None:

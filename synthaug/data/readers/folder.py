@@ -12,19 +12,24 @@ from typing import Any
 import numpy as np
 
 from synthaug.data.readers.base import NO_TABLES, Columns, Reading, Source, group_array
-from synthaug.data.readers.listing import Listing, kind_of
-from synthaug.data.readers.lists import list_of_table, read_list, table_of
+from synthaug.data.readers.listing import Listing, list_folder
+from synthaug.data.readers.lists import (
+    SUFFIXES,
+    Listed,
+    list_of_table,
+    other_table,
+    read_list,
+    says_as_folders,
+    table_of,
+)
 from synthaug.data.readers.medical import read_scans, with_scans
+from synthaug.data.readers.refused import refuse_boxes, refuse_covers, refuse_parts, refuse_without_pictures
 from synthaug.data.usual_splits import SPLITS, usual_split
 from synthaug.errors import InvalidData, UnsupportedKind
 from synthaug.modalities.image.pictures import Pictures
 from synthaug.outputs import decode_name
 from synthaug.wording import quoted
 
-_MASKS = re.compile(
-    r"(.*[ _-])?(masks?|labels?|annotations?|b(ounding[ _-]?)?box(es)?|ground[ _-]?truths?)", re.I
-)
-_IMAGES = re.compile(r"(.*[ _-])?(images?|imgs?|photos?|pictures?)", re.I)
 _BESIDE = "pictures beside the class folders"
 
 
@@ -51,38 +56,86 @@ def read_listing(listing: Listing, columns: Columns, origin: str) -> Source:
     """
     pictures = [*listing.pictures, *listing.scans]
     if not pictures:
-        _refuse_without_pictures(listing)
-    inside = _only_folder(pictures) if listing.place.is_file() else ""
+        refuse_without_pictures(listing)
+    inside = _only_folders(listing, pictures) if listing.place.is_file() else ""
     tree = _by_first(pictures, inside)
-    _refuse_masks(listing)
-    splits = {name: usual_split(name) for name in tree if name and usual_split(name)}
-    if splits and ("train" in splits.values() or set(tree) <= {*splits, ""}):
+    refuse_parts(listing)
+    refuse_covers(listing)
+    names = [name for name in tree if name]
+    if splits := _split_folders(names):
         return _in_splits(listing, tree, splits, inside, columns, origin)
-    if set(tree) == {""}:
+    if not names:
         return _flat(listing, inside, columns, origin)
-    table = table_of(listing, inside, ("metadata",))
+    table = _table_beside(listing, tree, inside, columns)
     if table is not None:
         return _by_table(listing, table, columns, origin)
     _refuse_columns(columns, origin)
-    _refuse_empty(listing, inside, list(tree))
-    rows = [_Row(path, decode_name(name)) for name in tree if name for path in tree[name]]
+    _refuse_empty(listing, inside, names)
+    if len(names) == 1:
+        _refuse_around(listing, inside + names[0], tree[names[0]])
+    rows = [_Row(path, decode_name(name)) for name in names for path in tree[name]]
     return _of_rows(listing, *_splits_below(listing, rows, inside), columns, origin)
 
 
 def read_table(path: Path, columns: Columns) -> Source:
-    """The pictures that a table names by their paths.
+    """The pictures that a table names, by paths that start beside it or by names below its folder.
 
     Raises:
-        InvalidData: it names none.
+        UnsupportedKind: it names none.
     """
     listing = list_of_table(path)
-    if not listing.pictures:
-        raise UnsupportedKind(
-            f"{path} is a table; {NO_TABLES}. One that lists pictures is read where their paths start beside it; where "
-            "they do not, give the folder that holds both"
-        )
+    if not listing.pictures and not listing.scans:
+        listing = list_folder(path.parent)
+        if columns.image is None and other_table(replace(listing, others=[path.name]), "", columns) is None:
+            raise UnsupportedKind(
+                f"{path} is a table; {NO_TABLES}. One that lists pictures is read where these lie below its folder"
+            )
     found = _by_table(listing, path.name, columns, f"table {path}")
     return replace(found, path=path)
+
+
+def _split_folders(names: Sequence[str]) -> dict[str, str]:
+    """The split that folders stand for by their names; empty where they are not split folders.
+
+    They are where one is for training, or nothing else is there; also of names with something around, as in
+    ``seg_train`` and ``seg_test``, where that is the same.
+    """
+    found = {name: split for name in names if (split := usual_split(name)) is not None}
+    if "train" in found.values() or (found and len(found) == len(names)):
+        return found
+    around: dict[str, dict[str, str]] = defaultdict(dict)
+    for name in names:
+        words = [word for word in re.split(r"[\W\d_]+", name) if usual_split(word)]
+        if len(words) == 1:
+            around[name.replace(words[0], "/", 1).casefold()][name] = str(usual_split(words[0]))
+    alike = [named for named in around.values() if len(named) > 1 and "train" in named.values()]
+    return alike[0] if len(alike) == 1 else {}
+
+
+def _table_beside(
+    listing: Listing, tree: Mapping[str, list[str]], inside: str, columns: Columns
+) -> str | None:
+    """The table beside folders that says what the pictures in them are; None where the folders do.
+
+    Raises:
+        InvalidData: both may.
+    """
+    table = table_of(listing, inside, ("metadata",))
+    if table is not None:
+        return table
+    names = [name for name in tree if name]
+    table = other_table(listing, inside, columns, called=len(names) > 1)
+    if table is None or len(names) == 1 or columns.label is not None:
+        return table
+    classes = {path: decode_name(name) for name in names for path in tree[name]}
+    if says_as_folders(listing, table, classes, columns):
+        return None
+    told = f" of {listing.place / table}" if not listing.place.is_file() else ""
+    raise InvalidData(
+        f"{listing.place} holds the folders {quoted(names, 3)} and the table {table}, which says something else of the "
+        f"pictures in them: name the column of their classes{told} with label= of open_data, or --label; or move the "
+        "table away, if the folders are the classes"
+    )
 
 
 def _refuse_columns(columns: Columns, origin: str) -> None:
@@ -93,24 +146,22 @@ def _refuse_columns(columns: Columns, origin: str) -> None:
     (columns if columns.label is not None else kept).refuse(f"the {origin}")
 
 
-def _refuse_without_pictures(listing: Listing) -> None:
-    kind = kind_of(listing.others)
-    if kind == "tables":
-        raise UnsupportedKind(f"{listing.place} holds tables; {NO_TABLES}")
-    if kind is not None:
-        raise UnsupportedKind(f"{listing.place} holds {kind} files; {kind} is not supported yet, images are")
-    told = f" ({len(listing.others)} other files)" if listing.others else ""
-    raise InvalidData(
-        f"{listing.place} holds no images{told}; put the images of each class into a folder of its name"
-    )
+def _only_folders(listing: Listing, pictures: Sequence[str]) -> str:
+    """The folders around all that counts in an archive, with a slash; empty where there are none.
 
-
-def _only_folder(paths: Sequence[str]) -> str:
-    """The folder around all files of an archive, with a slash; empty where there is none, or where it is a split."""
-    first = {path.partition("/")[0] for path in paths if "/" in path}
-    alone = len(first) == 1 and all("/" in path for path in paths)
-    name = next(iter(first)) if alone else ""
-    return f"{name}/" if alone and usual_split(name) is None else ""
+    A split is none, nor is a folder that holds nothing but pictures: that is a class.
+    """
+    tables = [path for path in listing.others if path.lower().endswith((*SUFFIXES, ".cls"))]
+    found = ""
+    while True:
+        below = [path[len(found) :] for path in (*pictures, *tables)]
+        first = {path.partition("/")[0] for path in below}
+        name = next(iter(first))
+        inner = [path.partition("/")[2] for path in below]
+        alone = len(first) == 1 and all(inner) and usual_split(name) is None
+        if not alone or (not tables and not any("/" in path for path in inner)):
+            return found
+        found += f"{name}/"
 
 
 def _by_first(paths: Sequence[str], inside: str) -> dict[str, list[str]]:
@@ -122,36 +173,32 @@ def _by_first(paths: Sequence[str], inside: str) -> dict[str, list[str]]:
     return {name: found[name] for name in sorted(found, key=decode_name)}
 
 
-def _refuse_masks(listing: Listing) -> None:
-    """Refuse pictures and files that say where something is in other pictures; they are no rows."""
-    beside: dict[str, list[str]] = defaultdict(list)
-    for path in (*listing.pictures, *listing.others):
-        for folder in PurePosixPath(path).parents:
-            if folder.name and folder.name not in beside[str(folder.parent)]:
-                beside[str(folder.parent)].append(folder.name)
-    for parent, names in beside.items():
-        told = [name for name in names if _MASKS.fullmatch(name)]
-        if told and any(_IMAGES.fullmatch(name) for name in names):
-            raise UnsupportedKind(
-                f'{listing.place / parent} holds a folder "{told[0]}" beside one of images; masks, boxes and other '
-                "labels of parts of images are not supported: put the images of each class into a folder of its name"
-            )
-
-
 def _refuse_empty(listing: Listing, above: str, names: Sequence[str]) -> None:
     """Refuse a folder beside class folders that holds no picture."""
-    for folder in listing.folders:
-        name = folder.removeprefix(above).rstrip("/")
-        if folder.startswith(above) and name and "/" not in name and name not in names:
-            raise InvalidData(
-                f"the class folder {listing.place}/{folder[:-1]} holds no image; fill it or remove it"
-            )
+    below = [folder[len(above) : -1] for folder in listing.folders if folder.startswith(above)]
+    empty = [name for name in below if name and "/" not in name and name not in names]
+    if empty:
+        refuse_boxes(listing, empty)
+        raise InvalidData(
+            f"the class folder {listing.place}/{above}{empty[0]} holds no image; fill it or remove it"
+        )
+
+
+def _refuse_around(listing: Listing, folder: str, paths: Sequence[str]) -> None:
+    """Refuse a lone folder that holds class folders or split folders; it is no class."""
+    below = _by_first(paths, f"{folder}/")
+    names = [name for name in below if name]
+    if len(names) > 1 and "" not in below:
+        raise InvalidData(
+            f"{listing.place} holds nothing but the folder {folder}, and that the folders {quoted(names, 3)}: give "
+            f"{listing.place}/{folder} if these are the classes or splits"
+        )
 
 
 def _in_splits(
     listing: Listing,
     tree: Mapping[str, list[str]],
-    splits: Mapping[str, str | None],
+    splits: Mapping[str, str],
     inside: str,
     columns: Columns,
     origin: str,
@@ -163,27 +210,31 @@ def _in_splits(
             "split; move it, or point to one split"
         )
     _refuse_twice(listing, list(splits.values()), list(splits))
-    ordered = sorted(splits, key=lambda name: SPLITS.index(str(splits[name])))
+    ordered = sorted(splits, key=lambda name: SPLITS.index(splits[name]))
     loose = {
         name: [path for path in tree[name] if "/" not in path[len(f"{inside}{name}/") :]] for name in ordered
     }
     if all(len(loose[name]) == len(tree[name]) for name in ordered):
-        return _flat_splits(listing, {name: str(splits[name]) for name in ordered}, inside, columns, origin)
+        return _flat_splits(listing, {name: splits[name] for name in ordered}, inside, columns, origin)
     _refuse_columns(columns, origin)
     rows = []
     for name in ordered:
-        below = _by_first(tree[name], f"{inside}{name}/")
+        around = f"{inside}{name}/"
+        below = _by_first(tree[name], around)
+        if len(below) == 1 and (twice := next(iter(below))) and twice in (name, splits[name]):
+            around += f"{twice}/"
+            below = _by_first(tree[name], around)
         classes = [each for each in below if each]
         if classes == ["images"] or not classes:  # held-out rows without labels
             rows += [_Row(path, None, splits[name]) for path in tree[name] if splits[name] != "train"]
             continue
-        _refuse_empty(listing, f"{inside}{name}/", classes)
+        _refuse_empty(listing, around, classes)
         rows += [_Row(path, decode_name(each), splits[name]) for each in classes for path in below[each]]
     layout = "class folders in split folders"
     return _of_rows(listing, layout, rows, columns, origin)
 
 
-def _refuse_twice(listing: Listing, splits: Sequence[str | None], names: Sequence[str]) -> None:
+def _refuse_twice(listing: Listing, splits: Sequence[str], names: Sequence[str]) -> None:
     twice = [name for name, split in zip(names, splits, strict=True) if splits.count(split) > 1]
     if twice:
         raise InvalidData(
@@ -193,13 +244,14 @@ def _refuse_twice(listing: Listing, splits: Sequence[str | None], names: Sequenc
 
 
 def _flat(listing: Listing, inside: str, columns: Columns, origin: str) -> Source:
-    table = table_of(listing, inside)
+    table = table_of(listing, inside) or other_table(listing, inside, columns)
     if table is not None:
         return _by_table(listing, table, columns, origin)
     told = _labels_beside(listing)
     if told is not None:
         _refuse_columns(columns, origin)
         return _of_rows(listing, "pictures beside files of their labels", told, columns, origin)
+    refuse_boxes(listing)
     raise InvalidData(
         f"{listing.place} holds images without class folders; put the images of each class into a folder of its name, "
         "or list them in metadata.csv with the columns file_name and label"
@@ -211,22 +263,57 @@ def _flat_splits(
 ) -> Source:
     """Pictures in split folders that hold no class folders: tables say what they are."""
     above = table_of(listing, inside)
-    found = []
-    for name, split in splits.items():
-        below = f"{inside}{name}/"
+    tables = {}
+    for name in splits:
         names = ("metadata", "labels", "annotations", name.casefold(), f"{name.casefold()}_labels")
-        table = table_of(listing, below, names) or table_of(listing, inside, names[3:])
-        if table is not None:
-            found.append((split, read_list(listing, table, columns, below), table))
-    if found and len(found) == len(splits):
-        return _joined(listing, found, columns, origin)
-    if above is not None and not found:
+        tables[name] = table_of(listing, f"{inside}{name}/", names) or table_of(listing, inside, names[3:])
+    trained = next((name for name, split in splits.items() if split == "train" and tables[name]), None)
+    if trained is not None or (all(tables.values()) and above is None):
+        return _joined(listing, _of_splits(listing, splits, tables, inside, columns), columns, origin)
+    if above is not None and not any(tables.values()):
         return _by_table(listing, above, columns, origin)
+    refuse_boxes(listing)
     raise InvalidData(
         f"{listing.place} holds images in the split folders {quoted(splits)}, without class folders or a table for "
         "each that lists them; put the images of each class into a folder of its name, or list them in metadata.csv "
         "with the columns file_name and label"
     )
+
+
+def _of_splits(
+    listing: Listing,
+    splits: Mapping[str, str],
+    tables: Mapping[str, str | None],
+    inside: str,
+    columns: Columns,
+) -> list[tuple[str | None, Listed, str]]:
+    """What a table says of the pictures of each split; pictures to be held out may lack one, or the labels in it."""
+    import pyarrow as pa
+
+    found: list[tuple[str | None, Listed, str]] = []
+    for name, split in splits.items():
+        below, table = f"{inside}{name}/", tables[name]
+        if table is not None:
+            listed = read_list(listing, table, columns, below, labelled=not found)
+            found.append((split, listed, table))
+            columns = replace(columns, label=listed.label_column)
+            continue
+        like = found[0][1]
+        paths = [path for path in (*listing.pictures, *listing.scans) if path.startswith(below)]
+        nothing = (
+            None
+            if like.beside is None
+            else pa.table({field.name: pa.nulls(len(paths), field.type) for field in like.beside.schema})
+        )
+        groups = [""] * len(paths) if isinstance(columns.group, str) else like.groups
+        found.append(
+            (
+                split,
+                replace(like, paths=paths, targets=[None] * len(paths), groups=groups, beside=nothing),
+                "",
+            )
+        )
+    return found
 
 
 def _by_table(listing: Listing, table: str, columns: Columns, origin: str) -> Source:
@@ -239,7 +326,7 @@ def _by_table(listing: Listing, table: str, columns: Columns, origin: str) -> So
 
 
 def _joined(
-    listing: Listing, found: Sequence[tuple[str | None, Any, str]], columns: Columns, origin: str
+    listing: Listing, found: Sequence[tuple[str | None, Listed, str]], columns: Columns, origin: str
 ) -> Source:
     """The rows of one table, or of one for each split."""
     import pyarrow as pa
@@ -295,6 +382,12 @@ def _splits_below(listing: Listing, rows: list[_Row], inside: str) -> tuple[str,
     below = [row.path.removeprefix(inside).split("/")[1:-1] for row in rows]
     splits = [usual_split(folders[0]) if folders else None for folders in below]
     if "train" not in splits or len({split for split in splits if split}) < 2:
+        deep = {usual_split(folder) for folders in below for folder in folders}
+        if "train" in deep and len(deep - {None}) > 1:
+            raise InvalidData(
+                f"{listing.place} has split folders deep below its class folders, as in {rows[0].path}; have them "
+                "above the class folders, or right below"
+            )
         return "class folders", rows
     if None in splits:
         row = rows[splits.index(None)]
@@ -331,5 +424,5 @@ def _of_rows(listing: Listing, layout: str, rows: Sequence[_Row], columns: Colum
 
 def _source(listing: Listing, paths: Sequence[str], targets: Sequence[Any], origin: str) -> Source:
     entries = listing.entries(paths)
-    names = [f"{listing.place}/{path}" for path in paths]
+    names = [str(listing.place / path) for path in paths]
     return Source(Pictures(names=names.__getitem__, entries=entries), targets, origin, path=listing.place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -23,7 +24,14 @@ _KINDS = {
     "video": (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v"),
     "text": (".txt", ".md", ".rst", ".html", ".htm", ".pdf", ".docx", ".rtf", ".tex"),
     "tables": (".csv", ".tsv", ".xlsx", ".xls", ".arff", ".jsonl"),
-    "point clouds": (".ply", ".pcd", ".las", ".laz", ".xyz", ".off", ".obj"),
+    "point clouds": (".ply", ".pcd", ".las", ".laz", ".xyz", ".off", ".obj", ".stl"),
+    "pickled objects": (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt"),
+    "HDF5 or MATLAB files": (".h5", ".hdf5", ".hdf", ".mat"),
+    "records of TensorFlow or LMDB": (".tfrecord", ".tfrecords", ".mdb", ".beton"),
+    "drawings": (".svg", ".svgz", ".dxf", ".ai"),
+    "HEIC pictures": (".heic", ".heif", ".hif"),
+    "raw pictures of cameras": (".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2"),
+    "slides": (".svs", ".ndpi", ".mrxs", ".scn", ".czi", ".lif", ".nd2"),
 }
 
 HIDDEN = "hidden or system files"
@@ -141,16 +149,32 @@ def is_picture(name: str, open_file: Callable[[], object]) -> bool:
             warnings.simplefilter("ignore")  # of what is no picture
             with Image.open(open_file()) as image:  # type: ignore[arg-type]
                 return image.format not in _NOT_DECODED
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except (PermissionError, Image.DecompressionBombError):
+        return True  # and broken, which is told by name
+    except (OSError, SyntaxError, ValueError):
         return False
 
 
 def kind_of(paths: Iterable[str]) -> str | None:
     """What most of these files are, e.g. ``audio``, by their suffixes; None where no suffix is known."""
-    kinds = {suffix: kind for kind, suffixes in _KINDS.items() for suffix in suffixes}
-    found = Counter(kinds.get(PurePosixPath(path).suffix.lower()) for path in paths)
+    found = Counter(map(_kind_of, paths))
     del found[None]
     return found.most_common(1)[0][0] if found else None
+
+
+def suffixes_of(paths: Iterable[str], most: int = 3) -> str:
+    """How many files there are of the most frequent suffixes.
+
+    >>> suffixes_of(["a.h5", "b.h5", "README"])
+    '2 .h5, 1 without a suffix'
+    """
+    found = Counter(PurePosixPath(path).suffix.lower() or "without a suffix" for path in paths)
+    return ", ".join(f"{n} {suffix}" for suffix, n in found.most_common(most))
+
+
+def _kind_of(path: str) -> str | None:
+    name = path.lower()
+    return next((kind for kind, suffixes in _KINDS.items() if name.endswith(suffixes)), None)
 
 
 @cache
@@ -199,7 +223,7 @@ def _walk(
         if is_hidden(entry.name):
             found.left_out[HIDDEN] += _count(entry)
         elif entry.is_symlink():
-            links.append((entry.path, f"{path}/" if entry.is_dir() else path))
+            links.append((entry.path, f"{path}/" if os.path.isdir(entry.path) else path))
         elif entry.is_dir():
             _walk(Path(entry.path), f"{path}/", seen, found, links)
         else:
@@ -214,16 +238,20 @@ def _count(entry: os.DirEntry[str]) -> int:
 
 
 def _add(path: str, below: str, seen: set[tuple[int, int]], found: _Found) -> None:
+    suffix = PurePosixPath(below).suffix.lower()
     try:
         status = os.stat(path)
-    except OSError as error:
-        raise InvalidData(f"{path} cannot be read: {error.strerror}. Remove or replace it") from error
+    except OSError:  # a link to nothing, or to itself: as broken as a file that is
+        (found.pictures if suffix in _suffixes() else found.others).append(below)
+        return
     if (status.st_dev, status.st_ino) in seen and os.path.islink(path):
         found.left_out["links to what is there already"] += 1
         return
     seen.add((status.st_dev, status.st_ino))
+    if not stat.S_ISREG(status.st_mode):  # to open a pipe would wait for somebody to write
+        found.left_out["pipes, sockets and devices"] += 1
     # a DICOM file may begin as a TIFF file does, so that programs for pictures find one in it, too
-    if PurePosixPath(below).suffix.lower() not in _suffixes() and is_scan(path):
+    elif suffix not in _suffixes() and is_scan(path):
         found.scans.append(below)
     elif is_picture(below, lambda: path):
         found.pictures.append(below)

@@ -13,12 +13,13 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from synthaug.errors import InvalidData, UnsupportedKind
+from synthaug.modalities.image.depth import stored_bits
 from synthaug.modalities.image.form import Container, ImageForm, Layout
 
 Resize = Literal["stretch", "crop", "pad"]
 
 _CHANNELS = (1, 3, 4)
-_MAY_HAVE_FRAMES = (".tif", ".tiff", ".gif", ".webp", ".apng", ".avif", ".mpo")
+_FRAMED = (b"GIF8", b"II*\0", b"MM\0*")  # how files begin that may have further pages or frames
 _ORIENTATION = 0x0112  # the EXIF tag; 5 to 8 are quarter turns
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
@@ -352,13 +353,18 @@ class Pictures(Images):
         return pixels, "HW" if pixels.ndim == 2 else "HWC"
 
     def several_frames(self) -> int:
-        """Rows of which only the first of several pages or frames is read; only files that may have some are opened."""
-        found = 0
-        for row in range(len(self.entries)):
-            if self.name(row).lower().endswith(_MAY_HAVE_FRAMES):
-                with self._opened(row) as image:
-                    found += bool(getattr(image, "is_animated", False))
-        return found
+        """Rows of which only the first of several pages or frames is read; only those that may have some are opened."""
+        return sum(map(self._has_frames, range(len(self.entries))))
+
+    def _has_frames(self, row: int) -> bool:
+        """Whether a picture has further frames; of one that cannot be opened, others tell that."""
+        try:
+            if not _may_have_frames(self.entries[row]):
+                return False
+            with self._opened(row) as image:
+                return bool(getattr(image, "is_animated", False))
+        except (InvalidData, OSError):
+            return False
 
     def _pixels(self, image: Image.Image, row: int) -> np.ndarray:
         mode = self._mode(image, row)
@@ -372,11 +378,21 @@ class Pictures(Images):
 
     def _mode(self, image: Image.Image, row: int) -> str:
         if self.mode is not None:
+            if image.mode.startswith(("I", "F")):
+                raise UnsupportedKind(
+                    f"{self.name(row)} has the Pillow mode {image.mode!r}, whose values do not fit into the 8 bits of "
+                    f'{self.mode}; bring it to 8 bits first, or leave out mode="{self.mode}" (--mode)'
+                )
             return self.mode
         if image.mode not in _READ_AS:
             raise UnsupportedKind(
                 f"{self.name(row)} has the Pillow mode {image.mode!r}; taken are 8-bit, 16-bit and float "
                 "images: convert it first"
+            )
+        if (bits := stored_bits(image)) > 8:
+            raise UnsupportedKind(
+                f"{self.name(row)} has {bits} bits a channel, of which 8 would be read; keep them as 16-bit grey or "
+                f'float pictures, or read 8 of them with mode="{_READ_AS[image.mode]}" of open_data (--mode)'
             )
         return _READ_AS[image.mode]
 
@@ -398,6 +414,20 @@ class Pictures(Images):
             raise InvalidData(
                 f"{self.name(row)} cannot be read as an image: {reason}. Remove or replace it"
             ) from error
+
+
+def _may_have_frames(entry: Any) -> bool:
+    """Whether a picture may have further frames, by how its file begins."""
+    if isinstance(entry, Mapping):
+        entry = entry["bytes"] if entry.get("bytes") is not None else entry.get("path")
+    if entry is None or isinstance(entry, Image.Image):
+        return False
+    if isinstance(entry, bytes):
+        head = entry[:256]
+    else:
+        with open(entry, "rb") as file:
+            head = file.read(256)
+    return head.startswith(_FRAMED) or head[8:12] == b"WEBP" or head[4:8] == b"ftyp" or b"acTL" in head
 
 
 def _orientation(image: Image.Image) -> int:
