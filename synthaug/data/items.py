@@ -20,7 +20,7 @@ Key = int | str
 """The position or the name of a field of an item, or of a column."""
 
 IMAGE_NAMES = ("image", "img", "pixel_values", "picture", "images", "x", "X")
-LABEL_NAMES = ("label", "labels", "class", "target", "category", "y")
+LABEL_NAMES = ("label", "labels", "class", "target", "category", "cls", "y")
 
 _FILE = re.compile(
     r"\.(png|jpe?g|jfif|webp|bmp|gif|tiff?|p[gp]m|avif|heic|dcm|nii(\.gz)?|npy)$", re.IGNORECASE

@@ -17,6 +17,7 @@ from synthaug.data.items import Key
 from synthaug.data.readers import Columns, Reading, ScanOptions, Source, read_source
 from synthaug.data.readers.broken import without_broken
 from synthaug.data.readers.memory import rows_of
+from synthaug.data.remarks import of_classes, of_pictures
 from synthaug.data.rows import Rows
 from synthaug.data.usual_splits import usual_split
 from synthaug.errors import InvalidData, InvalidRequest, SynthaugWarning
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     import pyarrow
 
 _SMALLEST = 8  # pixels a side
-_FEW = 5  # images of a class
-_SHOWN = 10  # classes in a warning
-_NARROW = 32  # a range of 8-bit values that is an eighth of what they may span
 _MEMORY = 2**29
 
 
@@ -171,21 +169,20 @@ class LabeledData:
                     "2 a class are needed: add images, or leave the class out: "
                     f"open_data(source, leave_out=[{name!r}]), or --leave-out {shlex.quote(name)}"
                 )
-        few = [f'"{name}" ({count})' for name, count in counts.items() if count < _FEW]
-        if few:
-            more = f" and {len(few) - _SHOWN} more" if len(few) > _SHOWN else ""
-            _warn(
-                f"few images of {', '.join(few[:_SHOWN])}{more}: below {_FEW} a class, samples are close to copies"
-            )
-        if doubt := self.classes.doubt:
-            _warn(
-                f"{self.origin}: {doubt} If they are, leave the class out: leave_out= of open_data, or --leave-out"
-            )
+        for remark in of_classes(self):
+            _warn(remark)
         self.check_images()
-        if n := self._rows.images.several_frames():
-            _warn(f"{n} files of {self.origin} have several pages or frames; only the first of each is read")
-        self._check_range()
-        self._check_twice()
+        low, high = self.span()
+        if low == high:
+            raise InvalidData(
+                f"every pixel of every image of {self.origin} is {low:g}: there is nothing to learn"
+            )
+        for remark in of_pictures(self):
+            _warn(remark)
+
+    def remarks(self) -> list[str]:
+        """What should be known before rows are trained on, a sentence each; every image has to be decodable."""
+        return [*of_classes(self), *of_pictures(self)]
 
     def broken(self) -> dict[int, str]:
         """Rows that cannot be decoded, and why; each row is decoded."""
@@ -200,37 +197,13 @@ class LabeledData:
         """
         self._rows.check(self._index)
 
-    def _check_range(self) -> None:
-        low, high = self._rows.span(self._index)
-        if low == high:
-            raise InvalidData(
-                f"every pixel of every image of {self.origin} is {low:g}: there is nothing to learn"
-            )
-        if self.form.dtype == "uint8" and high < _NARROW:
-            _warn(
-                f"the uint8 images of {self.origin} reach from {low:g} to {high:g}, but samples may reach to 255: "
-                f"bring them to the whole range first, X * {int(255 // high)}"
-            )
+    def span(self) -> tuple[float, float]:
+        """The lowest and the highest value of all rows, which have been checked."""
+        return self._rows.span(self._index)
 
-    def _check_twice(self) -> None:
-        """Warn of pictures under two labels."""
-        prints, labels = self.fingerprints(), self.labels
-        order = np.argsort(prints, kind="stable")
-        starts = np.flatnonzero(np.diff(prints[order], prepend=~prints[order[:1]]))
-        # of each row the first of its picture
-        first = np.repeat(order[starts], np.diff(np.append(starts, len(order))))
-        other = order[labels[order] != labels[first]]
-        if not len(other):
-            return
-        pictures = np.unique(prints[other])
-        row = int(np.flatnonzero(np.isin(prints, pictures))[0])
-        twin = int(np.flatnonzero((prints == prints[row]) & (labels != labels[row]))[0])
-        of = "1 picture of {} is" if len(pictures) == 1 else f"{len(pictures)} pictures of {{}} are"
-        _warn(
-            f"{of.format(self.origin)} there under two labels, the first as {self.name(row)} "
-            f'("{self.classes[labels[row]]}") and {self.name(twin)} ("{self.classes[labels[twin]]}"): '
-            "correct the labels"
-        )
+    def several_frames(self) -> int:
+        """How many files of the source have further pages or frames, which are not read."""
+        return self._rows.images.several_frames()
 
     @property
     def resized(self) -> bool:

@@ -29,6 +29,7 @@ from synthaug.files.formats import choose_format, recorded_request, write_rows
 from synthaug.generators.generator import Generator
 from synthaug.generators.samples import PROVENANCE_COLUMNS, Samples, real_provenance, synthetic_provenance
 from synthaug.outputs import atomic_write_bytes, open_output
+from synthaug.wording import quoted
 
 _SHARD = 1024  # rows
 
@@ -78,9 +79,8 @@ class Expansion:
                 f"The rows of {data.origin} do not have the form that the generator makes: {why}. Bring the data set "
                 "to the form of the generator, or train a generator on it."
             )
-        places = generator.classes.require_same(data.classes, data.origin, "the generator")
-        called = {name: generator.classes[place] for name, place in zip(data.classes, places, strict=True)}
         added = rows_to_add(to, train.counts, data.classes)
+        called = _called(data, generator, added)
         generator.require({called[name]: n for name, n in added.items()}, seed)
         _refuse_leaks(data, train, generator.held_out)
         if to == "balance":
@@ -100,6 +100,24 @@ class Expansion:
         """The columns of provenance of so many real rows, then of the samples."""
         before = real_provenance(real)
         return {name: np.concatenate([before[name], samples.provenance[name]]) for name in PROVENANCE_COLUMNS}
+
+
+def _called(data: LabeledData, generator: Generator, added: Mapping[str, int]) -> dict[str, str]:
+    """What the generator calls the classes of a data set; it may lack some to which nothing is added."""
+    places = generator.classes.match(data.classes)
+    called = {
+        name: generator.classes[place]
+        for name, place in zip(data.classes, places, strict=True)
+        if place is not None
+    }
+    if not called or len(called) < len(generator.classes):
+        generator.classes.require_same(data.classes, data.origin, "the generator")
+    if lacks := [name for name in added if name not in called]:
+        raise InvalidRequest(
+            f"Rows of {quoted(lacks)} were asked for, which the generator lacks. Give totals of the classes that it "
+            f"has, to={dict.fromkeys(called, '...')}, or use one trained for all classes of {data.origin}."
+        )
+    return called
 
 
 def _refuse_leaks(data: LabeledData, train: LabeledData, held_out: np.ndarray) -> None:

@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from synthaug.data.labeled import open_data
+from synthaug.data.labeled import LabeledData, open_data
 from synthaug.data.splits import part, split_names, training_rows
-from synthaug.errors import InvalidArtifact
+from synthaug.errors import InvalidArtifact, InvalidData
 from synthaug.files.formats import read_record
 from synthaug.generators.artifact import MANIFEST, described, read_generator, read_manifest
 from synthaug.generators.generator import Generator
@@ -37,6 +37,8 @@ def facts_of(source: Any) -> dict[str, Any]:
     if path is not None and os.path.isfile(path / "report.json"):
         return {"kind": "report"} | _of_report(path / "report.json")
     opened = open_data(source)
+    broken, remarks = _looked_at(opened)
+    training = opened if opened.train_split is None else training_rows(opened)
     found = {
         "kind": "data set",
         "origin": opened.origin,
@@ -44,13 +46,23 @@ def facts_of(source: Any) -> dict[str, Any]:
         "form": str(opened.form),
         "read as": opened.reading.layout,
         "left out": dict(opened.reading.left_out),
-        "notes": list(opened.reading.notes),
-        "broken": list(opened.broken().values()),
+        "notes": [*opened.reading.notes, *remarks],
+        "broken": broken,
         "splits": {name: len(part(opened, name)) for name in split_names(opened)},
-        "classes": (opened if opened.train_split is None else training_rows(opened)).counts,
+        "classes": training.counts,
     }
     record = read_record(path) if path is not None and path.exists() else None
     return found if record is None else found | {"kind": "expanded data set", "card": record["card"]}
+
+
+def _looked_at(rows: LabeledData) -> tuple[list[str], list[str]]:
+    """Why pictures cannot be decoded, and what else is to be said of the rows, a sentence each."""
+    try:
+        rows.check_images()
+    except InvalidData as error:
+        broken = list(rows.broken().values())
+        return broken, [] if broken else [str(error)]  # of several sizes or kinds
+    return [], rows.remarks()
 
 
 def _of_report(path: Path) -> dict[str, Any]:

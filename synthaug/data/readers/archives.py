@@ -29,6 +29,20 @@ def is_archive(path: Path) -> bool:
     return path.name.lower().endswith(SUFFIXES)
 
 
+def is_sharded(folder: Path, files: Sequence[str]) -> bool:
+    """Whether tar files in a folder hold pictures with their labels beside them, as shards of WebDataset do."""
+    first = min((folder / name for name in files if name.lower().endswith(".tar")), default=None)
+    if first is None:
+        return False
+    try:
+        with tarfile.open(first) as archive:
+            names = [member.name for _, member in zip(range(20), archive, strict=False)]
+    except (OSError, EOFError, tarfile.TarError):
+        return False
+    keys = {name.rpartition(".")[0] for name in names if name.endswith((".cls", ".json"))}
+    return any(name.rpartition(".")[0] in keys and not name.endswith((".cls", ".json")) for name in names)
+
+
 @dataclass(frozen=True)
 class _Zipped:
     """The files of a zip archive, each read when it is asked for, in any process."""

@@ -94,6 +94,27 @@ def read_table(path: Path, columns: Columns) -> Source:
     return replace(found, path=path)
 
 
+def lists_pictures(path: Path, columns: Columns) -> bool:
+    """Whether a parquet file holds texts, some of which are paths of pictures beside it, in place of pictures."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        schema = parquet.read_schema(path)
+    except (OSError, pa.ArrowInvalid):
+        return False
+    asked = columns.image
+    texts = [
+        field.name
+        for field in schema
+        if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
+    ]
+    plain = all(not pa.types.is_nested(field.type) and not pa.types.is_binary(field.type) for field in schema)
+    if asked in texts if asked is not None else plain and texts:
+        return bool(list_of_table(path, texts).pictures)
+    return False
+
+
 def _split_folders(names: Sequence[str]) -> dict[str, str]:
     """The split that folders stand for by their names; empty where they are not split folders.
 

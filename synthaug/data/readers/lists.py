@@ -138,14 +138,14 @@ def says_as_folders(listing: Listing, table: str, classes: Mapping[str, str], co
     return any(all(str(column[row]) == name for row, name in rows) for column in cells.values())
 
 
-def list_of_table(path: Path) -> Listing:
-    """The pictures that any column of a table names by a path that starts beside it."""
+def list_of_table(path: Path, columns: Sequence[str] | None = None) -> Listing:
+    """The pictures that any column of a table, or one of these, names by a path that starts beside it."""
     here = path.parent
     listing = Listing(here, (), (), (), (), {}, lambda chosen: (), lambda name: (here / name).read_bytes())
     table, _ = _read(listing, path.name)
     cells = {
         cell.replace("\\", "/").removeprefix("./")
-        for name in table.column_names
+        for name in (table.column_names if columns is None else columns)
         for cell in table[name].to_pylist()
         if isinstance(cell, str)
     }

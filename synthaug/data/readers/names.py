@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from synthaug.data.readers.archives import is_archive, list_archive
+from synthaug.data.readers.archives import is_archive, is_sharded, list_archive
 from synthaug.data.readers.base import NO_TABLES, TABLE_SUFFIXES, Columns, Reading, Source
 from synthaug.data.readers.columns import read_huggingface, read_parquet, read_saved
-from synthaug.data.readers.folder import read_listing, read_table
+from synthaug.data.readers.folder import lists_pictures, read_listing, read_table
 from synthaug.data.readers.listing import list_folder
 from synthaug.data.readers.lists import SUFFIXES as LISTS
 from synthaug.data.readers.memory import read_arrays
@@ -59,7 +59,7 @@ def read_named(source: str, columns: Columns) -> Source:
         if suffix == ".npy":
             return _pair(path, columns)
         if suffix == ".parquet":
-            return read_parquet(path, columns)
+            return _parquet(path, columns)
         if suffix == ".npz":
             return read_npz(path, columns)
         if suffix in TABLE_SUFFIXES:
@@ -74,6 +74,13 @@ def read_named(source: str, columns: Columns) -> Source:
     return _loaded(source, columns, f"hub data set {source}")
 
 
+def _parquet(path: Path, columns: Columns) -> Source:
+    """A file that holds its pictures, or one that lists them."""
+    if lists_pictures(path, columns):
+        return read_table(path, columns)
+    return read_parquet(path, columns)
+
+
 def _folder(path: Path, columns: Columns) -> Source:
     """A folder of pictures in class folders, or that tables list; of parquet files, or of arrays."""
     listing = list_folder(path)
@@ -82,6 +89,9 @@ def _folder(path: Path, columns: Columns) -> Source:
         if ".parquet" in kinds:
             found = replace(_loaded(str(path), columns, f"folder {path}"), path=path)
             return replace(found, reading=Reading("parquet files"))
+        if ".tar" in kinds and is_sharded(path, listing.others):
+            found = replace(_loaded(str(path), columns, f"folder {path}"), path=path)
+            return replace(found, reading=Reading("shards as WebDataset has them"))
         arrays = [name for name in listing.others if name.lower().endswith(".npy")]
         images = [name for name in arrays if Path(name).stem in _PAIRS]
         if images:

@@ -1,0 +1,58 @@
+"""What should be known of labelled rows before they are trained on, a sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from synthaug.data.labeled import LabeledData
+
+_FEW = 5  # images of a class
+_SHOWN = 10  # classes in a sentence
+_NARROW = 32  # a range of 8-bit values that is an eighth of what they may span
+
+
+def of_classes(data: LabeledData) -> Iterator[str]:
+    """Classes of few rows, and one that seems to be of rows without a label."""
+    few = [f'"{name}" ({count})' for name, count in data.counts.items() if count < _FEW]
+    if few:
+        more = f" and {len(few) - _SHOWN} more" if len(few) > _SHOWN else ""
+        yield f"few images of {', '.join(few[:_SHOWN])}{more}: below {_FEW} a class, samples are close to copies"
+    if doubt := data.classes.doubt:
+        yield f"{data.origin}: {doubt} If they are, leave the class out: leave_out= of open_data, or --leave-out"
+
+
+def of_pictures(data: LabeledData) -> Iterator[str]:
+    """Pages that are not read, a narrow range, and pictures under two labels; all rows have been checked."""
+    if n := data.several_frames():
+        yield f"{n} files of {data.origin} have several pages or frames; only the first of each is read"
+    low, high = data.span()
+    if data.form.dtype == "uint8" and low < high < _NARROW:
+        yield (
+            f"the uint8 images of {data.origin} reach from {low:g} to {high:g}, but samples may reach to 255: "
+            f"bring them to the whole range first, X * {int(255 // high)}"
+        )
+    yield from _under_two_labels(data)
+
+
+def _under_two_labels(data: LabeledData) -> Iterator[str]:
+    prints, labels = data.fingerprints(), data.labels
+    order = np.argsort(prints, kind="stable")
+    starts = np.flatnonzero(np.diff(prints[order], prepend=~prints[order[:1]]))
+    # of each row the first of its picture
+    first = np.repeat(order[starts], np.diff(np.append(starts, len(order))))
+    other = order[labels[order] != labels[first]]
+    if not len(other):
+        return
+    pictures = np.unique(prints[other])
+    row = int(np.flatnonzero(np.isin(prints, pictures))[0])
+    twin = int(np.flatnonzero((prints == prints[row]) & (labels != labels[row]))[0])
+    of = "1 picture of {} is" if len(pictures) == 1 else f"{len(pictures)} pictures of {{}} are"
+    yield (
+        f"{of.format(data.origin)} there under two labels, the first as {data.name(row)} "
+        f'("{data.classes[labels[row]]}") and {data.name(twin)} ("{data.classes[labels[twin]]}"): '
+        "correct the labels"
+    )
