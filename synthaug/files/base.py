@@ -99,6 +99,7 @@ class Format:
         columns: what the columns of image and label are called where nobody called them otherwise.
         split_column: whether the split of a row stands in a column.
         in_files: whether an image is a file of its own, whose path stands in the image's column.
+        unicode_only: whether names of classes have to be text in Unicode.
     """
 
     name: str
@@ -111,6 +112,7 @@ class Format:
     columns: tuple[str, str] = ("image", "label")
     split_column: bool = True
     in_files: bool = False
+    unicode_only: bool = False
 
 
 def named(blocks: Iterable[RowBlock], classes: Classes) -> Iterator[tuple[RowBlock, list[str]]]:

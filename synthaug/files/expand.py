@@ -248,7 +248,7 @@ def _write(
     place: Place, request: Mapping[str, Any], card: Card, generator: Generator, real: LabeledData | None
 ) -> Path:
     """The real rows, then those that the card lists as synthetic, as an output that appears whole."""
-    format = choose_format(place.out, place.format, card.form)
+    format = choose_format(place.out, place.format, card.form, card.classes)
     request = {
         **request,
         **generator.identity,

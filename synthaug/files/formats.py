@@ -28,7 +28,7 @@ from synthaug.files.saved import HF
 from synthaug.generators.samples import PROVENANCE_COLUMNS, Samples
 from synthaug.modalities.image.cells import from_pixels
 from synthaug.modalities.image.form import ImageForm
-from synthaug.wording import did_you_mean
+from synthaug.wording import did_you_mean, quoted
 
 FORMATS: dict[str, Format] = {format.name: format for format in (FOLDER, PARQUET, NPZ, HF)}
 """Every format by its name."""
@@ -37,12 +37,14 @@ _SUFFIXES = {format.suffix: format for format in FORMATS.values() if format.suff
 _BLOCK = 1024
 
 
-def choose_format(out: str | Path, format: str | None, form: ImageForm) -> Format:
+def choose_format(
+    out: str | Path, format: str | None, form: ImageForm, classes: Iterable[str] = ()
+) -> Format:
     """The format of the output ``out``: the one asked for, or what its suffix says, or a folder.
 
     Raises:
         InvalidRequest: the format or suffix is unknown, the two disagree, or the format cannot hold rows of
-            this form (PNG holds uint8, and uint16 in one channel).
+            this form (PNG holds uint8, and uint16 in one channel) or the names of these classes.
 
     >>> choose_format("bigger.npz", None, ImageForm(28, 28, 1, "HW", "uint8")).name
     'npz'
@@ -58,8 +60,8 @@ def choose_format(out: str | Path, format: str | None, form: ImageForm) -> Forma
             )
     elif suffix and suffix not in _SUFFIXES:
         raise InvalidRequest(
-            f'The suffix of "{out}" names no format. Use .parquet, .npz, or no suffix for a folder; or say '
-            'which with format= (--format): "folder", "parquet", "npz" or "hf".'
+            f'The suffix of "{out}" names no format. Use {", ".join(_SUFFIXES)}, or no suffix for a folder; or say '
+            f"which with format= (--format): {quoted(FORMATS)}."
         )
     else:
         chosen = _SUFFIXES.get(suffix, FOLDER)
@@ -68,7 +70,20 @@ def choose_format(out: str | Path, format: str | None, form: ImageForm) -> Forma
             f'Rows of {form} cannot be written as "{chosen.name}": its images are PNG files: they hold uint8 and '
             "uint16 in one channel. Write an .npz file instead."
         )
+    if chosen.unicode_only and (strange := [name for name in classes if _is_no_text(name)]):
+        raise InvalidRequest(
+            f'The class {strange[0]!r} is no text in Unicode, and "{chosen.name}" holds no other. Write a folder or an '
+            ".npz file instead, or rename the class."
+        )
     return chosen
+
+
+def _is_no_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # half of a character, as in the name of a file that is in no encoding
+        return True
+    return False
 
 
 def write_rows(

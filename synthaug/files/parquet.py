@@ -57,4 +57,5 @@ PARQUET = Format(
     recognises=lambda path: begins_with(path, b"PAR1"),
     record=_record,
     open=_open,
+    unicode_only=True,
 )

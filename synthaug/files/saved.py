@@ -97,5 +97,6 @@ HF = Format(
     recognises=is_saved_set,
     record=record_of_folder,
     open=_open,
+    unicode_only=True,
     split_column=False,
 )

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import synthaug
 from synthaug import Classes, ImageForm
 from synthaug.errors import InvalidRequest
 from synthaug.files import FORMATS, Card, RowBlock, choose_format, read_record, recorded_request, write_rows
 from synthaug.generators import real_provenance, synthetic_provenance
-from synthaug.testing import check_format
+from synthaug.testing import check_format, planted_generator
 
 FORMS = [
     ImageForm(9, 8, 1, "HW", "uint8"),
@@ -299,3 +300,18 @@ def test_what_png_cannot_hold_is_refused_with_the_remedy(format, form):
 def test_the_record_is_plain_json(tmp_path):
     out = write(tmp_path / "out", "folder", FORMS[0])
     assert json.loads((out / "synthaug.json").read_text())["card"]["values"] == list(CLASSES.values)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_names_that_are_no_unicode_are_written_or_refused_before_anything_is(format, tmp_path):
+    classes = ("cat", "d\udcffg")
+    x, y = np.random.default_rng(0).integers(0, 255, (12, 8, 9), np.uint8), list(classes) * 6
+    out = tmp_path / f"out{FORMATS[format].suffix or ''}"
+    place = {"out": out, "format": format, "progress": False}
+    if FORMATS[format].unicode_only:
+        with pytest.raises(InvalidRequest, match=r"is no text in Unicode.*folder or an \.npz"):
+            synthaug.expand((x, y), planted_generator(classes), to="2x", **place)
+        assert list(tmp_path.iterdir()) == []
+    else:
+        synthaug.expand((x, y), planted_generator(classes), to="2x", **place)
+        assert synthaug.open_data(out).counts == dict.fromkeys(classes, 12)
