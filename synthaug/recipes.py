@@ -256,12 +256,12 @@ class _Run:
         if recipe.choose is not None:
             request_of(ChooseRequest, recipe.choose.model_dump() | own).describe()
         if recipe.sample is not None:
-            resolve_counts(recipe.sample.counts, data.classes)
-            choose_format(recipe.sample.file, None, data.form, data.classes)
+            counts = resolve_counts(recipe.sample.counts, data.classes)
+            choose_format(recipe.sample.file, None, data.form, counts)
         if recipe.mix is not None and recipe.mix.ratio is not None:
             check_share(recipe.mix.ratio)
         if recipe.expand is not None:
-            choose_format(self.out / recipe.expand.file, None, data.form, data.classes)
+            choose_format(self.out / recipe.expand.file, None, data.form, data.present)
             if recipe.expand.to is not None or recipe.choose is None:
                 totals = ExpandRequest(data, to=recipe.expand.to).totals
                 rows_to_add(totals, training_rows(data).counts, data.classes)

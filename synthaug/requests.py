@@ -187,8 +187,8 @@ class SampleRequest(Request):
     seed: int = 0
 
     def describe(self) -> dict[str, Any]:  # noqa: D102
-        files.choose_format(self.out, self.format, self.generator.form, self.generator.classes)
         counts = self.generator.resolve(self.counts)
+        files.choose_format(self.out, self.format, self.generator.form, counts)
         self.generator.require(counts, self.seed)
         self.require_apart(self.out)
         return {"counts": counts, "out": str(self.out)}
@@ -263,7 +263,7 @@ class ExpandRequest(Request):
             self._refuse_unused("nothing is written without out= (--out)", "format")
         else:
             self.require_apart(self.out)
-            files.choose_format(self.out, self.format, rows.form, rows.classes)
+            files.choose_format(self.out, self.format, rows.form, rows.present)
         if self.maker is not None:
             added = self.expansion.added
         else:

@@ -146,6 +146,11 @@ class LabeledData:
         found = np.bincount(self.labels, minlength=len(self.classes))
         return dict(zip(self.classes, found.tolist(), strict=True))
 
+    @property
+    def present(self) -> list[str]:
+        """The names of the classes that have rows."""
+        return [name for name, count in self.counts.items() if count]
+
     def check(self) -> None:
         """Refuse what no generator can be trained on; every image is decoded once.
 

@@ -248,7 +248,8 @@ def _write(
     place: Place, request: Mapping[str, Any], card: Card, generator: Generator, real: LabeledData | None
 ) -> Path:
     """The real rows, then those that the card lists as synthetic, as an output that appears whole."""
-    format = choose_format(place.out, place.format, card.form, card.classes)
+    written = [name for counts in (card.real, card.synthetic) for name, n in counts.items() if n]
+    format = choose_format(place.out, place.format, card.form, written)
     request = {
         **request,
         **generator.identity,

@@ -44,7 +44,7 @@ def choose_format(
 
     Raises:
         InvalidRequest: the format or suffix is unknown, the two disagree, or the format cannot hold rows of
-            this form (PNG holds uint8, and uint16 in one channel) or the names of these classes.
+            this form (PNG holds uint8, and uint16 in one channel) or the names of their classes.
 
     >>> choose_format("bigger.npz", None, ImageForm(28, 28, 1, "HW", "uint8")).name
     'npz'
