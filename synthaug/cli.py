@@ -18,7 +18,7 @@ import click
 
 from synthaug import __version__
 from synthaug.errors import InvalidRequest, OutputError, SynthaugError, SynthaugWarning
-from synthaug.options import asked_of, asks, options_of, sentence, together
+from synthaug.options import IN_PYTHON, asked_of, asks, options_of, sentence, together
 from synthaug.outputs import is_finished, require_apart
 from synthaug.requests import (
     ChooseRequest,
@@ -232,7 +232,7 @@ def expand(
 @main.command(epilog=_example("synthaug choose photos/ --family cvae --family cgan --out plan/"))
 @_data
 @_out("Folder for the plan and its generator.", required=False)
-@asks(ChooseRequest, "dataset", "train", "seeds", "generators")
+@asks(ChooseRequest, "dataset", "train", "seeds", "generators", *IN_PYTHON)
 @_jobs
 @_common
 def choose(data: str, out: Path | None, jobs: int | None, **given: Any) -> None:
@@ -251,7 +251,7 @@ def choose(data: str, out: Path | None, jobs: int | None, **given: Any) -> None:
 @_data
 @_out("Folder for the report.", required=False)
 @_generator
-@asks(EvaluateRequest, "dataset", "generator", "train")
+@asks(EvaluateRequest, "dataset", "generator", "train", *IN_PYTHON)
 @_jobs
 @click.option("--fail-on-no", is_flag=True, help="Exit with 3 unless synthetic rows help.")
 @_common

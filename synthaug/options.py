@@ -102,6 +102,9 @@ _KINDS: dict[str, dict[str, Any]] = {
 }
 """The types of fields that become options, as they are written."""
 
+IN_PYTHON = ("augmentations", "arms")
+"""Fields that hold objects of Python, so that they are no options."""
+
 _SPELLED = {"families": "family"}
 _EVERYWHERE = ("seed", "device")
 

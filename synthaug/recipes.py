@@ -30,7 +30,7 @@ from synthaug.generators import Generator
 from synthaug.judging import BATCH_SIZE, Plan, Protocol
 from synthaug.judging.words import evaluation_on_terminal
 from synthaug.mixing import USUAL_SHARE, check_share
-from synthaug.options import options_of, request_of
+from synthaug.options import IN_PYTHON, options_of, request_of
 from synthaug.outputs import one_error, require_apart
 from synthaug.report import draw_beside
 from synthaug.requests import (
@@ -61,14 +61,16 @@ def _step(request: type, left_out: tuple[str, ...], **more: Any) -> Any:
 _EVERYWHERE = ("seed", "device")
 _DATA: Any = _step(DataRequest, ("source",), source="")
 _FIT: Any = _step(FitRequest, ("dataset", "validation", *_EVERYWHERE)) | None
-_CHOOSE: Any = _step(ChooseRequest, ("dataset", "train", "seeds", "generators", *_EVERYWHERE)) | None
+_CHOOSE: Any = (
+    _step(ChooseRequest, ("dataset", "train", "seeds", "generators", *IN_PYTHON, *_EVERYWHERE)) | None
+)
 _SAMPLE: Any = _step(SampleRequest, ("generator", "out", "format", "seed"), file="samples.parquet") | None
 _MADE = ("family", "steps", "minutes")
 _EXPAND: Any = (
     _step(ExpandRequest, ("dataset", "generator", "out", "format", *_MADE, *_EVERYWHERE), file="expanded")
     | None
 )
-_EVALUATE: Any = _step(EvaluateRequest, ("dataset", "generator", "train", *_EVERYWHERE)) | None
+_EVALUATE: Any = _step(EvaluateRequest, ("dataset", "generator", "train", *IN_PYTHON, *_EVERYWHERE)) | None
 
 
 class MixStep(BaseModel):

@@ -283,6 +283,8 @@ class ChooseRequest(Request):
         protocol: how it is found out.
         seed: the only source of randomness.
         device: auto, cpu, cuda, ...
+        augmentations: pipelines of albumentations to try as well, by name.
+        arms: further ways to prepare the rows, to try as well.
     """
 
     dataset: data.LabeledData
@@ -291,6 +293,8 @@ class ChooseRequest(Request):
     protocol: judging.Protocol = USUAL_PROTOCOL
     seed: int = 0
     device: str = "auto"
+    augmentations: Mapping[str, Any] = field(default_factory=dict)
+    arms: Sequence[judging.Arm] = ()
 
     @cached_property
     def question(self) -> judging.Question:
@@ -298,7 +302,14 @@ class ChooseRequest(Request):
         data.require_original(self.dataset, "data set")
         rows, held_out = data.training_and_held_out(self.dataset)
         return judging.Question(
-            rows, held_out, _as_tuple(self.families), self.train, self.protocol, self.seed
+            rows,
+            held_out,
+            _as_tuple(self.families),
+            self.train,
+            self.protocol,
+            self.seed,
+            self.augmentations,
+            self.arms,
         )
 
     def describe(self) -> dict[str, Any]:  # noqa: D102
@@ -313,6 +324,7 @@ class ChooseRequest(Request):
             "held_out": _fingerprint(held_out),
             "families": list(self.question.families),
             "train": judging.identity_of(self.train),
+            **judging.identity_of_own(self.augmentations, self.arms),
             "seed": self.seed,
             "format": judging.FORMAT,
             # those of the final test have no part in a choice
@@ -333,6 +345,8 @@ class EvaluateRequest(Request):
         protocol: how it is found out.
         seed: the only source of randomness.
         device: auto, cpu, cuda, ...
+        augmentations: pipelines of albumentations to try as well, by name.
+        arms: further ways to prepare the rows, to try as well.
     """
 
     dataset: data.LabeledData
@@ -343,6 +357,8 @@ class EvaluateRequest(Request):
     protocol: judging.Protocol = USUAL_PROTOCOL
     seed: int = 0
     device: str = "auto"
+    augmentations: Mapping[str, Any] = field(default_factory=dict)
+    arms: Sequence[judging.Arm] = ()
 
     @cached_property
     def inquiry(self) -> judging.Inquiry:
@@ -356,6 +372,8 @@ class EvaluateRequest(Request):
             self.train,
             self.protocol,
             self.seed,
+            self.augmentations,
+            self.arms,
         )
 
     def describe(self) -> dict[str, Any]:  # noqa: D102
@@ -379,6 +397,7 @@ class EvaluateRequest(Request):
             "families": None if self.generator is not None else list(inquiry.families),
             "ratio": "chosen" if inquiry.chooses else inquiry.share,
             "train": judging.identity_of(self.train),
+            **judging.identity_of_own(self.augmentations, self.arms),
             "seed": self.seed,
             "format": judging.FORMAT,
             **asdict(self.protocol),

@@ -316,6 +316,8 @@ def choose(
     seed: int = 0,
     device: str = "auto",
     jobs: int | None = None,
+    augmentations: Mapping[str, Any] | None = None,
+    arms: Sequence[judging.Arm] = (),
     out: str | Path | None = None,
     overwrite: bool = False,
     progress: bool = True,
@@ -334,19 +336,23 @@ def choose(
         seed: the only source of randomness.
         device: for generators.
         jobs: processes that train classifiers; the number of cores when None.
+        augmentations: your own to try beside the usual ones, by name: transforms of albumentations that give images
+            like those they are given.
+        arms: ways of your own to prepare the rows, to try beside the usual ones.
         out: a folder for the plan and its generator; the same call goes on where a killed one was, and reads a
             finished plan.
         overwrite: replace what another request left at ``out``.
         progress: show progress and the time left on stderr.
 
     Returns:
-        The plan, which `mix` and `expand` take in place of a generator.
+        The plan: ``plan.apply(loader)`` follows it; `mix` and `expand` take it in place of a generator.
 
     Raises:
         InvalidData: too few rows for the folds.
         InvalidRequest: an unknown family, or an impossible budget.
     """
-    asked = ChooseRequest(data.open_data(dataset), families, train, protocol, seed, device)
+    own = dict(augmentations or {}), tuple(arms)
+    asked = ChooseRequest(data.open_data(dataset), families, train, protocol, seed, device, *own)
     asked.question.check(device)
     with _place(out, asked, overwrite) as place:
         if place is not None and place.finished:
@@ -372,6 +378,8 @@ def evaluate(
     seed: int = 0,
     device: str = "auto",
     jobs: int | None = None,
+    augmentations: Mapping[str, Any] | None = None,
+    arms: Sequence[judging.Arm] = (),
     out: str | Path | None = None,
     overwrite: bool = False,
     progress: bool = True,
@@ -396,6 +404,7 @@ def evaluate(
         seed: the only source of randomness.
         device: for the generator.
         jobs: processes that train classifiers; the number of cores when None.
+        augmentations, arms: of your own, as in `choose`.
         out: a folder for report.json, report.md and report.html, and the new generator; the same call goes on where
             a killed one was, and reads a finished report.
         overwrite: replace what another request left at ``out``.
@@ -413,7 +422,9 @@ def evaluate(
     if ratio is None and isinstance(given, judging.Plan):
         ratio = given.mean_share
     maker = None if given is None else maker_of(given)
-    asked = EvaluateRequest(data.open_data(dataset), families, maker, ratio, train, protocol, seed, device)
+    own = dict(augmentations or {}), tuple(arms)
+    rows = data.open_data(dataset)
+    asked = EvaluateRequest(rows, families, maker, ratio, train, protocol, seed, device, *own)
     asked.inquiry.check(device)
     with _place(out, asked, overwrite) as place:
         if place is not None and place.finished:

@@ -23,8 +23,9 @@ from synthaug.data import part, training_rows
 from synthaug.errors import InvalidArtifact, InvalidRequest, Leakage, SynthaugError, SynthaugWarning
 from synthaug.families import FAMILIES, Family
 from synthaug.generators import Selection
-from synthaug.judging import Choice, JudgedGain, Standing
+from synthaug.judging import Choice, JudgedGain, Preparation, Standing
 from synthaug.metrics import Interval
+from synthaug.modalities.image import ImageForm
 from synthaug.recipes import load_recipe, run_recipe
 from synthaug.requests import ExpandRequest, FitRequest, InspectRequest, PushRequest
 
@@ -82,8 +83,10 @@ def a_plan(maker: Generator | None, *, accepted: bool = True, seed: int = 0) -> 
     gain = Interval(0.1, 0.05, 0.15, 9)
     judged = JudgedGain(gain, 0.06, 0.02, ("x", "x"), 2)
     choice = Choice("real", "x", accepted, judged, (Standing("x", True, 1, 0.5, gain),), 1)
+    prepared = Preparation("real", 2, ImageForm(8, 8, 1, "HW", "uint8", 0.0, 255.0), (6, 6))
     plan = Plan(
-        accepted, "real", "x", None, "cvae", {}, 0.25, False, False, 2, "accuracy", choice, {}, 1.0, "", "real", seed
+        accepted, "real", "x", None, "cvae", {}, 0.25, False, False, 2, "accuracy", choice, {}, 1.0, "", "real",
+        prepared, seed,
     )  # fmt: skip
     return plan.with_generator(maker)
 

@@ -27,7 +27,7 @@ from .evaluate import (
     replicates_of as replicates_of,
 )
 from .folds import Fold as Fold, Folds as Folds
-from .identity import identity_of as identity_of
+from .identity import identity_of as identity_of, identity_of_own as identity_of_own
 from .loaders import (
     Augment as Augment,
     Encode as Encode,
@@ -44,6 +44,7 @@ from .menu import (
     Treatment as Treatment,
     sources_of as sources_of,
 )
+from .plan import FORMAT as FORMAT, Plan as Plan
 from .pools import (
     PoolCuration as PoolCuration,
     curated_pool as curated_pool,
@@ -58,6 +59,7 @@ from .predict import (
     takes_loss as takes_loss,
     train_and_predict as train_and_predict,
 )
+from .preparation import Preparation as Preparation
 from .protocol import (
     BATCH_SIZE as BATCH_SIZE,
     FAMILIES as FAMILIES,
@@ -75,12 +77,10 @@ from .quality import (
     judges_of as judges_of,
 )
 from .results import (
-    FORMAT as FORMAT,
     ArmResult as ArmResult,
     Comparison as Comparison,
     Evaluation as Evaluation,
     Judged as Judged,
-    Plan as Plan,
     Replicate as Replicate,
     Setup as Setup,
 )

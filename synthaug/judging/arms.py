@@ -93,6 +93,14 @@ def longer(arm: Arm) -> Arm:
     )
 
 
+def augmented_arms(name: str) -> tuple[Arm, Arm]:
+    """The arms of an augmentation of the user's own, without and with classes drawn evenly."""
+    about = f"Your rows, each changed by your own “{name}”."
+    plain = Arm(name, shuffled, about, augmentation=name, compared="usual", tried="usual")
+    about = f"As “oversampling”, each row changed by your own “{name}”."
+    return plain, replace(plain, name=f"oversampling + {name}", loader=balanced, about=about, unequal=True)
+
+
 def find_arm(name: str) -> Arm:
     """The arm of `LADDER` with this name."""
     return next(arm for arm in LADDER if arm.name == name)

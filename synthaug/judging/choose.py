@@ -5,30 +5,34 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from synthaug.data.labeled import LabeledData
 from synthaug.data.splits import cross_folds
 from synthaug.errors import InvalidRequest
 from synthaug.families import find_family
 from synthaug.generators.generator import Generator, Selection, resolve_device
-from synthaug.judging.arms import LONGER, Arm, find_arm, longer, starting_arms
+from synthaug.judging.arms import LADDER, LONGER, Arm, augmented_arms, find_arm, longer, starting_arms
 from synthaug.judging.folds import Fit, Folds
+from synthaug.judging.loaders import Augment
 from synthaug.judging.menu import Menu, Treatment, sources_of
+from synthaug.judging.plan import Plan
 from synthaug.judging.pools import draw_pool, fit_judges, pool_size
 from synthaug.judging.predict import Train, takes_loss
+from synthaug.judging.preparation import Preparation, require_plain
 from synthaug.judging.protocol import Protocol, is_unequal, weights_of
-from synthaug.judging.results import Plan
 from synthaug.judging.runner import CLASSIFIERS, OUTCOMES, Runner, Task, Work
 from synthaug.judging.search import Choice, Trial, search_options
 from synthaug.mixing.schedule import Ratio
 from synthaug.modalities.image.augment import image_augmentations
+from synthaug.modalities.image.form import ImageForm
 from synthaug.seeding import derive
 from synthaug.training.budget import Training
 from synthaug.training.loop import forget
@@ -46,6 +50,8 @@ class Question:
         train: the user's training; the built-in classifier when None.
         protocol: how it is made.
         seed: the only source of randomness.
+        augmentations: pipelines of albumentations of the user's own, by name, to try beside the usual ones.
+        arms: of the user's own, to begin with beside the usual ones.
     """
 
     rows: LabeledData
@@ -54,6 +60,8 @@ class Question:
     train: Train | None
     protocol: Protocol
     seed: int
+    augmentations: Mapping[str, Any] = field(default_factory=dict)
+    arms: Sequence[Arm] = ()
 
     def check(self, device: str) -> dict[str, Any]:
         """Refuse what cannot be chosen by, before anything is trained; what would be done, as plain JSON data.
@@ -67,6 +75,7 @@ class Question:
             raise InvalidRequest("No family was to be tried; name one at least.")
         for family in self.families:
             find_family(family)
+        self.check_own()
         self.rows.check_images()
         return {
             "folds": [len(fold) for fold in self.folds()],
@@ -75,6 +84,32 @@ class Question:
                 for family in self.families
             },
         }
+
+    def check_own(self) -> None:
+        """Refuse augmentations and arms of the user's own that cannot be tried.
+
+        Raises:
+            InvalidRequest: naming one.
+        """
+        taken = {arm.name for arm in LADDER} | {arm.augmentation for arm in LADDER}
+        names = [*self.augmentations, *(arm.name for arm in self.arms)]
+        if twice := [name for name in names if name in taken or names.count(name) > 1]:
+            raise InvalidRequest(f'There is something called "{twice[0]}" already: give another name.')
+        if made := [arm.name for arm in self.arms if arm.synthetic]:
+            raise InvalidRequest(
+                f'The arm "{made[0]}" has synthetic rows; give arms without, they are put on top.'
+            )
+        for name, pipeline in self.augmentations.items():
+            require_plain(name, pipeline)
+
+    @property
+    def own_arms(self) -> list[Arm]:
+        """Arms of the user's own, and one for each own augmentation, also with classes drawn evenly."""
+        return [*(arm for name in self.augmentations for arm in augmented_arms(name)), *self.arms]
+
+    def augment(self, images: torch.Tensor, labels: np.ndarray, form: ImageForm) -> Mapping[str, Augment]:
+        """All augmentations of encoded training rows."""
+        return image_augmentations(images, labels, form, self.augmentations)
 
     def folds(self) -> list[np.ndarray]:
         """Row numbers that are held out in each fold."""
@@ -102,6 +137,7 @@ class Chosen:
     plan: Plan
     candidate: Treatment
     baseline: Treatment
+    base: Arm
 
     @property
     def ratio(self) -> Ratio:
@@ -146,8 +182,8 @@ class Chosen:
 
     def final_arms(self, usual: Sequence[Arm]) -> list[Arm]:
         """The usual arms without synthetic rows, what the candidate is put on top of for longer, and the candidate."""
-        plain = [arm for arm in usual if not arm.synthetic and arm != LONGER]
-        return [*plain, longer(find_arm(self.candidate.base)), self.candidate.arm]
+        plain = [arm for arm in (*usual, *self.question.own_arms) if not arm.synthetic and arm != LONGER]
+        return [*plain, longer(self.base), self.candidate.arm]
 
 
 def choose(question: Question, work: Work, runner: Runner) -> Chosen:
@@ -172,7 +208,7 @@ def choose(question: Question, work: Work, runner: Runner) -> Chosen:
         parts,
         question.families,
         _fitting(question, replace(work, progress=work.progress and work.jobs == 1)),
-        image_augmentations,
+        question.augment,
         replace(work, jobs=work.jobs if on_cpu else 1),
         batch_size=protocol.batch_size,
         judge_steps=protocol.judge_steps,
@@ -203,7 +239,9 @@ def _offered(question: Question, folds: Folds) -> list[Arm]:
     """The baselines that can be trained: with losses that the training takes, and augmentations that there are."""
     own_loss = question.train is None or takes_loss(question.train)
     known = set.intersection(*({None, *fold.augmentations} for fold in folds.folds))
-    asked = starting_arms(unequal=is_unequal(question.rows), full=question.protocol.full)
+    unequal = is_unequal(question.rows)
+    own = [arm for arm in question.own_arms if unequal or not arm.unequal]
+    asked = [*starting_arms(unequal=unequal, full=question.protocol.full), *own]
     arms = [arm for arm in asked if (arm.loss is None or own_loss) and arm.augmentation in known]
     return arms or [find_arm("real")]
 
@@ -240,6 +278,10 @@ def _chosen(
     candidate, baseline = menu.treatments[tried], menu.treatments[choice.baseline]
     source = candidate.source
     assert source is not None, "a candidate has synthetic rows"
+    used, rows = candidate if choice.accepted else baseline, question.rows
+    arm = menu.treatments[candidate.base].arm if choice.accepted else baseline.arm
+    encode = rows.form.fitted(rows.read())
+    augmentations = question.augment(encode.encode(rows.read()), rows.labels, encode)
     plan = Plan(
         accepted=choice.accepted,
         baseline=choice.baseline,
@@ -259,8 +301,9 @@ def _chosen(
         seed=question.seed,
         base=candidate.base,
         shares=menu.alike(candidate),
+        preparation=Preparation.of(arm, used.steps(question.protocol.classifier_steps), rows, augmentations),
     )
-    return Chosen(question, work, plan, candidate, baseline)
+    return Chosen(question, work, plan, candidate, baseline, menu.treatments[candidate.base].arm)
 
 
 def _fitting(question: Question, work: Work) -> Fit:

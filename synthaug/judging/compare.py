@@ -15,9 +15,10 @@ from synthaug.data.labeled import LabeledData
 from synthaug.errors import InvalidRequest, SpecMismatch
 from synthaug.judging.arms import ARMS, Arm
 from synthaug.judging.loaders import Ingredients
+from synthaug.judging.plan import Metric, Plan
 from synthaug.judging.predict import Train, takes_loss
 from synthaug.judging.protocol import Protocol, is_unequal, require_seeds, require_share
-from synthaug.judging.results import ArmResult, Comparison, Evaluation, Metric, Plan, Replicate, Setup
+from synthaug.judging.results import ArmResult, Comparison, Evaluation, Replicate, Setup
 from synthaug.judging.runner import Outcome, Runner, Task
 from synthaug.mixing.schedule import USUAL_SHARE, Ratio, Schedule
 from synthaug.outputs import environment

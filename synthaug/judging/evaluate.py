@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from synthaug.generators.samples import Samples
 from synthaug.judging.arms import ARMS, LADDER, Arm
 from synthaug.judging.choose import Question, choose, generator_name, pool_seed
 from synthaug.judging.compare import Proposal, compare
+from synthaug.judging.folds import Augmentations
 from synthaug.judging.loaders import Judge
 from synthaug.judging.pools import pool_size
 from synthaug.judging.predict import Train
@@ -92,6 +93,7 @@ class Inquiry:
         train: the user's training; the built-in classifier when None.
         protocol: how it is made.
         seed: the only source of randomness.
+        augmentations, own_arms: of the user's own, as in `Question`.
     """
 
     parts: TestedRows
@@ -101,6 +103,8 @@ class Inquiry:
     train: Train | None
     protocol: Protocol
     seed: int
+    augmentations: Mapping[str, Any] = field(default_factory=dict)
+    own_arms: Sequence[Arm] = ()
 
     @property
     def chooses(self) -> bool:
@@ -120,12 +124,22 @@ class Inquiry:
     @property
     def arms(self) -> tuple[Arm, ...]:
         """What is compared, as far as it applies."""
-        return LADDER if self.protocol.full else ARMS
+        usual = LADDER if self.protocol.full else ARMS
+        return usual if self.chooses else (*usual, *self.question.own_arms)
 
     @property
     def question(self) -> Question:
         """What the choice is asked."""
-        return Question(self.rows, self.parts.test, self.families, self.train, self.protocol, self.seed)
+        return Question(
+            self.rows,
+            self.parts.test,
+            self.families,
+            self.train,
+            self.protocol,
+            self.seed,
+            self.augmentations,
+            self.own_arms,
+        )
 
     def training(self, device: str, number: int = 0) -> Training:
         """How a generator is trained where nothing is chosen."""
@@ -142,6 +156,7 @@ class Inquiry:
         protocol = self.protocol
         protocol.check()
         require_share(self.share)
+        self.question.check_own()
         if self.generator is not None and protocol.generators > 1:
             raise InvalidRequest(
                 f"evaluate was given a generator and asked for {protocol.generators}: leave the generator out, and as "
@@ -195,7 +210,7 @@ def evaluate(inquiry: Inquiry, work: Work, runner: Runner) -> Evaluated:
         makers = [chosen.generator(number) for number in range(protocol.generators)]
         per_class = chosen.pool_size
         proposal = Proposal(
-            replicates_of(rows, makers, per_class, seed),
+            replicates_of(rows, makers, per_class, seed, augment=inquiry.question.augment),
             chosen.final_arms(inquiry.arms),
             chosen.ratio,
             (chosen.baseline.arm.name, chosen.candidate.arm.name),
@@ -211,7 +226,7 @@ def evaluate(inquiry: Inquiry, work: Work, runner: Runner) -> Evaluated:
             encode, kept = makers[0].form.encode, work.kept("rows")
             judges = judges_of(rows, encode, seed, protocol.judge_steps, kept)
             judge = None if judges is None else judges.probabilities
-        replicates = replicates_of(rows, makers, per_class, seed, judge)
+        replicates = replicates_of(rows, makers, per_class, seed, judge, inquiry.question.augment)
         proposal, tests = (
             Proposal(replicates, inquiry.arms, inquiry.share),
             {"validation": inquiry.parts.validation, **tests},
@@ -221,7 +236,12 @@ def evaluate(inquiry: Inquiry, work: Work, runner: Runner) -> Evaluated:
 
 
 def replicates_of(
-    rows: LabeledData, makers: Sequence[Generator], per_class: int, seed: int, judge: Judge | None = None
+    rows: LabeledData,
+    makers: Sequence[Generator],
+    per_class: int,
+    seed: int,
+    judge: Judge | None = None,
+    augment: Augmentations = image_augmentations,
 ) -> list[Replicate]:
     """The same training rows beside samples of each of some generators that were trained on them.
 
@@ -231,14 +251,15 @@ def replicates_of(
         per_class: rows of each class in a pool, see `pool_size`.
         seed: of the samples; generators of one evaluation share no noise.
         judge: fitted on the same rows; for arms that take labels from it.
+        augment: makes the augmentations.
     """
-    encode = makers[0].form.encode
-    augmentations = image_augmentations(encode(rows.read()), rows.labels)
+    form = makers[0].form
+    augmentations = augment(form.encode(rows.read()), rows.labels, form)
     return [
         Replicate(
             rows,
             maker.sample(per_class, seed=pool_seed(seed, number)),
-            encode,
+            form.encode,
             maker.trained_on,
             augmentations,
             maker.seconds,

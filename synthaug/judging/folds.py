@@ -24,12 +24,14 @@ from synthaug.judging.menu import Source, Treatment
 from synthaug.judging.pools import draw_pool, fit_judges, no_pool
 from synthaug.judging.protocol import JUDGE_STEPS
 from synthaug.judging.runner import Work, in_processes, one_thread, shown
+from synthaug.modalities.image.form import ImageForm
 
 Fit: TypeAlias = Callable[[LabeledData, str, str], Generator]
 """``fit(rows, family, name)``: a generator of the family trained on the rows; the name is unique to both."""
 
-Augmentations: TypeAlias = Callable[[torch.Tensor, np.ndarray], Mapping[str, Augment]]
-"""Encoded training rows ``(N, ...)`` and their labels ``(N,)`` to augmentations, by the names that arms know."""
+Augmentations: TypeAlias = Callable[[torch.Tensor, np.ndarray, ImageForm], Mapping[str, Augment]]
+"""Encoded training rows ``(N, ...)``, their labels ``(N,)`` and what they were encoded from, to augmentations by the
+names that arms know."""
 
 _POOL = 400
 
@@ -124,9 +126,9 @@ class Folds:
             makers = {family: made[i, family] for family in families}
             for maker in makers.values():
                 require_unseen(train, {"held-out": others}, maker.trained_on)
-            encode = next(iter(makers.values())).form.encode
-            plain = Ingredients.of(train, no_pool(train), encode, ratio=0.0, batch_size=batch_size)
-            augmentations = augment(encode(plain.rows), train.labels)
+            form = next(iter(makers.values())).form
+            plain = Ingredients.of(train, no_pool(train), form.encode, ratio=0.0, batch_size=batch_size)
+            augmentations = augment(form.encode(plain.rows), train.labels, form)
             found.append(Fold(train, plain, (others.read(), others.labels), augmentations, makers))
         return cls(rows, found, work, judge_steps)
 

@@ -6,13 +6,15 @@ import functools
 import hashlib
 import inspect
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
 import torch
+
+from synthaug.judging.preparation import as_plain
 
 _PROCESS = uuid4().hex
 _OF_PYTHON = 1 << 9  # the flag of classes that are not part of a library in C
@@ -33,6 +35,16 @@ def identity_of(train: Any) -> list[str] | None:
     named = train.func if isinstance(train, functools.partial) else train
     name = [str(getattr(named, part, "")) for part in ("__module__", "__qualname__")]
     return [*name, hashlib.sha256(_told(train, ()).encode()).hexdigest()]
+
+
+def identity_of_own(augmentations: Mapping[str, Any], arms: Sequence[Any]) -> dict[str, Any]:
+    """What tells augmentations and arms of a user from others; nothing where there are none."""
+    found: dict[str, Any] = {}
+    if augmentations:
+        found["augmentations"] = {name: as_plain(pipeline) for name, pipeline in augmentations.items()}
+    if arms:
+        found["arms"] = [[arm.name, hashlib.sha256(_told(arm, ()).encode()).hexdigest()] for arm in arms]
+    return found
 
 
 def _told(value: Any, above: tuple[int, ...]) -> str:

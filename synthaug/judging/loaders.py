@@ -22,6 +22,7 @@ from synthaug.judging import standins
 from synthaug.judging.protocol import BATCH_SIZE
 from synthaug.mixing.marks import MarkingCollate, Marks
 from synthaug.mixing.options import MixOptions
+from synthaug.mixing.regimen import Blend
 from synthaug.mixing.schedule import Ratio
 from synthaug.mixing.supply import Supply
 from synthaug.mixing.torch.loader import mix_loader
@@ -41,7 +42,6 @@ MakeLoader: TypeAlias = "Callable[[Ingredients, int], DataLoader[Any]]"
 """The ingredients and a seed to a loader of encoded batches."""
 
 _Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor]
-_Blend: TypeAlias = Callable[[torch.Tensor, torch.Tensor, np.random.Generator], _Batch]
 
 _MIXUP_ALPHA = 0.2
 
@@ -174,7 +174,7 @@ def _with_pool(
 
 
 def _loader(
-    parts: Ingredients, seed: int, *, sampler: Sampler[int] | None = None, blend: _Blend | None = None
+    parts: Ingredients, seed: int, *, sampler: Sampler[int] | None = None, blend: Blend | None = None
 ) -> DataLoader[Any]:
     return DataLoader(
         _Rows(parts),
@@ -207,7 +207,7 @@ class _Collate:
     Batch number n is augmented with stream n: all arms of one seed draw the same changes.
     """
 
-    def __init__(self, parts: Ingredients, blend: _Blend | None, seed: int) -> None:
+    def __init__(self, parts: Ingredients, blend: Blend | None, seed: int) -> None:
         self._encode, self._augment, self._n_classes = parts.encode, parts.augment, parts.n_classes
         self._blend, self._seed = blend, seed
         self._batch = 0
@@ -241,3 +241,7 @@ class _Relabelled:
 def _blended(X: torch.Tensor, soft: torch.Tensor, rng: np.random.Generator) -> _Batch:
     share, partner = rng.beta(_MIXUP_ALPHA, _MIXUP_ALPHA), rng.permutation(len(X))
     return X.lerp(X[partner], share), soft.lerp(soft[partner], share)
+
+
+BLENDS: dict[str, tuple[MakeLoader, Blend]] = {"mixup": (mixup, _blended), "CutMix": (cutmix, pasted)}
+"""Ways to blend the rows of a batch, by name: what an arm makes a loader with, and the blend."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -21,7 +22,7 @@ def plain_loss(parts: Ingredients) -> ClassifierLoss:
 
 def weighted_loss(parts: Ingredients) -> ClassifierLoss:
     """Rows weighted by the inverse frequency of their class; weights have mean 1 over the training rows."""
-    return partial(_weighted, _class_weights(parts), 0.0)
+    return _weighting(_counts(parts), 0.0)
 
 
 def deferred_loss(parts: Ingredients) -> ClassifierLoss:
@@ -30,7 +31,7 @@ def deferred_loss(parts: Ingredients) -> ClassifierLoss:
     Cao et al., "Learning imbalanced datasets with label-distribution-aware margin loss", 2019, with plain inverse
     frequencies, which their effective numbers come to for less than some thousand rows a class.
     """
-    return partial(_weighted, _class_weights(parts), _DEFERRED)
+    return _weighting(_counts(parts), _DEFERRED)
 
 
 def adjusted_loss(parts: Ingredients) -> ClassifierLoss:
@@ -38,13 +39,30 @@ def adjusted_loss(parts: Ingredients) -> ClassifierLoss:
 
     Menon et al., "Long-tail learning via logit adjustment", 2021, equation 10 with tau = 1.
     """
-    counts = np.maximum(np.bincount(parts.labels, minlength=parts.n_classes), 1)
-    return partial(_adjusted, torch.from_numpy(np.log(counts / counts.sum())).float())
+    return _adjusting(_counts(parts))
 
 
-def _class_weights(parts: Ingredients) -> torch.Tensor:
-    counts = np.maximum(np.bincount(parts.labels, minlength=parts.n_classes), 1)
-    return torch.from_numpy(len(parts.labels) / len(np.unique(parts.labels)) / counts).float()
+def _counts(parts: Ingredients) -> np.ndarray:
+    return np.bincount(parts.labels, minlength=parts.n_classes)
+
+
+def _weighting(counts: np.ndarray, start: float) -> ClassifierLoss:
+    weights = counts.sum() / np.count_nonzero(counts) / np.maximum(counts, 1)
+    return partial(_weighted, torch.from_numpy(weights).float(), start)
+
+
+def _adjusting(counts: np.ndarray) -> ClassifierLoss:
+    known = np.maximum(counts, 1)
+    return partial(_adjusted, torch.from_numpy(np.log(known / known.sum())).float())
+
+
+LOSSES: dict[str, tuple[Callable[[Ingredients], ClassifierLoss], Callable[[np.ndarray], ClassifierLoss]]] = {
+    "plain": (plain_loss, lambda counts: cross_entropy),
+    "class weights": (weighted_loss, partial(_weighting, start=0.0)),
+    "deferred class weights": (deferred_loss, partial(_weighting, start=_DEFERRED)),
+    "logit adjustment": (adjusted_loss, _adjusting),
+}
+"""Every loss by name: what an arm makes it with, and the same of the rows ``(K,)`` of each class."""
 
 
 def _weighted(

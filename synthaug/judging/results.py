@@ -1,28 +1,21 @@
-"""What judging comes to: how arms did, how they compare, what to use. Values, that are saved and read back."""
+"""What judging comes to: how arms did and how they compare. Values, that are saved and read back."""
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import TypeAdapter
 
 from synthaug.data.labeled import LabeledData
-from synthaug.errors import InvalidArtifact, InvalidRequest
-from synthaug.generators.artifact import read_generator, write_generator
 from synthaug.generators.facts import About
-from synthaug.generators.generator import Generator, Selection
 from synthaug.generators.samples import Samples
 from synthaug.judging import words
 from synthaug.judging.curation import Effect
 from synthaug.judging.loaders import Augment, Encode, Judge
-from synthaug.judging.protocol import PLAN_FILE, PLAN_GENERATOR
-from synthaug.judging.search import Choice
+from synthaug.judging.plan import FORMAT, Metric, Plan, require_format
 from synthaug.metrics.fidelity import Fidelity
 from synthaug.metrics.scores import Scores
 from synthaug.metrics.statistics import (
@@ -33,15 +26,6 @@ from synthaug.metrics.statistics import (
     sign_flip_p,
     verdict,
 )
-from synthaug.mixing.schedule import Schedule, linear
-from synthaug.mixing.supply import Supply
-from synthaug.outputs import atomic_write_text, one_error
-from synthaug.wording import one_line
-
-FORMAT = 3
-"""Of plans and evaluations as JSON data, which name it; others are not read."""
-
-Metric: TypeAlias = Literal["accuracy", "balanced_accuracy"]
 
 
 @dataclass(frozen=True)
@@ -162,161 +146,6 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How much of which synthetic rows to use with a data set, 0 included; `synthaug.choose` makes it.
-
-    Attributes:
-        accepted: whether synthetic rows are to be used.
-        baseline: the best training without them.
-        candidate: the best training with them, whether or not it is to be used.
-        base: what the candidate adds them to; the baseline, or the same with fewer steps where longer training was
-            the best without them.
-        augmentation: the augmentation of both, by its name; None for none.
-        family: of the candidate's generator.
-        settings: its settings of sampling.
-        candidate_share: its share of synthetic rows in each batch.
-        curated: whether judges had to let its samples pass.
-        kept: where they had to, the numbers of the samples that passed, by class: of the sequence of ``seed``.
-        seed: of the samples that are kept.
-        shares: of the options that differ from the candidate in nothing else, by name.
-        annealed: whether its share falls to 0 over ``classifier_steps``.
-        classifier_steps: the length of the trainings that chose.
-        metric: accuracy or balanced accuracy.
-        choice: the standings and the gain.
-        seconds: spent per stage.
-        cost: of generators, samples and classifiers together, in trainings of one classifier.
-        data: fingerprint of the rows that chose.
-        generator: trained on all of them where the plan is to use synthetic rows; else None.
-    """
-
-    __pydantic_config__: ClassVar[Any] = {"arbitrary_types_allowed": True}
-
-    accepted: bool
-    baseline: str
-    candidate: str
-    augmentation: str | None
-    family: str
-    settings: Mapping[str, Any]
-    candidate_share: float
-    curated: bool
-    annealed: bool
-    classifier_steps: int
-    metric: Metric
-    choice: Choice
-    seconds: Mapping[str, float]
-    cost: float
-    data: str
-    base: str
-    seed: int = 0
-    shares: Mapping[str, float] = field(default_factory=dict)
-    kept: Mapping[str, tuple[int, ...]] | None = None
-    generator: Generator | None = field(default=None, compare=False)
-
-    @property
-    def share(self) -> float:
-        """The share of synthetic rows to use, 0 where they are not to be used."""
-        return self.candidate_share if self.accepted else 0.0
-
-    @property
-    def ratio(self) -> float | Schedule:
-        """The share as `synthaug.mix` takes it for a loader."""
-        return linear(self.share, 0.0, steps=self.classifier_steps) if self.annealed else self.share
-
-    @property
-    def mean_share(self) -> float:
-        """The share over the training: of one that falls to 0, half of where it starts; what a fixed data set takes."""
-        return self.share / 2 if self.annealed else self.share
-
-    @property
-    def advice(self) -> str:
-        """What to do, in one plain sentence."""
-        return words.advice_of_plan(self)
-
-    def maker(self) -> Generator | None:
-        """What makes the synthetic rows that are to be used; None where none are.
-
-        Raises:
-            InvalidRequest: the plan came without it.
-        """
-        if self.accepted and self.generator is None:
-            raise InvalidRequest(
-                f"The plan is to use samples of {self.family}, but came without its generator. Read it from the "
-                "folder that choose wrote, with Plan.load, or give it one with plan.with_generator."
-            )
-        return self.generator
-
-    def supply(self) -> Supply:
-        """Its generator at its share, as `synthaug.mix` takes it."""
-        return Supply(self.maker(), share=self.ratio, fixed_share=self.mean_share)
-
-    def totals(self, counts: Mapping[str, int]) -> dict[str, int]:
-        """Final rows of each class for a data set of these rows per class, so that `mean_share` of them are synthetic.
-
-        Args:
-            counts: real rows per class name.
-        """
-        return {
-            name: n + math.ceil(n * self.mean_share / (1 - self.mean_share)) for name, n in counts.items()
-        }
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON data; `from_dict` reads it back."""
-        plain: dict[str, Any] = TypeAdapter(Plan).dump_python(replace(self, generator=None), mode="json")
-        told = {"advice": self.advice, "share": self.share, "format_version": FORMAT}
-        return told | {name: value for name, value in plain.items() if name != "generator"}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any], generator: Generator | None = None) -> Plan:
-        """The plan that `to_dict` wrote, with its generator where it has one.
-
-        Raises:
-            InvalidArtifact: another version of synthaug wrote it, whose choices are made and told otherwise.
-        """
-        _require_format("plan", data, "Choose again.")
-        rest = {k: v for k, v in data.items() if k not in ("format_version", "advice", "share")}
-        return TypeAdapter(cls).validate_python(rest).with_generator(generator)
-
-    def with_generator(self, generator: Generator | None) -> Plan:
-        """The plan with what makes its synthetic rows."""
-        if generator is not None and self.kept is not None:
-            rows = {name: np.array(numbers, np.int64) for name, numbers in self.kept.items()}
-            generator = generator.keeping(Selection(self.seed, rows))
-        return replace(self, generator=generator)
-
-    def write(self, folder: Path) -> None:
-        """Writes the plan and its generator into an existing folder."""
-        text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n"
-        atomic_write_text(folder / PLAN_FILE, text)
-        if self.generator is not None:
-            (folder / PLAN_GENERATOR).mkdir(exist_ok=True)
-            write_generator(self.generator, folder / PLAN_GENERATOR)
-
-    @classmethod
-    def load(cls, folder: str | Path, device: str = "cpu") -> Plan:
-        """The plan that `synthaug.choose` wrote with ``out``.
-
-        Raises:
-            InvalidArtifact: there is none, or it or its generator is not whole.
-        """
-        path = Path(folder) / PLAN_FILE
-        with one_error(InvalidArtifact, f"{path} cannot be read", "Ask for the right to read it."):
-            if not path.is_file():
-                raise InvalidArtifact(
-                    f"{folder} holds no plan ({PLAN_FILE}); make one with synthaug.choose(..., out=...)."
-                )
-            content = path.read_bytes()
-            made = Path(folder) / PLAN_GENERATOR
-            generator = read_generator(made).to(device) if made.is_dir() else None
-        try:
-            return cls.from_dict(json.loads(content.decode()), generator)
-        except (InvalidArtifact, InvalidRequest):
-            raise
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            reason = one_line("; ".join(str(error).splitlines()[:3]))
-            raise InvalidArtifact(f"{path} is no plan ({reason}). Choose again.") from None
-
-
-@dataclass(frozen=True)
 class Evaluation:
     """Whether synthetic rows help; JSON data through `to_dict` and `from_dict`.
 
@@ -394,7 +223,7 @@ class Evaluation:
         Raises:
             InvalidArtifact: another version of synthaug wrote it.
         """
-        _require_format("evaluation", data, "Evaluate again.")
+        require_format("evaluation", data, "Evaluate again.")
         rest = {k: v for k, v in data.items() if k not in ("format_version", "advice", "verdict", "plan")}
         plan = None if data["plan"] is None else Plan.from_dict(data["plan"])
         return replace(TypeAdapter(cls).validate_python(rest), plan=plan)
@@ -404,11 +233,3 @@ def by_replicate(values: Sequence[float], replicates: int) -> np.ndarray:
     """Values by seed, averaged over those of a replicate, which share rows and generator; of a lone one as they are."""
     array = np.asarray(values, np.float64)
     return array if replicates == 1 else array.reshape(-1, replicates).mean(axis=0)
-
-
-def _require_format(what: str, data: Mapping[str, Any], remedy: str) -> None:
-    if data.get("format_version") != FORMAT:
-        raise InvalidArtifact(
-            f"The {what} has the format {data.get('format_version', 1)}; this version of synthaug reads {FORMAT}. "
-            f"{remedy}"
-        )

@@ -12,7 +12,8 @@ from synthaug.metrics.statistics import BOOTSTRAP_FROM, SIGN_FLIPS_FROM, Interva
 from synthaug.wording import percent, points
 
 if TYPE_CHECKING:
-    from synthaug.judging.results import ArmResult, Evaluation, Plan
+    from synthaug.judging.plan import Plan
+    from synthaug.judging.results import ArmResult, Evaluation
 
 GLOSSARY = {
     "paired": (

@@ -28,6 +28,7 @@ from .prepare import (
     prepare as prepare,
 )
 from .probes import look_of as look_of
+from .regimen import Blend as Blend, Blended as Blended, Regimen as Regimen
 from .schedule import (
     USUAL_SHARE as USUAL_SHARE,
     Ratio as Ratio,
@@ -39,4 +40,9 @@ from .schedule import (
     off_after as off_after,
 )
 from .supply import Supply as Supply
-from .torch import BatchMixer as BatchMixer, is_loader as is_loader, mix_loader as mix_loader
+from .torch import (
+    BalancedSampler as BalancedSampler,
+    BatchMixer as BatchMixer,
+    is_loader as is_loader,
+    mix_loader as mix_loader,
+)

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 
-from synthaug.data.items import ItemFields
+from synthaug.data.items import ItemFields, with_field
 
 
 def inner(dataset: Any) -> Any:
@@ -67,6 +67,99 @@ def _put_below(plain: Any, dataset: Any, fields: ItemFields, deep: bool) -> bool
         return True
     plain.dataset = without_transforms(below, fields, deep=deep)
     return plain.dataset is not below
+
+
+class Chain:
+    """A transform before that of a data set, called as the latter is."""
+
+    def __init__(self, first: Any, then: Any) -> None:
+        self.first, self.then = first, then
+
+    def __call__(self, *image: Any, **named: Any) -> Any:
+        """What comes of an image that is given by position, or of inputs by name, as albumentations takes them."""
+        if named:
+            return self.then(**{**named, "image": self.first(named["image"])})
+        return applied([self.then], self.first(image[0]))
+
+
+class Augmented(Subset[Any]):
+    """All rows of a data set, whose images are changed as they are handed out.
+
+    Attributes:
+        transform: applied to the image of each.
+    """
+
+    def __init__(self, dataset: Any, transform: Any, fields: ItemFields) -> None:
+        super().__init__(dataset, range(len(dataset)))
+        self.transform, self._fields = transform, fields
+
+    def __getitem__(self, row: Any) -> Any:
+        item = self.dataset[row]
+        return with_field(item, self._fields.image, self.transform(self._fields.image_of(item)))
+
+    def __getitems__(self, rows: list[int]) -> list[Any]:
+        return [self[row] for row in rows]
+
+
+def put_first(dataset: Any, first: Any, fields: ItemFields) -> tuple[Any, Any]:
+    """The data set with a transform before its own ones; around its items where it has none that it uses.
+
+    Args:
+        dataset: a map-style data set; it stays as it is.
+        first: an image to one of the same kind.
+        fields: where the image is in its items.
+
+    Returns:
+        The data set, and an image as the transform will be given them.
+    """
+    within = _put_within(dataset, first)
+    seen = [] if within is None else _given_to_chains(within, fields)
+    if seen:
+        return within, seen[0]
+    return Augmented(dataset, first, fields), fields.image_of(dataset[0])
+
+
+def _put_within(dataset: Any, first: Any) -> Any:
+    """A copy with the transform before the innermost of its own; None where it has none."""
+    parts, below = getattr(dataset, "datasets", None), inner(dataset)
+    plain = copy.copy(dataset)
+    if below is not None and isinstance(parts, list | tuple):
+        changed = [_put_within(part, first) for part in parts]
+        if any(part is None for part in changed):
+            return None
+        plain.datasets = type(parts)(changed)
+        return plain
+    deeper = None if below is None else _put_within(below, first)
+    if deeper is not None:
+        plain.dataset = deeper
+        return plain
+    if not callable(own := getattr(dataset, "transform", None)):
+        return None
+    plain.transform = Chain(first, own)
+    return plain
+
+
+def _given_to_chains(dataset: Any, fields: ItemFields) -> list[Any]:
+    """The images that chains in a data set are given when an item is read; none where it does not use them."""
+    seen: list[Any] = []
+    for _, chain in transforms_of(dataset):
+        if isinstance(chain, Chain):
+            chain.first, kept = _noting(seen), chain.first
+            try:
+                fields.image_of(dataset[0])
+            except Exception:  # it uses its transform in a way of its own
+                return []
+            finally:
+                chain.first = kept
+    return seen
+
+
+def _noting(seen: list[Any]) -> Any:
+    def note(image: Any) -> Any:
+        seen.append(image)
+        return image
+
+    return note
 
 
 def unchanged(*image: Any, **named: Any) -> Any:

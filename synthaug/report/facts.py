@@ -13,8 +13,8 @@ from synthaug.errors import InvalidArtifact, InvalidData
 from synthaug.files.formats import read_record
 from synthaug.generators.artifact import MANIFEST, described, read_generator, read_manifest
 from synthaug.generators.generator import Generator
+from synthaug.judging.plan import Plan
 from synthaug.judging.protocol import PLAN_FILE
-from synthaug.judging.results import Plan
 from synthaug.outputs import one_error
 
 

@@ -188,11 +188,13 @@ class Preview:
 
 def _opened(name: str, folder: Path | None, config: Mapping[str, Any]) -> Tracker:
     try:
+        from accelerate.state import PartialState
         from accelerate.tracking import LOGGER_TYPE_TO_CLASS
     except ImportError:
         raise InvalidRequest(_missing(name)) from None
     if name not in LOGGER_TYPE_TO_CLASS:
         raise InvalidRequest(f'There is no tracker "{name}".{did_you_mean(name, LOGGER_TYPE_TO_CLASS)}')
+    PartialState()  # without which the log of a tracker is refused
     kind = LOGGER_TYPE_TO_CLASS[name]
     place = "logging_dir" if kind.requires_logging_directory else _PLACES.get(name)
     if place is not None and folder is None:

@@ -26,11 +26,13 @@ from synthaug.judging import (
     Evaluation,
     Judged,
     Plan,
+    Preparation,
     Setup,
     Standing,
     words,
 )
 from synthaug.metrics import Fidelity, Interval, Scores, paired_interval, verdict
+from synthaug.modalities.image import ImageForm
 from synthaug.report import pick_judged, pick_pictures, write_report
 
 NAMES = ("T-shirt/top", "<script>alert(1)</script>", 'a|b "c" & d')
@@ -109,6 +111,9 @@ def refusing(found: Evaluation) -> Evaluation:
         cost=9.0,
         data="0" * 64,
         base=found.baseline,
+        preparation=Preparation(
+            found.baseline, 600, ImageForm(9, 11, 3, "HWC", "uint8", 0.0, 255.0), (1, 1, 1)
+        ),
     )
     return replace(found, plan=plan)
 

@@ -69,7 +69,7 @@ def mix_dataset(dataset: datasets.Dataset, supply: Supply, options: MixOptions) 
         Leakage: rows of the data set are held out from the generator. All are compared up to 20,000, else 512
             spread over them.
     """
-    _refuse_splits(dataset)
+    refuse_splits(dataset)
     ratio = supply.ratio(options, fixed=True)
     refuse_schedule(
         ratio,
@@ -78,7 +78,7 @@ def mix_dataset(dataset: datasets.Dataset, supply: Supply, options: MixOptions) 
     )
     items = options.items
     data = open_data(dataset, label=items.label, image=items.image)
-    fields = _fields_of(dataset, data)
+    fields = fields_of(dataset, data)
     names = room_for_provenance(dataset.features, _REMEDY)
     for name in items.fill:
         if name not in fields.others:
@@ -129,7 +129,7 @@ def expand_dataset(dataset: Any, expansion: Expansion) -> Any:
     single, split = isinstance(dataset, datasets.Dataset), training_split(expansion.data)
     parts = {split: dataset} if single else dict(dataset)
     real, data = parts[split], expansion.data if single else expansion.train
-    fields = _fields_of(real, data)
+    fields = fields_of(real, data)
     fill: dict[Key, Any] = {"split": split} if single and data.splits is not None else {}
     samples, larger = expansion.samples(), {}
     features = datasets.Features(
@@ -145,7 +145,12 @@ def expand_dataset(dataset: Any, expansion: Expansion) -> Any:
     return larger[split] if single else datasets.DatasetDict(larger)
 
 
-def _refuse_splits(dataset: Any) -> None:
+def refuse_splits(dataset: Any) -> None:
+    """Refuse a dictionary of splits.
+
+    Raises:
+        UnsupportedKind: naming the one to give.
+    """
     import datasets
 
     if isinstance(dataset, datasets.DatasetDict | datasets.IterableDatasetDict):
@@ -155,7 +160,7 @@ def _refuse_splits(dataset: Any) -> None:
         )
 
 
-def _fields_of(dataset: Any, data: LabeledData) -> ItemFields:
+def fields_of(dataset: Any, data: LabeledData) -> ItemFields:
     """Where image and label are in the rows of a data set that was opened as this."""
     first, own = dataset.with_format("numpy")[0], [data.classes.values[k] for k in data.labels]
     fields = ItemFields.of(first, own[0], data.columns.image, data.columns.label)

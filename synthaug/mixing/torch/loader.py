@@ -125,7 +125,7 @@ def _mark_rows(loader: DataLoader[Any], marks: Marks) -> DataLoader[Any]:
     plan = MixingPlan(np.zeros(len(dataset), np.int64), [], ratio=0.0)
     rows = MixedRows(dataset, None, plan, None, batch_size=_batch_size(loader), marked=True)
     batches = MixedBatches(loader.batch_sampler, plan)
-    return _copy(loader, dataset=rows, batch_sampler=batches, **_marking(loader, marks, probes))
+    return copy_of(loader, dataset=rows, batch_sampler=batches, **_marking(loader, marks, probes))
 
 
 def _mark_stream(loader: DataLoader[Any], marks: Marks) -> DataLoader[Any]:
@@ -134,7 +134,7 @@ def _mark_stream(loader: DataLoader[Any], marks: Marks) -> DataLoader[Any]:
     assert loader.batch_size is not None, "torch makes the batch sampler of a stream itself"
     rows = MixedStream(stream, None, plan, {}, None, loader.batch_size, marked=True)
     batches = StreamBatches(loader.batch_sampler, rows, plan, None, _length_of(loader))
-    return _copy(loader, dataset=rows, batch_sampler=batches, **_marking(loader, marks, probes))
+    return copy_of(loader, dataset=rows, batch_sampler=batches, **_marking(loader, marks, probes))
 
 
 def _mix_rows(loader: DataLoader[Any], supply: Supply, options: MixOptions) -> DataLoader[Any]:
@@ -152,7 +152,7 @@ def _mix_rows(loader: DataLoader[Any], supply: Supply, options: MixOptions) -> D
     prepared = prepare(real, samples.class_indices, supply, supply.ratio(options), options)
     plan, collate = prepared.plan, _marking(loader, marks, list(probes.values()))
     if plan.idle and not marks:
-        return _copy(loader)
+        return copy_of(loader)
     pool, window = None, None
     if not plan.idle:
         pool = fitting_pool(
@@ -170,7 +170,7 @@ def _mix_rows(loader: DataLoader[Any], supply: Supply, options: MixOptions) -> D
         warn_of_tints(pool, fields, list(probes.values()))
         refresh = supply.refresh(options)
         window = None if refresh is None else Window(pool, samples, refresh)
-    return _copy(
+    return copy_of(
         loader,
         dataset=MixedRows(dataset, pool, plan, window, batch_size=_batch_size(loader), marked=bool(marks)),
         batch_sampler=MixedBatches(loader.batch_sampler, plan, window),
@@ -197,7 +197,7 @@ def _mix_stream(loader: DataLoader[Any], supply: Supply, options: MixOptions) ->
     prepared = prepare(real, samples.class_indices, supply, supply.ratio(options), options)
     plan, collate = prepared.plan, _marking(loader, marks, probes)
     if plan.idle and not marks:
-        return _copy(loader)
+        return copy_of(loader)
     pool, window, guard = None, None, None
     if not plan.idle:
         if len(supply.held_out):
@@ -222,7 +222,7 @@ def _mix_stream(loader: DataLoader[Any], supply: Supply, options: MixOptions) ->
         stream, pool, plan, places, fields, loader.batch_size, marked=bool(marks), guard=guard
     )
     batches = StreamBatches(loader.batch_sampler, mixed, plan, window, _length_of(loader))
-    return _copy(loader, dataset=mixed, batch_sampler=batches, **collate)
+    return copy_of(loader, dataset=mixed, batch_sampler=batches, **collate)
 
 
 def _classes_of(stream: Any, fields: ItemFields, probes: list[Any], ours: Classes) -> Classes:
@@ -263,7 +263,8 @@ def _batch_size(loader: DataLoader[Any]) -> int | None:
     return found
 
 
-def _copy(loader: DataLoader[Any], **changed: Any) -> DataLoader[Any]:
+def copy_of(loader: DataLoader[Any], **changed: Any) -> DataLoader[Any]:
+    """A loader like this one, with other parts."""
     mixed = copy.copy(loader)
     # A DataLoader refuses to have these set; and the iterator is that of the original's persistent workers.
     vars(mixed).update(changed, _iterator=None)

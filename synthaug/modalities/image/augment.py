@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from synthaug.errors import InvalidRequest
+from synthaug.modalities.arrays import as_array
+from synthaug.modalities.image.cells import image_like
+from synthaug.modalities.image.form import ImageForm
 from synthaug.seeding import derive, numpy_rng
 
 # Root mean square displacement of a pixel away from the border, as a share of the shorter side. 0.05 at 28x28 is about
@@ -62,8 +66,93 @@ class ImageAugmentation:
                 _change(raw, step, self.together, derive(seed, "augmentation", number))
         return torch.from_numpy(np.ascontiguousarray(raw.transpose(0, 3, 1, 2)) * 2 - 1)
 
+    def pipeline(self, form: ImageForm) -> Any:
+        """The same as an `A.Compose` for single images of a form, ``(H, W)`` or ``(H, W, C)``."""
+        from synthaug.modalities.image.pipelines import A, FromUnit, Streamed, ToUnit
+
+        taken = [_in_a_row(A, step) for step in self._build(min(form.height, form.width))]
+        low, high = form.low, form.high
+        assert low is not None, "it was fitted to training rows"
+        assert high is not None
+        if form.dtype != "uint8" and (form.dtype, low, high) != ("float32", 0.0, 1.0):
+            taken = [ToUnit(low, high), *taken, FromUnit(low, high, form.dtype)]
+        return Streamed(taken)
+
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_steps": None}
+
+
+class OwnAugmentation:
+    """A pipeline of the user's for single images as a function of the batch and the seed, as arms take it.
+
+    Args:
+        name: what it is called.
+        transform: an `A.Compose`, or another transform of albumentations.
+        form: of the images that it takes and gives.
+    """
+
+    def __init__(self, name: str, transform: Any, form: ImageForm) -> None:
+        self.name, self._transform, self._form = name, transform, form
+
+    def __call__(self, images: torch.Tensor, seed: int) -> torch.Tensor:
+        """``(N, C, H, W)`` float32 images in [-1, 1], changed; the input stays.
+
+        Raises:
+            InvalidRequest: what comes is no image of the same form.
+        """
+        from synthaug.modalities.image.pipelines import seed_transform  # imports albumentations
+
+        seed_transform(self._transform, seed)
+        change = OnImages(self._transform)
+        with _one_opencv_thread():
+            changed = [np.asarray(change(image)) for image in self._form.decode(images)]
+        other = next(
+            (each for each in changed if each.shape != self._form.shape or each.dtype != self._form.dtype),
+            None,
+        )
+        if other is not None:
+            raise InvalidRequest(
+                f'The augmentation "{self.name}" makes {"x".join(map(str, other.shape))} {other.dtype} of {self._form}.'
+                " It has to give images like those that it is given: leave out what crops, normalises or makes tensors."
+            )
+        return self._form.encode(np.stack(changed))
+
+    def pipeline(self, form: ImageForm) -> Any:
+        """Its transforms, with random streams that do not repeat."""
+        from synthaug.modalities.image.pipelines import Streamed
+
+        return Streamed([self._transform])
+
+
+class OnImages:
+    """A pipeline of albumentations as a function of one image: an array or tensor, channels first or last, or PIL.
+
+    Args:
+        pipeline: called as ``pipeline(image=array)["image"]`` with ``(H, W)`` or ``(H, W, C)``.
+    """
+
+    def __init__(self, pipeline: Any) -> None:
+        self.pipeline = pipeline
+
+    def __call__(self, image: Any) -> Any:
+        """The image, changed; of the kind, shape and dtype that it has where the pipeline keeps these."""
+        pixels = np.asarray(as_array(image))
+        first = pixels.ndim == 3 and pixels.shape[-1] not in _CHANNELS and pixels.shape[0] in _CHANNELS
+        own = np.array(np.moveaxis(pixels, 0, -1) if first else pixels, order="C")  # some work in place
+        changed = self.pipeline(image=own)["image"]
+        if changed.ndim == 2 and pixels.ndim == 3:
+            changed = changed[..., None]
+        return image_like(np.ascontiguousarray(np.moveaxis(changed, -1, 0) if first else changed), image)
+
+
+_CHANNELS = (1, 3, 4)
+
+
+def _in_a_row(A: Any, step: _Step) -> Any:
+    """A step as a transform of albumentations."""
+    if len(step.operations) > 1:
+        return A.SomeOf(list(step.operations), n=step.taken, replace=False, p=step.chance)
+    return A.Sequential(list(step.operations), p=step.chance)
 
 
 def _change(raw: np.ndarray, step: _Step, together: int, seed: int) -> None:
@@ -83,16 +172,28 @@ def _change(raw: np.ndarray, step: _Step, together: int, seed: int) -> None:
             raw[group] = operation(images=raw[group])["images"]
 
 
-def image_augmentations(images: torch.Tensor, labels: np.ndarray) -> dict[str, ImageAugmentation]:
+def image_augmentations(
+    images: torch.Tensor,
+    labels: np.ndarray,
+    form: ImageForm | None = None,
+    own: Mapping[str, Any] | None = None,
+) -> dict[str, ImageAugmentation | OwnAugmentation]:
     """All augmentations of the ladder, with flips if `mirror_is_valid`: "classical", "elastic weak" and so on.
 
     Args:
         images: ``(N, C, H, W)`` float32 training images in [-1, 1].
         labels: ``(N,)`` integer labels.
+        form: what they were encoded from; for the user's own.
+        own: pipelines of the user's own, by name.
     """
+    added = (
+        {}
+        if form is None
+        else {name: OwnAugmentation(name, each, form) for name, each in (own or {}).items()}
+    )
     flip = mirror_is_valid(images, labels)
     elastics = {f"elastic {strength}": elastic(flip, share) for strength, share in ELASTIC.items()}
-    return {"classical": classical(flip), **elastics, "policy": policy(flip)}
+    return {"classical": classical(flip), **elastics, "policy": policy(flip), **added}
 
 
 def classical(flip: bool) -> ImageAugmentation:

@@ -10,6 +10,9 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+import torch
+
 os.environ.setdefault(
     "NO_ALBUMENTATIONS_UPDATE", "1"
 )  # else importing it asks the network for newer versions
@@ -18,7 +21,94 @@ import albumentations as A
 
 from synthaug.seeding import derive, numpy_rng
 
-__all__ = ["A", "seed_transform"]
+__all__ = ["A", "FromUnit", "Streamed", "ToUnit", "seed_transform"]
+
+
+class Streamed(A.Compose):  # type: ignore[misc]
+    """An `A.Compose` that draws anew in every worker, epoch and rank of a loader, without a ``worker_init_fn``.
+
+    A plain `A.Compose` repeats in all workers the stream that it had in the main process. Here the streams follow from
+    ``stream`` and from torch's seed, which a loader sets apart in each worker and pass: equal seeds and as many workers
+    give equal images. It goes through `A.to_dict`, `A.from_dict`, `A.save`, `A.load` (after ``import
+    synthaug.albumentations``) and pickle.
+
+    Args:
+        transforms: as of `A.Compose`.
+        stream: keeps pipelines apart that are seeded alike.
+        more: as of `A.Compose`.
+    """
+
+    def __init__(self, transforms: Any, stream: int = 0, **more: Any) -> None:
+        super().__init__(transforms, **more)
+        self.stream = stream
+        self._seeded: tuple[int, str] | None = None
+
+    def __call__(self, *args: Any, force_apply: bool = False, **data: Any) -> dict[str, Any]:
+        """The inputs by name, changed."""
+        due = torch.initial_seed(), os.environ.get("RANK", "0")
+        if due != self._seeded:
+            seed_transform(self, derive(self.stream, "stream", *due))
+            self._seeded = due
+        changed: dict[str, Any] = super().__call__(*args, force_apply=force_apply, **data)
+        return changed
+
+    def to_dict_private(self) -> dict[str, Any]:
+        """Plain data, as `A.to_dict` asks for it."""
+        return {**super().to_dict_private(), "stream": self.stream}
+
+
+class ToUnit(A.ImageOnlyTransform):  # type: ignore[misc]
+    """An image whose values span ``low`` to ``high`` as float32 in [0, 1], as other transforms take it.
+
+    Args:
+        low, high: the ends of the range.
+        p: probability.
+
+    Targets:
+        image: of any numbers.
+    """
+
+    class InitSchema(A.BasicTransform.InitSchema):  # type: ignore[misc]  # noqa: D106
+        low: float
+        high: float
+
+    def __init__(self, low: float, high: float, p: float = 1.0) -> None:
+        super().__init__(p=p)
+        self.low, self.high = low, high
+
+    def apply(self, img: np.ndarray, **params: Any) -> np.ndarray:
+        """The image in [0, 1]."""
+        unit = (img.astype(np.float32) - self.low) / (self.high - self.low)
+        return np.ascontiguousarray(unit.clip(0.0, 1.0), np.float32)
+
+
+class FromUnit(A.ImageOnlyTransform):  # type: ignore[misc]
+    """The way back from `ToUnit`.
+
+    Args:
+        low, high: the ends of the range.
+        dtype: of the values; whole ones are rounded.
+        p: probability.
+
+    Targets:
+        image: float32.
+    """
+
+    class InitSchema(A.BasicTransform.InitSchema):  # type: ignore[misc]  # noqa: D106
+        low: float
+        high: float
+        dtype: str
+
+    def __init__(self, low: float, high: float, dtype: str, p: float = 1.0) -> None:
+        super().__init__(p=p)
+        self.low, self.high, self.dtype = low, high, dtype
+
+    def apply(self, img: np.ndarray, **params: Any) -> np.ndarray:
+        """The image in the range that it came from."""
+        values = img.astype(np.float64).clip(0.0, 1.0) * (self.high - self.low) + self.low
+        return np.ascontiguousarray(
+            np.rint(values) if np.dtype(self.dtype).kind in "iu" else values, self.dtype
+        )
 
 
 def seed_transform(transform: Any, seed: int) -> Any:
