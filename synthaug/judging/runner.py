@@ -242,6 +242,11 @@ def _in_workers(tasks: Sequence[Callable[[], T]], jobs: int) -> Iterator[T]:
 
 def _run(folder: str, task: Callable[[], T]) -> T:
     """The task, where its relative paths mean what they mean to the caller: workers outlive a change of folder."""
+    from joblib.externals.loky import process_executor
+
+    # A worker that has grown by 300 MB, as by importing libraries, would end itself, and tasks that were sent then be
+    # waited for without end.
+    process_executor._USE_PSUTIL = False
     os.chdir(folder)
     return task()
 

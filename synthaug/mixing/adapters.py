@@ -16,8 +16,8 @@ from synthaug.mixing.torch import IN_THE_STEP, follow_loader, is_loader, mix_loa
 
 def _refuse_regimen(loader: Any, regimen: Regimen, supply: Supply, options: MixOptions) -> Any:
     raise UnsupportedKind(
-        f"a plan cannot be applied to a {type(loader).__name__}: put plan.transform() before what the loader does to an "
-        "image, and mix the plan in with synthaug.mix(loader, plan)"
+        f"a plan cannot be applied to a {type(loader).__name__}: put plan.transform() before what the loader does to "
+        "an image, and mix the plan in with synthaug.mix(loader, plan)"
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -147,3 +149,18 @@ def test_a_classifier_that_was_kept_is_not_trained_again_and_says_the_same(
     assert len(steps) == 3
     np.testing.assert_array_equal(first, plain)
     np.testing.assert_array_equal(again, plain)
+
+
+def _grow(megabytes: int) -> int:
+    """A task that makes its worker larger, and takes longer than the time between two looks at that."""
+    _KEPT.append(np.ones(megabytes << 17))
+    time.sleep(1.1)
+    return os.getpid()
+
+
+_KEPT: list[np.ndarray] = []
+
+
+def test_workers_that_grow_go_on() -> None:
+    tasks = [*[partial(_grow, 1)] * 2, *[partial(_grow, 200)] * 4, *[partial(_grow, 1)] * 4]
+    assert len(set(in_processes(tasks, 2))) == 2
