@@ -232,7 +232,7 @@ def expand(
 @main.command(epilog=_example("synthaug choose photos/ --family cvae --family cgan --out plan/"))
 @_data
 @_out("Folder for the plan and its generator.", required=False)
-@asks(ChooseRequest, "dataset", "train", "seeds", "generators", *IN_PYTHON)
+@asks(ChooseRequest, "dataset", "train", "seeds", "generators", "today", *IN_PYTHON)
 @_jobs
 @_common
 def choose(data: str, out: Path | None, jobs: int | None, **given: Any) -> None:

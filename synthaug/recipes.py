@@ -62,7 +62,8 @@ _EVERYWHERE = ("seed", "device")
 _DATA: Any = _step(DataRequest, ("source",), source="")
 _FIT: Any = _step(FitRequest, ("dataset", "validation", *_EVERYWHERE)) | None
 _CHOOSE: Any = (
-    _step(ChooseRequest, ("dataset", "train", "seeds", "generators", *IN_PYTHON, *_EVERYWHERE)) | None
+    _step(ChooseRequest, ("dataset", "train", "seeds", "generators", "today", *IN_PYTHON, *_EVERYWHERE))
+    | None
 )
 _SAMPLE: Any = _step(SampleRequest, ("generator", "out", "format", "seed"), file="samples.parquet") | None
 _MADE = ("family", "steps", "minutes")

@@ -328,7 +328,11 @@ class ChooseRequest(Request):
             "seed": self.seed,
             "format": judging.FORMAT,
             # those of the final test have no part in a choice
-            **{name: value for name, value in protocol.items() if name not in ("seeds", "generators")},
+            **{
+                name: value
+                for name, value in protocol.items()
+                if name not in ("seeds", "generators", "today")
+            },
         }
 
 

@@ -235,7 +235,10 @@ COMMANDS = {
     "fit": (FitRequest, {"dataset": "data", "options": "settings"}),
     "sample": (SampleRequest, {"generator": "gen"}),
     "expand": (ExpandRequest, {"dataset": "data"}),
-    "choose": (ChooseRequest, {"dataset": "data", "train": None, "seeds": None, "generators": None}),
+    "choose": (
+        ChooseRequest,
+        {"dataset": "data", "train": None, "seeds": None, "generators": None, "today": None},
+    ),
     "evaluate": (EvaluateRequest, {"dataset": "data", "train": None}),
     "inspect": (InspectRequest, {"source": "path"}),
     "push": (PushRequest, {}),

@@ -111,7 +111,10 @@ def _elastic(strength: str, **more: Any) -> Arm:
     return Arm(f"elastic, {strength}", shuffled, about, augmentation=f"elastic {strength}", **more)
 
 
-_REAL = Arm("real", shuffled, "Your rows as they are.", compared="usual", tried="full")
+_REAL = Arm("real", shuffled, "Your rows as they are.", compared="usual", tried="usual")
+AS_THEY_ARE = _REAL.name
+"""What is trained with where nothing is done to the rows: what people have before they ask."""
+
 _CLASSICAL = Arm(
     "real + classical",
     shuffled,

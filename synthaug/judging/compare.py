@@ -205,6 +205,7 @@ def _concluded(
             batch_size=min(protocol.batch_size, len(first.train)),
             seed=seed,
             generators=n,
+            today=protocol.today,
             arms_left_out=tuple(arm.name for arm in proposal.arms if arm not in used),
         ),
         generator=first.about,

@@ -33,7 +33,7 @@ from synthaug.modalities.image.augment import image_augmentations
 from synthaug.seeding import derive
 from synthaug.training.budget import Training
 from synthaug.training.train import train
-from synthaug.wording import quoted
+from synthaug.wording import did_you_mean, quoted
 
 
 @dataclass(frozen=True)
@@ -157,6 +157,11 @@ class Inquiry:
         protocol.check()
         require_share(self.share)
         self.question.check_own()
+        known = [arm.name for arm in (*self.arms, *self.question.own_arms)]
+        if protocol.today is not None and protocol.today not in known:
+            raise InvalidRequest(
+                f'today="{protocol.today}" was given, which is no arm.{did_you_mean(protocol.today, known)}'
+            )
         if self.generator is not None and protocol.generators > 1:
             raise InvalidRequest(
                 f"evaluate was given a generator and asked for {protocol.generators}: leave the generator out, and as "

@@ -17,9 +17,11 @@ from synthaug.errors import InvalidArtifact, InvalidRequest, SynthaugWarning
 from synthaug.generators.artifact import read_generator, write_generator
 from synthaug.generators.generator import Generator, Selection
 from synthaug.judging import words
+from synthaug.judging.arms import AS_THEY_ARE
 from synthaug.judging.preparation import Loss, Preparation
 from synthaug.judging.protocol import PLAN_FILE, PLAN_GENERATOR
 from synthaug.judging.search import Choice
+from synthaug.metrics.statistics import Interval
 from synthaug.mixing.adapters import adapter_for
 from synthaug.mixing.options import Items, MixOptions
 from synthaug.mixing.schedule import Schedule, linear
@@ -100,6 +102,25 @@ class Plan:
     def mean_share(self) -> float:
         """The share over the training: of one that falls to 0, half of where it starts; what a fixed data set takes."""
         return self.share / 2 if self.annealed else self.share
+
+    @property
+    def gain(self) -> Interval | None:
+        """What the plan gains over training on the rows as they are, on the rows that chose; None if that was not run.
+
+        What chose the best of many is a little too kind to it; `synthaug.evaluate` tests it on others.
+        """
+        gains = {of.name: of.gain for of in self.choice.standings}
+        if AS_THEY_ARE not in gains:
+            return None
+        none = Interval(0.0, 0.0, 0.0, 0)
+        plain, own = gains[AS_THEY_ARE] or none, (gains[self.candidate] if self.accepted else None) or none
+        mean, reach = own.mean - plain.mean, math.hypot(own.high - own.mean, plain.high - plain.mean)
+        return Interval(mean, mean - reach, mean + reach, max(own.n, plain.n))
+
+    @property
+    def worth(self) -> str:
+        """What following the plan gains over training on the rows as they are, in one plain sentence."""
+        return words.worth_of_plan(self)
 
     @property
     def advice(self) -> str:
@@ -190,7 +211,7 @@ class Plan:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data; `from_dict` reads it back."""
         plain: dict[str, Any] = TypeAdapter(Plan).dump_python(replace(self, generator=None), mode="json")
-        told = {"advice": self.advice, "share": self.share, "format_version": FORMAT}
+        told = {"worth": self.worth, "advice": self.advice, "share": self.share, "format_version": FORMAT}
         return told | {name: value for name, value in plain.items() if name != "generator"}
 
     @classmethod
@@ -201,7 +222,7 @@ class Plan:
             InvalidArtifact: another version of synthaug wrote it, whose choices are made and told otherwise.
         """
         require_format("plan", data, "Choose again.")
-        rest = {k: v for k, v in data.items() if k not in ("format_version", "advice", "share")}
+        rest = {k: v for k, v in data.items() if k not in ("format_version", "worth", "advice", "share")}
         return TypeAdapter(cls).validate_python(rest).with_generator(generator)
 
     def with_generator(self, generator: Generator | None) -> Plan:

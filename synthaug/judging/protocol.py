@@ -47,6 +47,7 @@ class Protocol:
         steps: budget of each generator in training steps.
         minutes: the same in minutes of wall time; half a minute for a choice when neither is given.
         full: compare with every baseline there is, not with the usual few.
+        today: the way that is trained today, an arm by its name, to be told what the advice gains over it.
     """
 
     folds: int = 3
@@ -58,6 +59,7 @@ class Protocol:
     steps: int | None = None
     minutes: float | None = None
     full: bool = False
+    today: str | None = None
 
     def check(self) -> None:
         """Refuse numbers that nothing can be judged with.

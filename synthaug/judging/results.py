@@ -120,6 +120,7 @@ class Setup:
         seed: decides everything.
         generators: how many there were.
         arms_left_out: those that did not apply.
+        today: the arm that is trained with today, where that was said.
     """
 
     data: str
@@ -130,6 +131,7 @@ class Setup:
     seed: int
     generators: int
     arms_left_out: tuple[str, ...]
+    today: str | None = None
 
 
 @dataclass(frozen=True)
@@ -201,6 +203,23 @@ class Evaluation:
         """What to do, in one plain sentence."""
         return words.advice(self)
 
+    @property
+    def followed(self) -> str:
+        """The arm that the advice comes to."""
+        return self.candidate if self.verdict == "helps" else self.baseline
+
+    def gain_over(self, name: str, of: str | None = None) -> Interval | None:
+        """What an arm, that of the advice when None, gains over another one on the test rows; None without that one."""
+        if name not in {arm.name for arm in self.arms}:
+            return None
+        ours, theirs = (self.arm(each).values(self.metric) for each in (of or self.followed, name))
+        return self.paired(ours, theirs)
+
+    @property
+    def worth(self) -> str:
+        """What following the advice gains over training on the rows as they are, in one plain sentence."""
+        return words.worth(self)
+
     def arm(self, name: str) -> ArmResult:
         """The result of one arm."""
         return next(arm for arm in self.arms if arm.name == name)
@@ -213,7 +232,7 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data; `from_dict` reads it back."""
         plain: dict[str, Any] = TypeAdapter(Evaluation).dump_python(replace(self, plan=None), mode="json")
-        told = {"advice": self.advice, "verdict": self.verdict, "format_version": FORMAT}
+        told = {"worth": self.worth, "advice": self.advice, "verdict": self.verdict, "format_version": FORMAT}
         return told | plain | {"plan": None if self.plan is None else self.plan.to_dict()}
 
     @classmethod
@@ -224,7 +243,9 @@ class Evaluation:
             InvalidArtifact: another version of synthaug wrote it.
         """
         require_format("evaluation", data, "Evaluate again.")
-        rest = {k: v for k, v in data.items() if k not in ("format_version", "advice", "verdict", "plan")}
+        rest = {
+            k: v for k, v in data.items() if k not in ("format_version", "worth", "advice", "verdict", "plan")
+        }
         plan = None if data["plan"] is None else Plan.from_dict(data["plan"])
         return replace(TypeAdapter(cls).validate_python(rest), plan=plan)
 

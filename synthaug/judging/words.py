@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from synthaug.judging.arms import AS_THEY_ARE
 from synthaug.judging.search import LEVEL
 from synthaug.metrics.statistics import BOOTSTRAP_FROM, SIGN_FLIPS_FROM, Interval
 from synthaug.wording import percent, points
@@ -80,6 +81,58 @@ def interval(of: Interval) -> str:
     return f"{points(of.low)} to {points(of.high)}"
 
 
+# ---------------------------------------------------------------------------------------- what it is all worth
+
+
+def worth_of_plan(plan: Plan) -> str:
+    """What following the plan gains over training on the rows as they are."""
+    how, gain = percents(plan.choice.option), plan.gain
+    if plan.choice.option == AS_THEY_ARE:
+        return "Train on your rows as they are: nothing that was tried did better."
+    if gain is None:
+        return f"Train with “{how}”."
+    return (
+        f"Train with “{how}”: {points(gain.mean)} points ({interval(gain)}) of {metric_name(plan)} over training on "
+        "your rows as they are, in cross-validation."
+    )
+
+
+def worth(e: Evaluation) -> str:
+    """What following the advice gains over training on the rows as they are, on the test rows."""
+    how, gain = percents(e.followed), e.gain_over(AS_THEY_ARE)
+    if e.followed == AS_THEY_ARE:
+        return f"Train on your rows as they are: nothing that was tried is sure to do better ({_score(e)})."
+    if gain is None:
+        return f"Train with “{how}” ({_score(e)})."
+    return (
+        f"Train with “{how}”: {points(gain.mean)} points ({interval(gain)}) of {metric_name(e)} over training on your "
+        f"rows as they are ({_score(e)})."
+    )
+
+
+def _score(e: Evaluation) -> str:
+    return f"{100 * np.mean(e.arm(e.followed).values(e.metric)):.1f} % on the test rows"
+
+
+def parts_of_worth(e: Evaluation) -> list[tuple[str, str, str]]:
+    """What the gain is made of: where it comes from, in points, and whether it is used. Nothing is left out."""
+    plain = e.gain_over(AS_THEY_ARE, e.baseline)
+    used = "used" if e.followed == e.candidate else "not used"
+    found = []
+    if plain is not None:
+        told = "nothing" if e.baseline == AS_THEY_ARE else _in_points(plain)
+        found.append((f"how your rows are prepared (“{percents(e.baseline)}”)", told, "used"))
+    found.append((f"synthetic rows (“{percents(e.candidate)}”)", _in_points(e.headline.difference), used))
+    today = e.setup.today
+    if today is not None and (gain := e.gain_over(today)) is not None:
+        found.append((f"all of it over “{percents(today)}”, as you train today", _in_points(gain), ""))
+    return found
+
+
+def _in_points(of: Interval) -> str:
+    return f"{points(of.mean)} ({interval(of)})"
+
+
 # ---------------------------------------------------------------------------------------------------- a plan
 
 
@@ -127,7 +180,10 @@ def choice_on_terminal(plan: Plan) -> str:
     """The advice, a line per option, and what it cost."""
     standings = [f"  {of.name:48} {100 * of.score:5.1f} %" for of in plan.choice.standings]
     cost = f"It took as long as {plan.cost:.0f} trainings of one classifier."
-    return "\n".join([plan.advice, "", *standings, "", cost])
+    follow = (
+        f"Follow it: loader = synthaug.Plan.load(folder).apply(loader), for {plan.steps:,} optimizer steps."
+    )
+    return "\n".join([plan.worth, plan.advice, "", *standings, "", cost, follow])
 
 
 def percents(text: str) -> str:
@@ -275,9 +331,10 @@ def passing(judged: int, dropped: Mapping[str, int]) -> str:
 
 
 def evaluation_on_terminal(e: Evaluation) -> str:
-    """The advice and a line per arm."""
+    """What it is worth, the advice, and a line per arm."""
     differences = {c.arm: c.difference for c in e.comparisons}
-    lines = [advice(e), ""]
+    made_of = [f"  {what}: {told}{f', {used}' if used else ''}" for what, told, used in parts_of_worth(e)]
+    lines = [worth(e), *made_of, "", advice(e), ""]
     for arm in e.arms:
         lines.append(f"  {arm.name:18} {100 * np.mean(arm.values(e.metric)):5.1f} %")
         if arm.name in differences:

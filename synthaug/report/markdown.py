@@ -27,7 +27,9 @@ def markdown(e: Evaluation) -> str:
         (table_cell(row["name"]), row["without"], row["with"], row["points"]) for row in tables.recall_rows(e)
     ]
     sections = [
-        f"# {words.advice(e)}",
+        f"# {words.worth(e)}",
+        _table(("of that", "points", ""), words.parts_of_worth(e)),
+        words.advice(e),
         words.summary(e),
         words.caveat(e),
         _table(("arm", metric, "points against baseline", "95 % interval", "verdict"), arms),

@@ -96,6 +96,8 @@ def html(
     )
     scale = Scale.over([c.difference for c in e.comparisons])
     text: str = environment.get_template("page.html.jinja").render(
+        worth=words.worth(e),
+        parts=words.parts_of_worth(e),
         advice=words.advice(e),
         summary=words.summary(e),
         caveat=words.caveat(e),

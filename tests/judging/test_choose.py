@@ -573,7 +573,7 @@ def test_baselines_balance_classes_only_where_they_are_unequal(shapes: Rows) -> 
         found = chosen_by("nothing", data, protocol=protocol, train=train).plan.choice.standings
         return {of.name for of in found if not of.synthetic and not of.name.endswith(", longer")}
 
-    assert names(data) == {"real + classical", "elastic, medium", "policy"}
+    assert names(data) == {"real", "real + classical", "elastic, medium", "policy"}
     assert names(unequal) - names(data) == {"oversampling + classical", "oversampling + policy"}
     assert names(data, full=True) > names(data) | {"mixup", "CutMix", "real"}
     # A training that takes no loss cannot stand in for arms with one of their own.

@@ -194,10 +194,13 @@ def test_every_format_says_first_what_to_do(
     about = re.sub(r"\d+\.\d points", "N points", expected)
     assert re.sub(r"\d+\.\d points", "N points", words.advice(found)) == about
     write_report(found, [], tmp_path)
-    assert (tmp_path / "report.md").read_text().startswith(f"# {words.advice(found)}\n")
-    assert _Page((tmp_path / "report.html").read_text()).headings[0] == words.advice(found)
+    text = (tmp_path / "report.md").read_text()
+    assert text.startswith(f"# {words.worth(found)}\n")
+    assert words.advice(found) in text
+    page = _Page((tmp_path / "report.html").read_text())
+    assert page.headings[0] == words.worth(found)
     document = json.loads((tmp_path / "report.json").read_text())
-    assert next(iter(document.items())) == ("advice", words.advice(found))
+    assert list(document.items())[:2] == [("worth", words.worth(found)), ("advice", words.advice(found))]
     assert document["verdict"] == found.verdict
 
 
