@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
 
-from synthaug import LabeledData, Samples, open_data
+from synthaug import LabeledData, Plan, Samples, open_data
 from synthaug.generators import synthetic_provenance
+from synthaug.judging import Choice, JudgedGain, Preparation, Standing, find_arm
+from synthaug.metrics import Interval
+from synthaug.modalities.image import image_augmentations
 
 
 @cache
@@ -36,3 +40,20 @@ def encode(rows: np.ndarray) -> torch.Tensor:
 def per_class(data: LabeledData, start: int, stop: int) -> LabeledData:
     rows = [np.flatnonzero(data.labels == label)[start:stop] for label in range(len(data.classes))]
     return data.take(np.sort(np.concatenate(rows)))
+
+
+def plan_for(rows: Any, arm: str, generator: Any = None, share: float = 0.25) -> Plan:
+    """A plan that an imagined choice came to: an arm, and a share of a generator's samples where there is one."""
+    data = open_data(rows)
+    form = data.form.fitted(data.read())
+    augmentations = image_augmentations(form.encode(data.read()), data.labels)
+    gain = Interval(0.1, 0.05, 0.15, 9)
+    judged = JudgedGain(gain, 0.06, 0.02, ("x", "x"), 2)
+    accepted = generator is not None
+    found = Plan(
+        accepted=accepted, baseline=arm, candidate="x", augmentation=find_arm(arm).augmentation, family="planted",
+        settings={}, candidate_share=share, curated=False, annealed=False, classifier_steps=40, metric="accuracy",
+        choice=Choice(arm, "x", accepted, judged, (Standing("x", True, 1, 0.5, gain),), 1), seconds={}, cost=1.0,
+        data="", base=arm, preparation=Preparation.of(find_arm(arm), 40, data, augmentations),
+    )  # fmt: skip
+    return found.with_generator(generator)

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
+import synthaug
 from synthaug import Classes, ImageForm, Samples
 from synthaug.errors import UnsupportedKind
 from synthaug.generators import synthetic_provenance
@@ -168,13 +169,61 @@ def hugging_face() -> Any:
 
 def test_every_block_of_python_on_the_page_is_run_here() -> None:
     sections = re.findall(r"^## (.*)$", PAGE, flags=re.M)
-    assert sections == ["PyTorch", "In the training step", "accelerate", "Lightning Fabric", "Lightning Trainer",
-                        "Hugging Face datasets", "Hugging Face Trainer", "scikit-learn", "albumentations"]  # fmt: skip
+    assert sections == ["PyTorch", "A plan", "In the training step", "accelerate", "Lightning Fabric",
+                        "Lightning Trainer", "Hugging Face datasets", "Hugging Face Trainer", "scikit-learn", "albumentations"]  # fmt: skip
     assert 1 + sum(len(blocks(section)) for section in sections) == PAGE.count("```python")
 
 
 def test_plain_pytorch() -> None:
     assert_a_quarter_in_every_batch(run(*blocks("PyTorch"))["probe"])
+
+
+@pytest.fixture
+def plan_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a plan for the page's rows: the policy, classes evenly, a quarter of samples."""
+    from planted import plan_for
+
+    p = pieces()
+    generator = synthaug.fit((p["images"], p["labels"]), steps=2, progress=False)
+    (tmp_path / "plan").mkdir()
+    plan_for((p["images"], p["labels"]), "oversampling + policy", generator).write(tmp_path / "plan")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "plan"
+
+
+def test_a_plan(plan_folder: Path) -> None:
+    names = run(*blocks("A plan"))
+    assert [len(batch) for batch in names["probe"].batches] == [BATCH] * (ROWS // BATCH)
+    drawn = [i for batch in names["loader"].batch_sampler for i in batch]
+    assert sum(i >= ROWS for i in drawn) == ROWS // 4
+
+
+def test_a_plan_with_accelerate_and_lightning_and_the_trainer(plan_folder: Path, tmp_path: Path) -> None:
+    """Prepared, set up or handed over, the loader of a plan goes on as it was."""
+    pytest.importorskip("accelerate", reason="needs the extra accelerate")
+    from accelerate import Accelerator
+    from torch.utils.data import DataLoader
+
+    plan, p = synthaug.Plan.load(plan_folder), pieces()
+    loader = plan.apply(DataLoader(p["dataset"], batch_size=BATCH, shuffle=True, num_workers=1))
+    plain = torch.cat([x for x, _ in loader])
+    prepared = Accelerator(cpu=True).prepare(loader)
+    assert sum(len(x) for x, _ in prepared) == ROWS
+    fabric = pytest.importorskip("lightning.fabric", reason="needs the extra lightning")
+    (setup,) = [fabric.Fabric(accelerator="cpu", devices=1).setup_dataloaders(loader)]
+    again = torch.cat([x for x, _ in setup])
+    assert again.shape == plain.shape
+    assert not torch.equal(again, plain)
+
+    transformers = pytest.importorskip("transformers", reason="needs the extra trainer")
+    applied = plan.apply(hugging_face())
+    model = Probe()
+    arguments = transformers.TrainingArguments(
+        output_dir=str(tmp_path / "out"), per_device_train_batch_size=BATCH, num_train_epochs=1, report_to=[],
+        remove_unused_columns=False, use_cpu=True, save_strategy="no", disable_tqdm=True,
+    )  # fmt: skip
+    transformers.Trainer(model, arguments, train_dataset=applied, data_collator=collate).train()
+    assert sum(map(len, model.batches)) == len(applied) == ROWS
 
 
 def test_in_the_training_step() -> None:

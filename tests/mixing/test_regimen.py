@@ -14,13 +14,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from planted import plan_for
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, DistributedSampler, Subset, TensorDataset
 
 import synthaug
 from synthaug import Plan, open_data
 from synthaug.errors import InvalidRequest, SpecMismatch, SynthaugWarning, UnsupportedKind
-from synthaug.judging import Choice, JudgedGain, Preparation, Standing, find_arm
-from synthaug.metrics import Interval
 from synthaug.mixing import BalancedSampler
 from synthaug.mixing.albumentations import A
 from synthaug.modalities.image import ImageForm, image_augmentations
@@ -34,18 +33,8 @@ CLASSES = ("cat", "dog", "owl")
 
 def plan(arm: str = "policy", *, accepted: bool = False, form: ImageForm = FORM, x: np.ndarray = X) -> Plan:
     """A plan that an imagined choice came to, for the rows above."""
-    rows = open_data((x, np.array(CLASSES)[Y]))
-    augmentations = image_augmentations(form.encode(rows.read()), rows.labels)
-    gain = Interval(0.1, 0.05, 0.15, 9)
-    judged = JudgedGain(gain, 0.06, 0.02, ("x", "x"), 2)
-    found = Plan(
-        accepted=accepted, baseline=arm, candidate="x", augmentation=find_arm(arm).augmentation, family="planted",
-        settings={}, candidate_share=0.25, curated=False, annealed=False, classifier_steps=40, metric="accuracy",
-        choice=Choice(arm, "x", accepted, judged, (Standing("x", True, 1, 0.5, gain),), 1), seconds={}, cost=1.0,
-        data="", base=arm, preparation=Preparation.of(find_arm(arm), 40, rows, augmentations),
-    )  # fmt: skip
     made = planted_generator(CLASSES, (0, 1, 2), form) if accepted else None
-    return found.with_generator(made)
+    return plan_for((x, np.array(CLASSES)[Y]), arm, made)
 
 
 class Rows(Dataset[Any]):
