@@ -170,7 +170,8 @@ def hugging_face() -> Any:
 def test_every_block_of_python_on_the_page_is_run_here() -> None:
     sections = re.findall(r"^## (.*)$", PAGE, flags=re.M)
     assert sections == ["PyTorch", "A plan", "In the training step", "accelerate", "Lightning Fabric",
-                        "Lightning Trainer", "Hugging Face datasets", "Hugging Face Trainer", "scikit-learn", "albumentations"]  # fmt: skip
+                        "Lightning Trainer", "Hugging Face datasets", "Hugging Face Trainer", "scikit-learn",
+                        "albumentations"]  # fmt: skip
     assert 1 + sum(len(blocks(section)) for section in sections) == PAGE.count("```python")
 
 
