@@ -97,6 +97,11 @@ _generator = click.option(
     type=click.Path(path_type=Path),
     help=sentence(options_of(ExpandRequest)["generator"].help),
 )
+_unlabelled = click.option(
+    "--unlabelled",
+    metavar="DATA",
+    help="Rows without labels, to be judged and learned from: any data, labels ignored, or a folder of pictures.",
+)
 _jobs = click.option("--jobs", type=int, help="Processes that train classifiers; one a core without it.")
 
 
@@ -233,14 +238,16 @@ def expand(
 @_data
 @_out("Folder for the plan and its generator.", required=False)
 @asks(ChooseRequest, "dataset", "train", "seeds", "generators", "today", *IN_PYTHON)
+@_unlabelled
 @_jobs
 @_common
-def choose(data: str, out: Path | None, jobs: int | None, **given: Any) -> None:
+def choose(data: str, out: Path | None, jobs: int | None, unlabelled: str | None, **given: Any) -> None:
     """Say how much of which synthetic rows to train with, by cross-validation; it may be none."""
     from synthaug import verbs
     from synthaug.judging.words import choice_on_terminal
 
-    asked = asked_of(ChooseRequest, given, dataset=_opened(data, given))
+    rows = _opened(data, given)
+    asked = asked_of(ChooseRequest, given, dataset=rows, unlabelled=_without_labels(unlabelled, rows))
     if _is_dry(given, lambda: {"choose": data} | asked.describe(), asked, out):
         return
     plan = verbs.choose(**asked.arguments(), out=out, jobs=jobs, **_how(given))
@@ -252,11 +259,18 @@ def choose(data: str, out: Path | None, jobs: int | None, **given: Any) -> None:
 @_out("Folder for the report.", required=False)
 @_generator
 @asks(EvaluateRequest, "dataset", "generator", "train", *IN_PYTHON)
+@_unlabelled
 @_jobs
 @click.option("--fail-on-no", is_flag=True, help="Exit with 3 unless synthetic rows help.")
 @_common
 def evaluate(
-    data: str, out: Path | None, generator: Path | None, jobs: int | None, fail_on_no: bool, **given: Any
+    data: str,
+    out: Path | None,
+    generator: Path | None,
+    jobs: int | None,
+    unlabelled: str | None,
+    fail_on_no: bool,
+    **given: Any,
 ) -> None:
     """Choose how much of which synthetic rows to use, then test it once on rows that had no part in it."""
     from synthaug import verbs
@@ -265,7 +279,9 @@ def evaluate(
     if out is not None:
         require_apart(out, {"generator": generator})
     maker = None if generator is None else verbs.load(generator, device=given["device"])
-    asked = asked_of(EvaluateRequest, given, dataset=_opened(data, given), generator=maker)
+    rows = _opened(data, given)
+    more = _without_labels(unlabelled, rows)
+    asked = asked_of(EvaluateRequest, given, dataset=rows, generator=maker, unlabelled=more)
     if _is_dry(given, lambda: {"evaluate": data} | asked.describe(), asked, out):
         return
     evaluation = verbs.evaluate(**asked.arguments(), out=out, jobs=jobs, **_how(given))
@@ -373,6 +389,13 @@ def _opened(source: str, given: Mapping[str, Any]) -> Any:
 
 def _how(given: Mapping[str, Any]) -> dict[str, Any]:
     return {"overwrite": given["overwrite"], "progress": not given["quiet"] and sys.stderr.isatty()}
+
+
+def _without_labels(source: str | None, like: Any) -> Any:
+    """The rows of `--unlabelled`."""
+    from synthaug.data import open_unlabelled
+
+    return None if source is None else open_unlabelled(source, like)
 
 
 def _settings(texts: tuple[str, ...]) -> dict[str, Any]:

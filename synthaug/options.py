@@ -102,8 +102,8 @@ _KINDS: dict[str, dict[str, Any]] = {
 }
 """The types of fields that become options, as they are written."""
 
-IN_PYTHON = ("augmentations", "arms")
-"""Fields that hold objects of Python, so that they are no options."""
+IN_PYTHON = ("augmentations", "arms", "unlabelled")
+"""Fields that hold objects, so that no option is made of them."""
 
 _SPELLED = {"families": "family"}
 _EVERYWHERE = ("seed", "device")

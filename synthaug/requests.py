@@ -285,6 +285,7 @@ class ChooseRequest(Request):
         device: auto, cpu, cuda, ...
         augmentations: pipelines of albumentations to try as well, by name.
         arms: further ways to prepare the rows, to try as well.
+        unlabelled: rows without labels, to be judged and learned from.
     """
 
     dataset: data.LabeledData
@@ -295,6 +296,7 @@ class ChooseRequest(Request):
     device: str = "auto"
     augmentations: Mapping[str, Any] = field(default_factory=dict)
     arms: Sequence[judging.Arm] = ()
+    unlabelled: data.LabeledData | None = None
 
     @cached_property
     def question(self) -> judging.Question:
@@ -310,6 +312,7 @@ class ChooseRequest(Request):
             self.seed,
             self.augmentations,
             self.arms,
+            _apart(self.unlabelled, rows, held_out),
         )
 
     def describe(self) -> dict[str, Any]:  # noqa: D102
@@ -325,6 +328,7 @@ class ChooseRequest(Request):
             "families": list(self.question.families),
             "train": judging.identity_of(self.train),
             **judging.identity_of_own(self.augmentations, self.arms),
+            **_told_of(self.question.unlabelled),
             "seed": self.seed,
             "format": judging.FORMAT,
             # those of the final test have no part in a choice
@@ -351,6 +355,7 @@ class EvaluateRequest(Request):
         device: auto, cpu, cuda, ...
         augmentations: pipelines of albumentations to try as well, by name.
         arms: further ways to prepare the rows, to try as well.
+        unlabelled: rows without labels, to be judged and learned from.
     """
 
     dataset: data.LabeledData
@@ -363,13 +368,15 @@ class EvaluateRequest(Request):
     device: str = "auto"
     augmentations: Mapping[str, Any] = field(default_factory=dict)
     arms: Sequence[judging.Arm] = ()
+    unlabelled: data.LabeledData | None = None
 
     @cached_property
     def inquiry(self) -> judging.Inquiry:
         """What is asked of `synthaug.judging.evaluate`."""
         data.require_original(self.dataset, "data set")
+        parts = judging.TestedRows.of(self.dataset, self.seed)
         return judging.Inquiry(
-            judging.TestedRows.of(self.dataset, self.seed),
+            parts,
             _as_tuple(self.families),
             self.generator,
             self.ratio,
@@ -378,6 +385,7 @@ class EvaluateRequest(Request):
             self.seed,
             self.augmentations,
             self.arms,
+            _apart(self.unlabelled, parts.inside, parts.test),
         )
 
     def describe(self) -> dict[str, Any]:  # noqa: D102
@@ -402,6 +410,7 @@ class EvaluateRequest(Request):
             "ratio": "chosen" if inquiry.chooses else inquiry.share,
             "train": judging.identity_of(self.train),
             **judging.identity_of_own(self.augmentations, self.arms),
+            **_told_of(inquiry.unlabelled),
             "seed": self.seed,
             "format": judging.FORMAT,
             **asdict(self.protocol),
@@ -481,6 +490,17 @@ def maker_of(given: generators.Generator | judging.Plan) -> generators.Generator
     if maker is None:
         raise InvalidRequest(f"The plan is to add nothing. {given.advice}")
     return maker
+
+
+def _apart(
+    unlabelled: data.LabeledData | None, known: data.LabeledData, held_out: data.LabeledData | None
+) -> data.LabeledData | None:
+    """Rows without labels, those aside that are among the labelled ones."""
+    return None if unlabelled is None else data.apart_from(unlabelled, known, held_out)
+
+
+def _told_of(unlabelled: data.LabeledData | None) -> dict[str, Any]:
+    return {} if unlabelled is None else {"unlabelled": unlabelled.fingerprint()}
 
 
 def _as_tuple(names: str | Sequence[str]) -> tuple[str, ...]:

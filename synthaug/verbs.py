@@ -318,6 +318,7 @@ def choose(
     jobs: int | None = None,
     augmentations: Mapping[str, Any] | None = None,
     arms: Sequence[judging.Arm] = (),
+    unlabelled: Any = None,
     out: str | Path | None = None,
     overwrite: bool = False,
     progress: bool = True,
@@ -339,6 +340,9 @@ def choose(
         augmentations: your own to try beside the usual ones, by name: transforms of albumentations that give images
             like those they are given.
         arms: ways of your own to prepare the rows, to try beside the usual ones.
+        unlabelled: rows without labels, or whose labels are not looked at: whatever ``dataset`` may be, a folder of
+            pictures, or an array. Classifiers of the labelled rows label them in rounds; the surest are tried as rows
+            to mix in, and families are trained on both. Copies of labelled rows among them are left out.
         out: a folder for the plan and its generator; the same call goes on where a killed one was, and reads a
             finished plan.
         overwrite: replace what another request left at ``out``.
@@ -349,10 +353,13 @@ def choose(
 
     Raises:
         InvalidData: too few rows for the folds.
+        Leakage: rows to test on are among the unlabelled ones.
         InvalidRequest: an unknown family, or an impossible budget.
     """
-    own = dict(augmentations or {}), tuple(arms)
-    asked = ChooseRequest(data.open_data(dataset), families, train, protocol, seed, device, *own)
+    rows = data.open_data(dataset)
+    more = None if unlabelled is None else data.open_unlabelled(unlabelled, rows)
+    own = dict(augmentations or {}), tuple(arms), more
+    asked = ChooseRequest(rows, families, train, protocol, seed, device, *own)
     asked.question.check(device)
     with _place(out, asked, overwrite) as place:
         if place is not None and place.finished:
@@ -380,6 +387,7 @@ def evaluate(
     jobs: int | None = None,
     augmentations: Mapping[str, Any] | None = None,
     arms: Sequence[judging.Arm] = (),
+    unlabelled: Any = None,
     out: str | Path | None = None,
     overwrite: bool = False,
     progress: bool = True,
@@ -404,7 +412,7 @@ def evaluate(
         seed: the only source of randomness.
         device: for the generator.
         jobs: processes that train classifiers; the number of cores when None.
-        augmentations, arms: of your own, as in `choose`.
+        augmentations, arms, unlabelled: as in `choose`.
         out: a folder for report.json, report.md and report.html, and the new generator; the same call goes on where
             a killed one was, and reads a finished report.
         overwrite: replace what another request left at ``out``.
@@ -422,8 +430,9 @@ def evaluate(
     if ratio is None and isinstance(given, judging.Plan):
         ratio = given.mean_share
     maker = None if given is None else maker_of(given)
-    own = dict(augmentations or {}), tuple(arms)
     rows = data.open_data(dataset)
+    more = None if unlabelled is None else data.open_unlabelled(unlabelled, rows)
+    own = dict(augmentations or {}), tuple(arms), more
     asked = EvaluateRequest(rows, families, maker, ratio, train, protocol, seed, device, *own)
     asked.inquiry.check(device)
     with _place(out, asked, overwrite) as place:
@@ -438,7 +447,9 @@ def evaluate(
         evaluation = report.report_on(found, asked.inquiry, work, place.work)
         if generator is None:
             for number, maker in enumerate(found.makers):
-                generators.write_generator(maker, place.work / judging.generator_name(number))
+                folder = place.work / judging.generator_name(number)
+                folder.mkdir(exist_ok=True)  # of one that was not trained there is none yet
+                generators.write_generator(maker, folder)
         place.commit()
         judging.sweep(place.path)
     return evaluation

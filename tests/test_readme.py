@@ -110,8 +110,11 @@ def test_the_shell_blocks_run(
     for i, (image, label) in enumerate(zip(*clothes, strict=True)):
         (tmp_path / "photos" / label).mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(tmp_path / "photos" / label / f"{i}.png")
+    (tmp_path / "more_photos").mkdir()
+    for i, image in enumerate(training_rows(open_data("bundled:fashion-mnist")).read(range(300, 340))):
+        Image.fromarray(image).save(tmp_path / "more_photos" / f"{i}.png")
     lines = [line for block in blocks("bash")[1:] for line in block.splitlines()]
-    assert len(lines) == 6
+    assert len(lines) == 7
     for line in lines:
         program, *arguments = line.replace("--minutes 10", "--steps 2").split()
         assert program == "synthaug"

@@ -55,3 +55,4 @@ from .splits import (
     validation_split as validation_split,
     with_three_splits as with_three_splits,
 )
+from .unlabelled import apart_from as apart_from, joined as joined, open_unlabelled as open_unlabelled

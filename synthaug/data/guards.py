@@ -73,13 +73,19 @@ def without_copies(data: LabeledData, others: LabeledData) -> LabeledData:
     return data.take(np.flatnonzero(~copies))
 
 
-def require_unseen(train: LabeledData, others: Mapping[str, LabeledData], trained_on: np.ndarray) -> None:
+def require_unseen(
+    train: LabeledData,
+    others: Mapping[str, LabeledData],
+    trained_on: np.ndarray,
+    unlabelled: np.ndarray | None = None,
+) -> None:
     """Refuse overlap among the sets of rows, and a generator that saw more than the training rows.
 
     Args:
         train: what classifiers are trained on.
         others: further rows by what they are for, e.g. ``"test"``.
         trained_on: ``(M,)`` uint64 fingerprints of the rows that the generator saw.
+        unlabelled: ``(U,)`` those of rows without labels that it may have seen as well.
 
     Raises:
         Leakage: with the number of rows.
@@ -95,7 +101,8 @@ def require_unseen(train: LabeledData, others: Mapping[str, LabeledData], traine
                 "tell classifiers about them. Give none, and one is trained on the right rows; or give the data set "
                 "a validation split, which no generator is trained on."
             )
-    extra = int((~np.isin(trained_on, train.fingerprints())).sum())
+    known = train.fingerprints() if unlabelled is None else np.concatenate([train.fingerprints(), unlabelled])
+    extra = int((~np.isin(trained_on, known)).sum())
     if extra:
         raise Leakage(
             f"The generator was trained on {extra} rows that are no training rows of the classifiers: a gain "

@@ -136,6 +136,16 @@ class LabeledData:
         own = np.arange(len(rows))
         return replace(self, source=None, found=found, _rows=rows, _index=own, unclassed=own[:0])
 
+    def of_images(self, images: Images, origin: str, labels: np.ndarray) -> LabeledData:
+        """Other images, with ``(N,)`` positions in the classes of this data set."""
+        rows = Rows(images, images.form(), self._rows.memory)
+        found = replace(self.found, images=images, targets=(), beside=None, synthetic=None)
+        plain = replace(
+            self.take([]), origin=origin, form=rows.form, groups=None, splits=None, labels=labels, found=found
+        )
+        own = np.arange(len(images))
+        return replace(plain, train_split=None, test_split=None, _rows=rows, _index=own, unclassed=own[:0])
+
     def name(self, row: int) -> str:
         """What to call a row in a message: its file, or ``row 17`` of the source."""
         return self._rows.images.name(int(self._index[row]))

@@ -18,10 +18,12 @@ from .losses import (
     sameness_penalty as sameness_penalty,
     slope_penalty as slope_penalty,
 )
+from .stock import Stock as Stock
 from .table import (
     ENTRY_POINTS as ENTRY_POINTS,
     FAMILIES as FAMILIES,
     build as build,
     family_names as family_names,
     find_family as find_family,
+    is_known as is_known,
 )

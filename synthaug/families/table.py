@@ -14,11 +14,15 @@ from synthaug.errors import InvalidRequest
 from synthaug.families.base import Family
 from synthaug.families.cgan import CGAN
 from synthaug.families.cvae import CVAE
+from synthaug.families.stock import Stock
 from synthaug.families.warp import Warp
 from synthaug.wording import did_you_mean
 
 FAMILIES: dict[str, type[Family]] = {family.name: family for family in (CVAE, CGAN, Warp)}
 """The families that come with synthaug."""
+
+_FILLED: dict[str, type[Family]] = {Stock.name: Stock}
+"""Families that are filled, not trained, so that nobody can ask for them."""
 
 ENTRY_POINTS = "synthaug.families"
 """The group of entry points under which another package names its families."""
@@ -30,14 +34,19 @@ def family_names() -> tuple[str, ...]:
     return (*FAMILIES, *(name for name in others if name not in FAMILIES))
 
 
+def is_known(name: str) -> bool:
+    """Whether a generator of this family can be read; those that are filled cannot be asked for."""
+    return name in family_names() or name in _FILLED
+
+
 def find_family(name: str) -> type[Family]:
     """The family of this name; one of another package is imported now.
 
     Raises:
         InvalidRequest: there is none, or what a package names is no family of this name.
     """
-    if name in FAMILIES:
-        return FAMILIES[name]
+    if (known := FAMILIES.get(name) or _FILLED.get(name)) is not None:
+        return known
     for point in entry_points(group=ENTRY_POINTS, name=name):
         found = point.load()
         if not (isinstance(found, type) and issubclass(found, Family) and found.name == name):

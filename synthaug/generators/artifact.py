@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save
 
 from synthaug.data.classes import Classes
 from synthaug.errors import InvalidArtifact, InvalidRequest
-from synthaug.families import build, family_names
+from synthaug.families import build, is_known
 from synthaug.generators.card import model_card
 from synthaug.generators.facts import Achieved
 from synthaug.generators.generator import ROWS, WEIGHTS, Generator, Selection, at_rest
@@ -172,7 +172,7 @@ def read_generator(folder: Path) -> Generator:
         InvalidArtifact: a file is missing or its bytes have changed, or the manifest cannot be read.
     """
     manifest = check_files(folder)
-    if manifest["family"] not in family_names():
+    if not is_known(manifest["family"]):
         raise InvalidArtifact(
             f'{folder} holds a family "{manifest["family"]}", which this synthaug does not have. If it is that of '
             "another package, install that."

@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,7 @@ class Generator:
     @property
     def device(self) -> torch.device:
         """Where it makes rows."""
-        return next(self.family.parameters()).device
+        return next(chain(self.family.parameters(), self.family.buffers())).device
 
     @property
     def noise_shape(self) -> tuple[int, ...]:

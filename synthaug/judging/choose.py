@@ -16,13 +16,14 @@ import torch
 
 from synthaug.data.labeled import LabeledData
 from synthaug.data.splits import cross_folds
+from synthaug.data.unlabelled import joined
 from synthaug.errors import InvalidRequest
 from synthaug.families import find_family
 from synthaug.generators.generator import Generator, Selection, resolve_device
 from synthaug.judging.arms import LADDER, LONGER, Arm, augmented_arms, find_arm, longer, starting_arms
-from synthaug.judging.folds import Fit, Folds
+from synthaug.judging.folds import Fit, Folds, Unlabelled
 from synthaug.judging.loaders import Augment
-from synthaug.judging.menu import Menu, Treatment, sources_of
+from synthaug.judging.menu import Menu, Treatment, sources_of, unlabelled_sources
 from synthaug.judging.plan import Plan
 from synthaug.judging.pools import draw_pool, fit_judges, pool_size
 from synthaug.judging.predict import Train, takes_loss
@@ -30,6 +31,7 @@ from synthaug.judging.preparation import Preparation, require_plain
 from synthaug.judging.protocol import Protocol, is_unequal, weights_of
 from synthaug.judging.runner import CLASSIFIERS, OUTCOMES, Runner, Task, Work
 from synthaug.judging.search import Choice, Trial, search_options
+from synthaug.judging.unlabelled import JUDGED, ON_BOTH, Judging, judged_generator, rows_of
 from synthaug.mixing.schedule import Ratio
 from synthaug.modalities.image.augment import image_augmentations
 from synthaug.modalities.image.form import ImageForm
@@ -52,6 +54,7 @@ class Question:
         seed: the only source of randomness.
         augmentations: pipelines of albumentations of the user's own, by name, to try beside the usual ones.
         arms: of the user's own, to begin with beside the usual ones.
+        unlabelled: rows without labels, none of them among the others; None where there are none.
     """
 
     rows: LabeledData
@@ -62,6 +65,7 @@ class Question:
     seed: int
     augmentations: Mapping[str, Any] = field(default_factory=dict)
     arms: Sequence[Arm] = ()
+    unlabelled: LabeledData | None = None
 
     def check(self, device: str) -> dict[str, Any]:
         """Refuse what cannot be chosen by, before anything is trained; what would be done, as plain JSON data.
@@ -77,7 +81,12 @@ class Question:
             find_family(family)
         self.check_own()
         self.rows.check_images()
+        beside = {}
+        if self.unlabelled is not None:
+            self.unlabelled.check_images()
+            beside = {"unlabelled": len(self.unlabelled)}
         return {
+            **beside,
             "folds": [len(fold) for fold in self.folds()],
             "generators": {
                 family: training_of(family, "", self.protocol, self.seed, device).describe(self.rows)
@@ -155,9 +164,7 @@ class Chosen:
         """The candidate's generator, trained on all rows; another number is another one like it."""
         question, source, rows = self.question, self.candidate.source, self.question.rows
         assert source is not None, "a candidate has synthetic rows"
-        fit = _fitting(question, self.work)
-        whole = fit(rows, source.family, generator_name(number))
-        maker = whole.adjusted(source.settings)
+        maker = self._fitted(source.family, generator_name(number)).adjusted(source.settings)
         if not self.candidate.curated:
             return maker
         due = self.candidate.share / (1 - self.candidate.share)
@@ -169,6 +176,18 @@ class Chosen:
         names, numbers = pool.provenance["class"], pool.provenance["index"]
         kept = {name: np.sort(numbers[names == name]) for name in rows.classes}
         return maker.keeping(Selection(own, kept))
+
+    def _fitted(self, family: str, name: str) -> Generator:
+        """What a source stands for, fitted to all rows."""
+        question, fit = self.question, _fitting(self.question, self.work)
+        if family != JUDGED and not family.endswith(ON_BOTH):
+            return fit(question.rows, family, name)
+        unlabelled = _unlabelled(question, self.work)
+        assert unlabelled is not None, "a source of judged rows is offered where there are some"
+        judged = unlabelled.judge(question.rows, name)
+        if family == JUDGED:
+            return judged
+        return fit(joined(question.rows, *rows_of(judged)), family.removesuffix(ON_BOTH), name)
 
     def with_generator(self) -> Plan:
         """The plan with its generator, where it is to use one."""
@@ -212,9 +231,11 @@ def choose(question: Question, work: Work, runner: Runner) -> Chosen:
         replace(work, jobs=work.jobs if on_cpu else 1),
         batch_size=protocol.batch_size,
         judge_steps=protocol.judge_steps,
+        unlabelled=_unlabelled(question, work),
     )
     fitted = time.perf_counter()
-    menu = Menu(_offered(question, folds), sources_of(question.families))
+    more = () if question.unlabelled is None else unlabelled_sources(question.families)
+    menu = Menu(_offered(question, folds), (*sources_of(question.families), *more))
     search = search_options(menu.baselines, menu.on_top, menu.variants, parts, weights_of(rows, parts))
     spent: list[float] = []
     trainings = 0.0
@@ -304,6 +325,44 @@ def _chosen(
         preparation=Preparation.of(arm, used.steps(question.protocol.classifier_steps), rows, augmentations),
     )
     return Chosen(question, work, plan, candidate, baseline, menu.treatments[candidate.base].arm)
+
+
+def _unlabelled(question: Question, work: Work) -> Unlabelled | None:
+    """The rows without labels as folds use them; what judges them can be sent to another process."""
+    if question.unlabelled is None:
+        return None
+    held_out = np.empty(0, np.uint64) if question.held_out is None else question.held_out.fingerprints()
+    rows = question.unlabelled.detached()
+    judge = partial(
+        _judge,
+        unlabelled=rows,
+        own=question.augmentations,
+        protocol=question.protocol,
+        seed=question.seed,
+        held_out=held_out,
+        work=work,
+    )
+    return Unlabelled(judge, question.families, rows.fingerprints())
+
+
+def _judge(
+    rows: LabeledData,
+    name: str,
+    *,
+    unlabelled: LabeledData,
+    own: Mapping[str, Any],
+    protocol: Protocol,
+    seed: int,
+    held_out: np.ndarray,
+    work: Work,
+) -> Generator:
+    """The unlabelled rows that judges of some rows are sure of; a task that shares nothing with others."""
+    form = rows.form.fitted(rows.read())
+    augment = image_augmentations(form.encode(rows.read()), rows.labels, form, own)["policy"]
+    how = Judging(
+        protocol.classifier_steps, protocol.batch_size, derive(seed, "choice", "judging", name) % 2**31
+    )
+    return judged_generator(rows, unlabelled, form, augment, how, held_out=held_out, kept=work.kept(name))
 
 
 def _fitting(question: Question, work: Work) -> Fit:

@@ -248,7 +248,7 @@ def _require_testable(proposal: Proposal, tests: Mapping[str, LabeledData], prot
     require_alike(proposal.replicates, tests)
     require_seeds(protocol.seeds, len(proposal.replicates))
     for replicate in proposal.replicates:
-        require_unseen(replicate.train, tests, replicate.trained_on)
+        require_unseen(replicate.train, tests, replicate.trained_on, replicate.unlabelled)
         require_no_copies(replicate.pool.fingerprints(), tests)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,7 @@ class Inquiry:
         protocol: how it is made.
         seed: the only source of randomness.
         augmentations, own_arms: of the user's own, as in `Question`.
+        unlabelled: as in `Question`.
     """
 
     parts: TestedRows
@@ -105,6 +106,7 @@ class Inquiry:
     seed: int
     augmentations: Mapping[str, Any] = field(default_factory=dict)
     own_arms: Sequence[Arm] = ()
+    unlabelled: LabeledData | None = None
 
     @property
     def chooses(self) -> bool:
@@ -139,6 +141,7 @@ class Inquiry:
             self.seed,
             self.augmentations,
             self.own_arms,
+            self.unlabelled,
         )
 
     def training(self, device: str, number: int = 0) -> Training:
@@ -158,6 +161,11 @@ class Inquiry:
         require_share(self.share)
         self.question.check_own()
         known = [arm.name for arm in (*self.arms, *self.question.own_arms)]
+        if self.unlabelled is not None and not self.chooses:
+            raise InvalidRequest(
+                "Unlabelled rows were given, and a generator or a share to evaluate as it is: leave one of them out. "
+                "Unlabelled rows are judged while it is chosen what to use."
+            )
         if protocol.today is not None and protocol.today not in known:
             raise InvalidRequest(
                 f'today="{protocol.today}" was given, which is no arm.{did_you_mean(protocol.today, known)}'
@@ -214,8 +222,10 @@ def evaluate(inquiry: Inquiry, work: Work, runner: Runner) -> Evaluated:
         chosen = choose(inquiry.question, work, runner)
         makers = [chosen.generator(number) for number in range(protocol.generators)]
         per_class = chosen.pool_size
+        prints = None if inquiry.unlabelled is None else inquiry.unlabelled.fingerprints()
+        tested = replicates_of(rows, makers, per_class, seed, augment=inquiry.question.augment)
         proposal = Proposal(
-            replicates_of(rows, makers, per_class, seed, augment=inquiry.question.augment),
+            [replace(each, unlabelled=prints) for each in tested],
             chosen.final_arms(inquiry.arms),
             chosen.ratio,
             (chosen.baseline.arm.name, chosen.candidate.arm.name),

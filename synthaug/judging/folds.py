@@ -15,6 +15,7 @@ import torch
 
 from synthaug.data.guards import require_unseen
 from synthaug.data.labeled import LabeledData
+from synthaug.data.unlabelled import joined
 from synthaug.errors import SynthaugWarning
 from synthaug.generators.generator import Generator
 from synthaug.generators.samples import Samples
@@ -24,6 +25,7 @@ from synthaug.judging.menu import Source, Treatment
 from synthaug.judging.pools import draw_pool, fit_judges, no_pool
 from synthaug.judging.protocol import JUDGE_STEPS
 from synthaug.judging.runner import Work, in_processes, one_thread, shown
+from synthaug.judging.unlabelled import JUDGED, ON_BOTH, rows_of
 from synthaug.modalities.image.form import ImageForm
 
 Fit: TypeAlias = Callable[[LabeledData, str, str], Generator]
@@ -34,6 +36,21 @@ Augmentations: TypeAlias = Callable[[torch.Tensor, np.ndarray, ImageForm], Mappi
 names that arms know."""
 
 _POOL = 400
+
+
+@dataclass(frozen=True)
+class Unlabelled:
+    """Rows without labels, as folds use them.
+
+    Attributes:
+        judge: ``judge(rows, name)``: those that classifiers of the labelled rows are sure of.
+        families: that are trained on labelled and judged rows.
+        fingerprints: ``(U,)`` uint64 of them all.
+    """
+
+    judge: Callable[[LabeledData, str], Generator]
+    families: Sequence[str]
+    fingerprints: np.ndarray
 
 
 @dataclass
@@ -94,6 +111,7 @@ class Folds:
         *,
         batch_size: int,
         judge_steps: int = JUDGE_STEPS,
+        unlabelled: Unlabelled | None = None,
     ) -> Folds:
         """The folds with their generators; one thread in each of two processes beats two threads in one.
 
@@ -106,6 +124,7 @@ class Folds:
             work: processes and progress; ``jobs`` is for what is fitted.
             batch_size: rows per batch of a classifier.
             judge_steps: optimizer steps of each judge, where samples are curated.
+            unlabelled: rows without labels; in every fold they are judged, and families are trained on both.
 
         Raises:
             Leakage: a generator has seen held-out rows.
@@ -113,19 +132,22 @@ class Folds:
         kept = [data.take(np.setdiff1d(np.arange(len(data)), held_out)).detached() for held_out in rows]
         names = [(i, family) for i in range(len(rows)) for family in families]
         tasks = [partial(fit, kept[i], family, f"fold-{i}-{family}") for i, family in names]
-        made = dict(
-            zip(
-                names,
-                shown(in_processes(tasks, work.jobs), len(tasks), work.progress, "generators"),
-                strict=True,
-            )
-        )
+        if unlabelled is not None:
+            names += [(i, JUDGED) for i in range(len(rows))]
+            tasks += [partial(unlabelled.judge, kept[i], f"fold-{i}-judged") for i in range(len(rows))]
+        made = _made(names, tasks, work)
+        if unlabelled is not None:
+            both = [(i, family) for i in range(len(rows)) for family in unlabelled.families]
+            larger = [joined(kept[i], *rows_of(made[i, JUDGED])) for i in range(len(rows))]
+            tasks = [partial(fit, larger[i], family, f"fold-{i}-both-{family}") for i, family in both]
+            made |= _made([(i, family + ON_BOTH) for i, family in both], tasks, work)
         found = []
         for i, (train, held_out) in enumerate(zip(kept, rows, strict=True)):
             others = data.take(held_out)
-            makers = {family: made[i, family] for family in families}
+            makers = {family: maker for (fold, family), maker in made.items() if fold == i}
+            prints = None if unlabelled is None else unlabelled.fingerprints
             for maker in makers.values():
-                require_unseen(train, {"held-out": others}, maker.trained_on)
+                require_unseen(train, {"held-out": others}, maker.trained_on, prints)
             form = next(iter(makers.values())).form
             plain = Ingredients.of(train, no_pool(train), form.encode, ratio=0.0, batch_size=batch_size)
             augmentations = augment(form.encode(plain.rows), train.labels, form)
@@ -147,6 +169,14 @@ class Folds:
             self.folds[number].pools.update(pools)
             self.folds[number].judges = judges
             self.seconds += seconds
+
+
+def _made(
+    names: Sequence[tuple[int, str]], tasks: Sequence[Callable[[], Generator]], work: Work
+) -> dict[tuple[int, str], Generator]:
+    """What the tasks make, by name."""
+    outcomes = shown(in_processes(tasks, work.jobs), len(tasks), work.progress, "generators")
+    return dict(zip(names, outcomes, strict=True))
 
 
 def _drawn(

@@ -9,6 +9,7 @@ from typing import Any
 from synthaug.families import find_family
 from synthaug.judging.arms import Arm, longer, on_top
 from synthaug.judging.search import Option, trainings_to_expect
+from synthaug.judging.unlabelled import JUDGED, ON_BOTH
 from synthaug.mixing.schedule import USUAL_SHARE, Ratio, linear
 
 OTHER_SHARES = (0.1, 0.5)
@@ -35,6 +36,15 @@ def sources_of(families: Sequence[str]) -> tuple[Source, ...]:
         tried = find_family(name).tried or {name: {}}
         found += [Source(called, name, settings) for called, settings in tried.items()]
     return tuple(found)
+
+
+def unlabelled_sources(families: Sequence[str]) -> tuple[Source, ...]:
+    """Judged rows as they are, and families trained on labelled and judged rows, at the settings they are tried at."""
+    both = [
+        Source(of.name.replace(of.family, f"{of.family}{ON_BOTH}", 1), of.family + ON_BOTH, of.settings)
+        for of in sources_of(families)
+    ]
+    return Source(JUDGED, JUDGED), *both
 
 
 @dataclass(frozen=True)
@@ -93,13 +103,13 @@ class Menu:
         of = self.treatments[best.name]
         assert of.source is not None, "a baseline has no variants"
         base = self.treatments[of.base].arm
-        return self._offer(
-            [
-                *(_mixed(base, of.source, share) for share in OTHER_SHARES),
-                _mixed(base, of.source, max(OTHER_SHARES), annealed=True),
-                _mixed(base, of.source, of.share, curated=True),
-            ]
-        )
+        found = [
+            *(_mixed(base, of.source, share) for share in OTHER_SHARES),
+            _mixed(base, of.source, max(OTHER_SHARES), annealed=True),
+        ]
+        # judged rows have passed judges already
+        curated = [] if of.source.family == JUDGED else [_mixed(base, of.source, of.share, curated=True)]
+        return self._offer([*found, *curated])
 
     def expected(self, folds: int) -> int:
         """About how many trainings a search makes of it."""

@@ -41,6 +41,7 @@ class Replicate:
         seconds: how long the generator was trained.
         about: what the generator is, where that is to be told.
         judge: encoded rows to probabilities, fitted on ``train``; None where no arm is to take labels from it.
+        unlabelled: ``(U,)`` uint64 fingerprints of rows without labels that the generator may have seen as well.
     """
 
     train: LabeledData
@@ -51,6 +52,7 @@ class Replicate:
     seconds: float = 0.0
     about: About | None = None
     judge: Judge | None = None
+    unlabelled: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

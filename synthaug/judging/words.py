@@ -9,6 +9,7 @@ import numpy as np
 
 from synthaug.judging.arms import AS_THEY_ARE
 from synthaug.judging.search import LEVEL
+from synthaug.judging.unlabelled import JUDGED, ON_BOTH
 from synthaug.metrics.statistics import BOOTSTRAP_FROM, SIGN_FLIPS_FROM, Interval
 from synthaug.wording import percent, points
 
@@ -122,10 +123,38 @@ def parts_of_worth(e: Evaluation) -> list[tuple[str, str, str]]:
     if plain is not None:
         told = "nothing" if e.baseline == AS_THEY_ARE else _in_points(plain)
         found.append((f"how your rows are prepared (“{percents(e.baseline)}”)", told, "used"))
-    found.append((f"synthetic rows (“{percents(e.candidate)}”)", _in_points(e.headline.difference), used))
+    found.append(
+        (f"{_what_is_mixed_in(e)} (“{percents(e.candidate)}”)", _in_points(e.headline.difference), used)
+    )
+    if e.plan is not None:
+        found += [(f"{what}, in cross-validation", told, "") for what, told in _of_unlabelled(e.plan)]
     today = e.setup.today
     if today is not None and (gain := e.gain_over(today)) is not None:
         found.append((f"all of it over “{percents(today)}”, as you train today", _in_points(gain), ""))
+    return found
+
+
+def _what_is_mixed_in(e: Evaluation) -> str:
+    family = "" if e.plan is None else e.plan.family
+    if family == JUDGED:
+        return "unlabelled rows, with the labels of judges"
+    return "unlabelled rows and a generator of both" if family.endswith(ON_BOTH) else "synthetic rows"
+
+
+def _of_unlabelled(plan: Plan) -> list[tuple[str, str]]:
+    """What the best options of each kind gain over the best without: judged rows alone, and generators of both."""
+    synthetic = [of for of in plan.choice.standings if of.synthetic and of.gain is not None]
+    judged = [of for of in synthetic if JUDGED in of.name]
+    both = [of for of in synthetic if ON_BOTH in of.name]
+    found = []
+    for what, options in (
+        ("unlabelled rows as judged", judged),
+        ("unlabelled rows and a generator of both", both),
+    ):
+        if options:
+            best = max(options, key=lambda of: (of.trainings, of.score))
+            assert best.gain is not None, "options with none were left out"
+            found.append((f"{what} (“{percents(best.name)}”)", _in_points(best.gain)))
     return found
 
 
@@ -197,6 +226,8 @@ def _share(plan: Plan) -> str:
 
 
 def _kind(plan: Plan) -> str:
+    if plan.family == JUDGED:
+        return "unlabelled rows with the labels of judges"
     return f"{'curated ' if plan.curated else ''}samples of {plan.family}"
 
 

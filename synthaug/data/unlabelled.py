@@ -1,0 +1,122 @@
+"""Rows without labels, or whose labels are not looked at, beside labelled ones of the same form."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from synthaug.data.labeled import LabeledData, open_data
+from synthaug.data.readers.listing import list_folder
+from synthaug.errors import InvalidData, Leakage, SpecMismatch, SynthaugWarning, UnsupportedKind
+from synthaug.modalities.arrays import as_array
+from synthaug.modalities.image.cells import is_image
+from synthaug.modalities.image.pictures import Pictures, Stack
+
+
+def open_unlabelled(source: Any, like: LabeledData) -> LabeledData:
+    """The rows of a source whose labels, if it has some, are not looked at.
+
+    Args:
+        source: whatever `open_data` takes; a folder of pictures in any folders; an array or tensor ``(N, ...)`` or a
+            list of images.
+        like: the labelled rows, whose form these have to have; pictures in files are brought to it as those are.
+
+    Returns:
+        The rows; all of them have the first class of ``like``, which says nothing.
+
+    Raises:
+        InvalidData: nothing that can be read.
+        SpecMismatch: rows of another form.
+    """
+    found = _opened(source, like)
+    if why := like.form.why_not(found.form):
+        raise SpecMismatch(
+            f"The unlabelled rows of {found.origin} do not have the form of the labelled ones: {why}. Bring them "
+            "to it, or say image_size= and mode= of both to open_data."
+        )
+    none, labels = np.empty(0, np.int64), np.zeros(len(found), np.int64)
+    plain = replace(found, classes=like.classes, labels=labels, splits=None, unclassed=none)
+    return replace(plain, train_split=None, test_split=None)
+
+
+def apart_from(unlabelled: LabeledData, known: LabeledData, held_out: LabeledData | None) -> LabeledData:
+    """The unlabelled rows that are not among the labelled ones; those that are kept for testing are refused.
+
+    Raises:
+        Leakage: a held-out row, or its group, is among them.
+        InvalidData: none is left.
+    """
+    prints = unlabelled.fingerprints()
+    if held_out is not None and len(held_out):
+        shared = np.flatnonzero(np.isin(prints, held_out.fingerprints()))
+        if len(shared):
+            first = unlabelled.name(int(shared[0]))
+            raise Leakage(
+                f"{len(shared)} of the unlabelled rows are rows to validate or test on, {first} for one: leave them "
+                "out, or what is found there means nothing"
+            )
+        if unlabelled.groups is not None and held_out.groups is not None:
+            groups = sorted(set(unlabelled.groups.tolist()) & set(held_out.groups.tolist()))
+            if groups:
+                raise Leakage(
+                    f'the group "{groups[0]}" is among the unlabelled rows and among those to test on; keep every '
+                    "group on one side"
+                )
+    _, once = np.unique(prints, return_index=True)
+    own = np.sort(once[~np.isin(prints[once], known.fingerprints())])
+    if not len(own):
+        raise InvalidData(
+            f"all of the unlabelled rows of {unlabelled.origin} are labelled ones: nothing is left"
+        )
+    return unlabelled.take(own)
+
+
+def joined(known: LabeledData, images: np.ndarray, labels: np.ndarray) -> LabeledData:
+    """Labelled rows and others that were given labels, in memory.
+
+    Args:
+        known: the labelled rows.
+        images: ``(N, *form.shape)`` others of the same form.
+        labels: ``(N,)`` int64 positions in their classes.
+    """
+    names = [
+        *(known.name(row) for row in range(len(known))),
+        *(f"unlabelled row {row}" for row in range(len(images))),
+    ]
+    stack = Stack(known.form.container, names.__getitem__, arrays=np.concatenate([known.read(), images]))
+    return known.of_images(stack, known.origin, np.concatenate([known.labels, labels]))
+
+
+def _opened(source: Any, like: LabeledData) -> LabeledData:
+    images = like.found.images
+    size = images.size
+    said: dict[str, Any] = {"image_size": size, "resize": images.resize}
+    if isinstance(source, LabeledData):
+        return source
+    if isinstance(source, str | os.PathLike) and Path(source).is_dir():
+        listing = list_folder(Path(source))
+        if listing.pictures:
+            names = [str(listing.place / path) for path in listing.pictures]
+            pictures = Pictures(
+                names=names.__getitem__,
+                entries=listing.entries(listing.pictures),
+                size=size,
+                resize=images.resize,
+                mode=images.mode,
+            )
+            return like.of_images(pictures, f"folder {source}", np.zeros(len(pictures), np.int64))
+    array = as_array(source)
+    if isinstance(array, np.ndarray) or (isinstance(source, list) and source and is_image(source[0])):
+        value = like.classes.values[0]
+        return open_data((source, [value] * len(source)), **said)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SynthaugWarning)  # of labels, which are not looked at
+        try:
+            return open_data(source, **said)
+        except UnsupportedKind as error:
+            raise InvalidData(f"unlabelled rows cannot be read: {error}") from error

@@ -1,0 +1,296 @@
+"""Rows without labels as a source: judges that were trained on the labelled rows label them, in rounds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+import torch
+
+from synthaug.data.classes import Classes
+from synthaug.data.labeled import LabeledData
+from synthaug.families import Stock
+from synthaug.generators.facts import Achieved
+from synthaug.generators.generator import Generator
+from synthaug.generators.samples import Samples
+from synthaug.judging.loaders import Augment, Ingredients, MakeLoader, balanced, mixed, shuffled
+from synthaug.judging.pools import no_pool
+from synthaug.judging.runner import one_thread
+from synthaug.modalities.image.form import ImageForm
+from synthaug.seeding import derive
+from synthaug.training.classifier import Classifier, train_classifier
+
+Prior: TypeAlias = Literal["judged", "even", "labelled"]
+"""How frequent classes are among unlabelled rows: as judges see them, all alike, or as among the labelled ones."""
+
+JUDGED, ON_BOTH = "judged rows", " on both"
+"""What a choice calls rows that judges have labelled, and families that were trained on labelled and judged rows."""
+
+ROUNDS = (0.4, 0.7, 0.9)
+"""Of what is due of each class, the part that is kept in each round, the surest first."""
+
+_JUDGES = 3
+_SURE = 0.5  # probability below which a label is not taken
+_HALF = 0.5  # of each batch of a judge of a later round
+_FAR = 1.5  # times the farthest labelled row from the nearest other one, in features of judges
+_BATCH = 256
+_UNEQUAL = 1.5  # beyond which judges are shown classes evenly
+
+
+@dataclass(frozen=True)
+class Judging:
+    """How rows are judged.
+
+    Attributes:
+        steps: optimizer steps of each judge.
+        batch_size: rows per batch of it.
+        seed: decides the judges.
+        prior: how frequent classes are taken to be.
+    """
+
+    steps: int
+    batch_size: int
+    seed: int
+    prior: Prior = "judged"
+
+
+@dataclass(frozen=True)
+class JudgedRows:
+    """The unlabelled rows that were kept, and why others were not.
+
+    Attributes:
+        rows: ``(n,)`` int64 numbers of the rows, ascending.
+        labels: ``(n,)`` int64 class positions.
+        sure: ``(n,)`` float32 probability of the label, the mean over judges.
+        dropped: how many were left out: "far" from all labelled rows, "unsure", or "beyond what is due" of their class.
+    """
+
+    rows: np.ndarray
+    labels: np.ndarray
+    sure: np.ndarray
+    dropped: Mapping[str, int]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def judge_rows(
+    known: Ingredients,
+    unlabelled: np.ndarray,
+    augment: Augment,
+    *,
+    steps: int,
+    seed: int,
+    prior: Prior = "judged",
+    rounds: Sequence[float] = ROUNDS,
+    kept: Path | None = None,
+) -> JudgedRows:
+    """Labels for rows without any, by judges that learn from what they were sure of.
+
+    In each round three classifiers are trained on the labelled rows, and from the second round on on those that were
+    kept in the last one as well, half of each batch. They label all rows; of each class the surest are kept. After
+    Lee, "Pseudo-label", 2013, and Cascante-Bonilla et al., "Curriculum labeling", 2021, which begins anew each round.
+
+    Args:
+        known: the labelled rows.
+        unlabelled: ``(M, ...)`` raw rows like these.
+        augment: what judges are trained with.
+        steps: optimizer steps of each judge.
+        seed: decides the judges.
+        prior: how many rows of each class are due.
+        rounds: the part of these that is kept in each.
+        kept: a folder that keeps the judges, for a call that was stopped later.
+    """
+    with one_thread():
+        encoded = known.encode(unlabelled)
+        found = JudgedRows(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32), {})
+        for number, part in enumerate(rounds):
+            judges = _judges(known, unlabelled, found, augment, steps, derive(seed, "round", number), kept)
+            shares = np.mean([_shares(judge, encoded) for judge in judges], axis=0)
+            far = _far(judges, known, encoded)
+            found = _surest(shares, far, part, _due(shares, far, known, prior))
+    return found
+
+
+def as_samples(judged: JudgedRows, rows: np.ndarray, form: ImageForm, classes: Classes, by: str) -> Samples:
+    """Judged rows as samples of their labels; provenance names the judges in the place of a generator.
+
+    Args:
+        judged: what was kept.
+        rows: ``(M, *form.shape)`` all raw rows.
+        form: of them.
+        classes: of the labels.
+        by: a name for the judges.
+    """
+    names = np.array(classes.names)[judged.labels]
+    n = len(judged)
+    return Samples(
+        samples=rows[judged.rows],
+        labels=np.array(classes.values)[judged.labels],
+        classes=classes,
+        form=form,
+        provenance={
+            "generator": np.full(n, by),
+            "seed": np.full(n, -1),
+            "class": names,
+            "index": judged.rows,
+        },
+    )
+
+
+def judged_generator(
+    known: LabeledData,
+    unlabelled: LabeledData,
+    form: ImageForm,
+    augment: Augment,
+    how: Judging,
+    *,
+    held_out: np.ndarray,
+    kept: Path | None = None,
+) -> Generator:
+    """The unlabelled rows that judges of the labelled ones are sure of, behind the face of a generator.
+
+    Of a class of which they are sure of no row, it gives the labelled rows.
+
+    Args:
+        known: the labelled rows.
+        unlabelled: the others, of the same form.
+        form: fitted to the labelled rows.
+        augment: what judges are trained with.
+        how: how they judge.
+        held_out: ``(M,)`` uint64 fingerprints of rows that its rows must not meet.
+        kept: a folder that keeps the judges.
+    """
+    started = time.perf_counter()
+    parts = Ingredients.of(known, no_pool(known), form.encode, ratio=_HALF, batch_size=how.batch_size)
+    rows = unlabelled.read()
+    found = judge_rows(parts, rows, augment, steps=how.steps, seed=how.seed, prior=how.prior, kept=kept)
+    lacking = np.setdiff1d(known.labels, found.labels)
+    own = np.flatnonzero(np.isin(known.labels, lacking))
+    images, labels = (
+        np.concatenate([rows[found.rows], known.read(own)]),
+        np.append(found.labels, known.labels[own]),
+    )
+    order = np.argsort(labels, kind="stable")
+    counts = np.bincount(labels, minlength=len(known.classes))
+    family = Stock(form.encoded, counts.tolist())
+    family.remember(form.encode(images[order]), torch.from_numpy(labels[order]))
+    told = ", ".join(f"{n} {why}" for why, n in found.dropped.items() if n)
+    sure = f"{float(found.sure.mean()):.0%} on average" if len(found) else "none"
+    return Generator(
+        family=family.eval().requires_grad_(False),
+        form=form,
+        classes=known.classes,
+        seed=how.seed,
+        steps=0,
+        seconds=time.perf_counter() - started,
+        history=[],
+        data={
+            "fingerprint": unlabelled.fingerprint(),
+            "origin": f"unlabelled rows of {unlabelled.origin}, labelled by classifiers of {known.origin}",
+            "counts": dict(zip(known.classes, counts.tolist(), strict=True)),
+        },
+        trained_on=np.concatenate([known.fingerprints(), unlabelled.fingerprints()[found.rows]]),
+        held_out=held_out,
+        achieved=Achieved(
+            f"{len(found)} of {len(unlabelled)} unlabelled rows were labelled by {_JUDGES} classifiers in {len(ROUNDS)}"
+            f" rounds; they were sure of them to {sure}{f'; left out were {told}' if told else ''}."
+        ),
+    )
+
+
+def rows_of(judged: Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The rows ``(n, *form.shape)`` of such a generator, and their labels ``(n,)`` int64."""
+    family = judged.family
+    assert isinstance(family, Stock)
+    images = judged.form.decode(family.exemplars.view(-1, *family.shape))
+    return images, np.repeat(np.arange(family.n_classes), family.counts.numpy())
+
+
+def _judges(
+    known: Ingredients,
+    unlabelled: np.ndarray,
+    last: JudgedRows,
+    augment: Augment,
+    steps: int,
+    seed: int,
+    kept: Path | None,
+) -> list[Classifier]:
+    parts = replace(known, augment=augment, ratio=_HALF)
+    counts = np.bincount(known.labels)
+    make: MakeLoader = shuffled if counts.max() <= _UNEQUAL * counts[counts > 0].min() else balanced
+    # a class of which nothing was kept has only its labelled rows
+    if len(last) and len(np.unique(last.labels)) == len(np.unique(known.labels)):
+        classes = Classes(known.pool.classes.names, tuple(range(known.n_classes)))
+        parts = parts.with_pool(as_samples(last, unlabelled, known.pool.form, classes, "judges"))
+        make = partial(mixed, into=make)
+    found = []
+    for number in range(_JUDGES):
+        own = derive(seed, "judge", number) % 2**31
+        place = None if kept is None else kept / f"unlabelled-{own}.safetensors"
+        found.append(train_classifier(make(parts, own), steps, own, n_classes=known.n_classes, kept=place))
+    return found
+
+
+def _shares(judge: Classifier, encoded: torch.Tensor) -> np.ndarray:
+    return np.concatenate([judge(part) for part in torch.split(encoded, _BATCH)])
+
+
+def _far(judges: Sequence[Classifier], known: Ingredients, encoded: torch.Tensor) -> np.ndarray:
+    """``(M,)`` bool: rows that most judges find farther from all labelled rows than these are from one another."""
+    labelled = known.encode(known.rows)
+    votes = np.zeros(len(encoded))
+    for judge in judges:
+        own = _directions(judge, labelled)
+        nearest = [float(distances.max()) for distances in [_nearest(own, own, skip=True)]]
+        others = np.concatenate(
+            [_nearest(_directions(judge, part), own) for part in torch.split(encoded, _BATCH)]
+        )
+        votes += others > _FAR * nearest[0]
+    return votes > len(judges) / 2
+
+
+def _directions(judge: Classifier, encoded: torch.Tensor) -> np.ndarray:
+    features = np.concatenate([np.asarray(judge.features(part)) for part in torch.split(encoded, _BATCH)])
+    flat = features.reshape(len(features), -1)
+    directions: np.ndarray = flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-9)
+    return directions
+
+
+def _nearest(queries: np.ndarray, rows: np.ndarray, skip: bool = False) -> np.ndarray:
+    likeness = queries @ rows.T
+    if skip:
+        np.fill_diagonal(likeness, -np.inf)
+    return np.asarray(1 - likeness.max(axis=1))
+
+
+def _due(shares: np.ndarray, far: np.ndarray, known: Ingredients, prior: Prior) -> np.ndarray:
+    """``(K,)`` how many rows of each class there are."""
+    n = int((~far).sum())
+    if prior == "judged":
+        return np.bincount(shares[~far].argmax(axis=1), minlength=shares.shape[1]).astype(np.float64)
+    counts = np.bincount(known.labels, minlength=known.n_classes)
+    weights = (counts > 0).astype(np.float64) if prior == "even" else counts.astype(np.float64)
+    due: np.ndarray = n * weights / weights.sum()
+    return due
+
+
+def _surest(shares: np.ndarray, far: np.ndarray, part: float, due: np.ndarray) -> JudgedRows:
+    labels, sure = shares.argmax(axis=1), shares.max(axis=1)
+    can = ~far & (sure > _SURE)
+    kept = []
+    for k, n in enumerate(due):
+        own = np.flatnonzero(can & (labels == k))
+        kept.append(own[np.argsort(-sure[own], kind="stable")[: round(part * n)]])
+    rows = np.sort(np.concatenate(kept))
+    dropped = {
+        "far": int(far.sum()),
+        "unsure": int((~far & ~can).sum()),
+        "beyond what is due": int(can.sum()) - len(rows),
+    }
+    return JudgedRows(rows, labels[rows], sure[rows].astype(np.float32), dropped)

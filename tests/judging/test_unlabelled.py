@@ -1,0 +1,221 @@
+"""Rows without labels: read beside labelled ones, judged, mixed in, and never rows to test on."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+from planted import distinct_digits, encode
+from torch.utils.data import DataLoader
+
+import synthaug
+from synthaug import Plan, Protocol, open_data
+from synthaug.cli import main
+from synthaug.data import LabeledData, apart_from, joined, open_unlabelled
+from synthaug.errors import InvalidData, InvalidRequest, Leakage, SpecMismatch, SynthaugWarning
+from synthaug.judging import Ingredients, no_pool
+from synthaug.judging.unlabelled import JUDGED, ON_BOTH, Judging, judge_rows, judged_generator, rows_of
+from synthaug.modalities.image import image_augmentations
+
+QUICK = Protocol(steps=6, classifier_steps=12, folds=2, judge_steps=10, seeds=2)
+
+
+def rows(per_class: int, skip: int = 0, classes: int = 3) -> LabeledData:
+    """So many digits of some classes, other ones for another skip."""
+    data = distinct_digits()
+    found = [np.flatnonzero(data.labels == k)[skip : skip + per_class] for k in range(classes)]
+    part = data.take(np.concatenate(found))
+    return open_data((part.read(), np.array(["zero", "one", "two"])[part.labels]))
+
+
+KNOWN, MORE = rows(12), rows(40, skip=12)
+
+
+# ------------------------------------------------------------------------------------------------------- reading
+
+
+def test_labels_of_unlabelled_rows_are_not_looked_at(tmp_path: Path) -> None:
+    images = MORE.read()
+    for i, image in enumerate(images[:6]):
+        Image.fromarray(image).save(tmp_path / f"{i}.png")
+    (tmp_path / "sub").mkdir()
+    Image.fromarray(images[6]).save(tmp_path / "sub" / "6.png")
+    np.savez(tmp_path.parent / "more.npz", X=images, y=["?"] * len(images))
+    sources: list[tuple[Any, int]] = [
+        (images, 120), (torch.from_numpy(images), 120), ((images, np.arange(120)), 120), (MORE, 120),
+        (tmp_path, 7), (tmp_path.parent / "more.npz", 120), (list(images[:5]), 5),
+    ]  # fmt: skip
+    for source, n in sources:
+        found = open_unlabelled(source, KNOWN)
+        assert len(found) == n
+        assert found.classes == KNOWN.classes
+        assert set(found.fingerprints()) <= set(MORE.fingerprints())
+    with pytest.raises(SpecMismatch, match="do not have the form of the labelled ones"):
+        open_unlabelled(np.zeros((5, 9, 9), np.uint8), KNOWN)
+    with pytest.raises(InvalidData, match="there is no file or folder"):
+        open_unlabelled("nowhere/", KNOWN)
+
+
+def test_labelled_rows_are_taken_out_and_rows_to_test_on_refused() -> None:
+    both = open_unlabelled(np.concatenate([KNOWN.read(), MORE.read(), MORE.read()]), KNOWN)
+    found = apart_from(both, KNOWN, None)
+    assert sorted(found.fingerprints()) == sorted(MORE.fingerprints())
+    with pytest.raises(Leakage, match="of the unlabelled rows are rows to validate or test on"):
+        apart_from(both, rows(12, 60), MORE.take(np.arange(3)))
+    with pytest.raises(InvalidData, match="nothing is left"):
+        apart_from(open_unlabelled(KNOWN, KNOWN), KNOWN, None)
+    with pytest.raises(Leakage):
+        synthaug.evaluate(KNOWN, unlabelled=KNOWN.read(), protocol=QUICK, progress=False)
+
+
+# ------------------------------------------------------------------------------------------------------- judging
+
+
+def parts() -> tuple[Ingredients, Any]:
+    augment = image_augmentations(encode(KNOWN.read()), KNOWN.labels)["policy"]
+    form = KNOWN.form.fitted(KNOWN.read())
+    return Ingredients.of(KNOWN, no_pool(KNOWN), form.encode, ratio=0.5, batch_size=32), augment
+
+
+def test_judges_are_mostly_right_and_say_what_they_left_out() -> None:
+    known, augment = parts()
+    found = judge_rows(known, MORE.read(), augment, steps=60, seed=0)
+    assert (MORE.labels[found.rows] == found.labels).mean() > 0.9
+    assert len(found) + sum(found.dropped.values()) == len(MORE)
+    assert len(found) > 60
+    assert (found.sure > 0.5).all()
+    assert (np.diff(found.rows) > 0).all()
+    again = judge_rows(known, MORE.read(), augment, steps=60, seed=0)
+    assert (found.rows == again.rows).all()
+    assert (found.sure == again.sure).all()
+
+
+@pytest.mark.parametrize(("prior", "most"), [("even", 12), ("labelled", 12)])
+def test_no_class_has_more_rows_than_are_due_to_it(prior: Any, most: int) -> None:
+    known, augment = parts()
+    unequal = MORE.take(np.flatnonzero((MORE.labels == 0) | (np.arange(len(MORE)) % 10 == 0))[:40])
+    found = judge_rows(known, unequal.read(), augment, steps=40, seed=0, prior=prior, rounds=(0.9,))
+    assert Counter(found.labels.tolist())[0] <= most
+
+
+def test_judged_rows_are_a_generator_of_rows_that_are_there() -> None:
+    _, augment = parts()
+    form = KNOWN.form.fitted(KNOWN.read())
+    held_out = np.array([7], np.uint64)
+    how = Judging(steps=40, batch_size=32, seed=1)
+    made = judged_generator(KNOWN, MORE, form, augment, how, held_out=held_out)
+    images, labels = rows_of(made)
+    assert len(images) == sum(made.training_counts.values())
+    samples = made.sample(20, seed=3)
+    assert set(samples.fingerprints()) <= set(form.fingerprints(images))
+    of = dict(zip(form.fingerprints(images).tolist(), labels.tolist(), strict=True))
+    assert [of[print_] for print_ in samples.fingerprints().tolist()] == samples.class_indices.tolist()
+    assert (made.sample(20, seed=3).samples == samples.samples).all()
+    assert made.family.keeps_rows
+    assert made.held_out.tolist() == [7]
+    assert "unlabelled rows were labelled by 3 classifiers" in made.achieved.text
+    larger = joined(KNOWN, images, labels)
+    assert len(larger) == len(KNOWN) + len(images)
+    assert larger.classes == KNOWN.classes
+
+
+def test_a_class_that_judges_are_not_sure_of_keeps_its_labelled_rows() -> None:
+    _, augment = parts()
+    form = KNOWN.form.fitted(KNOWN.read())
+    only = MORE.take(np.flatnonzero(MORE.labels == 0))
+    made = judged_generator(KNOWN, only, form, augment, Judging(30, 32, 0), held_out=np.empty(0, np.uint64))
+    assert all(made.training_counts.values())
+    assert made.sample(3).counts == dict.fromkeys(KNOWN.classes, 3)
+
+
+# -------------------------------------------------------------------------------------------------------- choosing
+
+
+@pytest.fixture(scope="module")
+def chosen(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path]:
+    out = tmp_path_factory.mktemp("unlabelled") / "plan"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SynthaugWarning)
+        plan = synthaug.choose(
+            KNOWN, families="warp", unlabelled=MORE.read(), protocol=QUICK, jobs=1, out=out, progress=False
+        )
+    return plan, out
+
+
+def test_judged_rows_and_families_of_both_are_tried(chosen: tuple[Plan, Path]) -> None:
+    names = [of.name for of in chosen[0].choice.standings]
+    assert any(JUDGED in name for name in names)
+    assert any(ON_BOTH in name for name in names)
+    assert any("warp, mild" in name for name in names)
+
+
+def test_other_unlabelled_rows_are_another_request(chosen: tuple[Plan, Path]) -> None:
+    plan, out = chosen
+    asked: dict[str, Any] = {"families": "warp", "protocol": QUICK, "jobs": 1, "out": out, "progress": False}
+    assert synthaug.choose(KNOWN, unlabelled=MORE, **asked) == plan
+    with pytest.raises(synthaug.SynthaugError, match="another request"):
+        synthaug.choose(KNOWN, unlabelled=MORE.take(np.arange(50)), **asked)
+    with pytest.raises(synthaug.SynthaugError, match="another request"):
+        synthaug.choose(KNOWN, **asked)
+
+
+def test_a_plan_of_judged_rows_is_kept_and_applied(chosen: tuple[Plan, Path], tmp_path: Path) -> None:
+    _, augment = parts()
+    form = KNOWN.form.fitted(KNOWN.read())
+    made = judged_generator(KNOWN, MORE, form, augment, Judging(30, 32, 0), held_out=np.empty(0, np.uint64))
+    plan = replace(chosen[0], accepted=True, family=JUDGED, kept=None, candidate_share=0.5, annealed=False)
+    plan.with_generator(made).write(tmp_path)
+    again = Plan.load(tmp_path)
+    assert again.generator is not None
+    assert again.generator.fingerprint == made.fingerprint
+    names = [KNOWN.classes[k] for k in KNOWN.labels]
+    loader: Any = DataLoader(list(zip(KNOWN.read(), names, strict=True)), batch_size=12)  # type: ignore[arg-type]
+    mixed = synthaug.mix(loader, again, flag=True)
+    images = [x for batch, _, flags in mixed for x in batch[flags].numpy()]
+    assert len(images) == len(KNOWN) // 2
+    assert set(form.fingerprints(np.stack(images))) <= set(MORE.fingerprints())
+    assert "unlabelled rows with the labels of judges" in again.advice
+
+
+def test_an_evaluation_tells_what_unlabelled_rows_bring(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SynthaugWarning)
+        found = synthaug.evaluate(
+            rows(24), families="warp", unlabelled=rows(20, skip=40), protocol=QUICK, jobs=1, progress=False,
+            out=tmp_path / "report",
+        )  # fmt: skip
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "unlabelled rows as judged" in text
+    assert "unlabelled rows and a generator of both" in text
+    assert found.plan is not None
+    with pytest.raises(InvalidRequest, match="leave one of them out"):
+        synthaug.evaluate(rows(24), ratio=0.25, unlabelled=rows(20, skip=40), protocol=QUICK, progress=False)
+
+
+def test_the_command_takes_a_folder_of_pictures(tmp_path: Path) -> None:
+    for name, data, labelled in (("known", KNOWN, True), ("more", MORE, False)):
+        for i, image in enumerate(data.read()):
+            place = tmp_path / name / (data.classes[data.labels[i]] if labelled else "")
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(place / f"{i}.png")
+    asked = [
+        "choose",
+        str(tmp_path / "known"),
+        "--unlabelled",
+        str(tmp_path / "more"),
+        "--steps",
+        "3",
+        "--dry-run",
+    ]
+    done = CliRunner().invoke(main, [*asked, "--json"], catch_exceptions=False)
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["unlabelled"] == len(MORE)
