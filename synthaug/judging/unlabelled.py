@@ -25,8 +25,9 @@ from synthaug.modalities.image.form import ImageForm
 from synthaug.seeding import derive
 from synthaug.training.classifier import Classifier, train_classifier
 
-Prior: TypeAlias = Literal["judged", "even", "labelled"]
-"""How frequent classes are among unlabelled rows: as judges see them, all alike, or as among the labelled ones."""
+Prior: TypeAlias = Literal["judged", "even", "labelled", "between"]
+"""How frequent classes are taken to be among unlabelled rows: as judges see them, all alike, as among the labelled ones,
+or between what judges see and all alike (the geometric mean)."""
 
 JUDGED, ON_BOTH = "judged rows", " on both"
 """What a choice calls rows that judges have labelled, and families that were trained on labelled and judged rows."""
@@ -272,10 +273,11 @@ def _nearest(queries: np.ndarray, rows: np.ndarray, skip: bool = False) -> np.nd
 def _due(shares: np.ndarray, far: np.ndarray, known: Ingredients, prior: Prior) -> np.ndarray:
     """``(K,)`` how many rows of each class there are."""
     n = int((~far).sum())
+    seen = np.bincount(shares[~far].argmax(axis=1), minlength=shares.shape[1]).astype(np.float64)
     if prior == "judged":
-        return np.bincount(shares[~far].argmax(axis=1), minlength=shares.shape[1]).astype(np.float64)
-    counts = np.bincount(known.labels, minlength=known.n_classes)
-    weights = (counts > 0).astype(np.float64) if prior == "even" else counts.astype(np.float64)
+        return seen
+    counts = np.bincount(known.labels, minlength=known.n_classes).astype(np.float64)
+    weights = {"even": counts > 0, "labelled": counts, "between": np.sqrt(seen) * (counts > 0)}[prior] * 1.0
     due: np.ndarray = n * weights / weights.sum()
     return due
 
