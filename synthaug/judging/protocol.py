@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synthaug.errors import InvalidRequest
+from synthaug.wording import did_you_mean
 
 if TYPE_CHECKING:
     from synthaug.data.labeled import LabeledData
@@ -21,6 +22,9 @@ BATCH_SIZE = 64
 
 JUDGE_STEPS = 300
 """Optimizer steps of each judge, unless another number is asked for."""
+
+PRIORS = ("judged", "between", "even", "labelled")
+"""What can be taken for the frequencies of classes among unlabelled rows."""
 
 PLAN_FILE, PLAN_GENERATOR = "plan.json", "generator"
 """What is in the folder of a choice: the plan, and its generator where it has one."""
@@ -47,6 +51,8 @@ class Protocol:
         steps: budget of each generator in training steps.
         minutes: the same in minutes of wall time; half a minute for a choice when neither is given.
         full: compare with every baseline there is, not with the usual few.
+        prior: how frequent classes are among unlabelled rows: "judged", as judges see them; "even"; "labelled", as
+            among the labelled rows; or "between" judged and even.
         today: the way that is trained today, an arm by its name, to be told what the advice gains over it.
     """
 
@@ -59,6 +65,7 @@ class Protocol:
     steps: int | None = None
     minutes: float | None = None
     full: bool = False
+    prior: str = "judged"
     today: str | None = None
 
     def check(self) -> None:
@@ -79,6 +86,8 @@ class Protocol:
             if value < least:
                 why = ": the spread of one seed is unknown" if name == "seeds" else ""
                 raise InvalidRequest(f"{name}={value} was asked for; it has to be at least {least}{why}.")
+        if self.prior not in PRIORS:
+            raise InvalidRequest(f'prior="{self.prior}" was asked for.{did_you_mean(self.prior, PRIORS)}')
         require_seeds(self.seeds, self.generators)
 
     def generator_budget(self) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -24,10 +23,6 @@ from synthaug.judging.runner import one_thread
 from synthaug.modalities.image.form import ImageForm
 from synthaug.seeding import derive
 from synthaug.training.classifier import Classifier, train_classifier
-
-Prior: TypeAlias = Literal["judged", "even", "labelled", "between"]
-"""How frequent classes are taken to be among unlabelled rows: as judges see them, all alike, as among the labelled ones,
-or between what judges see and all alike (the geometric mean)."""
 
 JUDGED, ON_BOTH = "judged rows", " on both"
 """What a choice calls rows that judges have labelled, and families that were trained on labelled and judged rows."""
@@ -51,13 +46,13 @@ class Judging:
         steps: optimizer steps of each judge.
         batch_size: rows per batch of it.
         seed: decides the judges.
-        prior: how frequent classes are taken to be.
+        prior: how frequent classes are taken to be, of `PRIORS`.
     """
 
     steps: int
     batch_size: int
     seed: int
-    prior: Prior = "judged"
+    prior: str = "judged"
 
 
 @dataclass(frozen=True)
@@ -87,7 +82,7 @@ def judge_rows(
     *,
     steps: int,
     seed: int,
-    prior: Prior = "judged",
+    prior: str = "judged",
     rounds: Sequence[float] = ROUNDS,
     kept: Path | None = None,
 ) -> JudgedRows:
@@ -103,7 +98,7 @@ def judge_rows(
         augment: what judges are trained with.
         steps: optimizer steps of each judge.
         seed: decides the judges.
-        prior: how many rows of each class are due.
+        prior: how many rows of each class are due, of `PRIORS`.
         rounds: the part of these that is kept in each.
         kept: a folder that keeps the judges, for a call that was stopped later.
     """
@@ -270,7 +265,7 @@ def _nearest(queries: np.ndarray, rows: np.ndarray, skip: bool = False) -> np.nd
     return np.asarray(1 - likeness.max(axis=1))
 
 
-def _due(shares: np.ndarray, far: np.ndarray, known: Ingredients, prior: Prior) -> np.ndarray:
+def _due(shares: np.ndarray, far: np.ndarray, known: Ingredients, prior: str) -> np.ndarray:
     """``(K,)`` how many rows of each class there are."""
     n = int((~far).sum())
     seen = np.bincount(shares[~far].argmax(axis=1), minlength=shares.shape[1]).astype(np.float64)

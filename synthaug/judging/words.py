@@ -94,7 +94,7 @@ def worth_of_plan(plan: Plan) -> str:
         return f"Train with “{how}”."
     return (
         f"Train with “{how}”: {points(gain.mean)} points ({interval(gain)}) of {metric_name(plan)} over training on "
-        "your rows as they are, in cross-validation."
+        f"your rows as they are, in cross-validation{_doubt(gain)}."
     )
 
 
@@ -107,8 +107,12 @@ def worth(e: Evaluation) -> str:
         return f"Train with “{how}” ({_score(e)})."
     return (
         f"Train with “{how}”: {points(gain.mean)} points ({interval(gain)}) of {metric_name(e)} over training on your "
-        f"rows as they are ({_score(e)})."
+        f"rows as they are ({_score(e)}){_doubt(gain)}."
     )
+
+
+def _doubt(gain: Interval) -> str:
+    return "" if gain.low > 0 else ", which may be chance"
 
 
 def _score(e: Evaluation) -> str:

@@ -219,3 +219,8 @@ def test_the_command_takes_a_folder_of_pictures(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, [*asked, "--json"], catch_exceptions=False)
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["unlabelled"] == len(MORE)
+
+
+def test_a_prior_that_there_is_not_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match=r'prior="evn" was asked for.*Did you mean "even"'):
+        synthaug.choose(KNOWN, unlabelled=MORE, protocol=replace(QUICK, prior="evn"), progress=False)
