@@ -137,11 +137,12 @@ def main() -> None:
 @main.command(epilog=_example("synthaug fit photos/ --family cgan --minutes 10 --out gen/"))
 @_data
 @_out("Folder for the generator.")
-@asks(FitRequest, "dataset", "options", "validation")
+@asks(FitRequest, "dataset", "options", "validation", *IN_PYTHON)
 @click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Setting of the family; repeatable."
 )
 @click.option("--validation", metavar="DATA", help="Rows to choose the best checkpoint by.")
+@_unlabelled
 @click.option("--tracker", metavar="NAME", help="tensorboard, wandb, ..., beside the history.jsonl in --out.")
 @_common
 def fit(
@@ -149,6 +150,7 @@ def fit(
     out: Path,
     settings: tuple[str, ...],
     validation: str | None,
+    unlabelled: str | None,
     tracker: str | None,
     **given: Any,
 ) -> None:
@@ -162,8 +164,10 @@ def fit(
     by = (
         None if validation is None else _opened(validation, given | {"train_split": None, "test_split": None})
     )
+    rows = _opened(data, given)
+    more = _without_labels(unlabelled, rows)
     asked = asked_of(
-        FitRequest, given, dataset=_opened(data, given), options=_settings(settings), validation=by
+        FitRequest, given, dataset=rows, options=_settings(settings), validation=by, unlabelled=more
     )
     if _is_dry(given, lambda: {"fit": data, "out": str(out)} | asked.describe(), asked, out):
         return

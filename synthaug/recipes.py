@@ -60,7 +60,7 @@ def _step(request: type, left_out: tuple[str, ...], **more: Any) -> Any:
 
 _EVERYWHERE = ("seed", "device")
 _DATA: Any = _step(DataRequest, ("source",), source="")
-_FIT: Any = _step(FitRequest, ("dataset", "validation", *_EVERYWHERE)) | None
+_FIT: Any = _step(FitRequest, ("dataset", "validation", *IN_PYTHON, *_EVERYWHERE)) | None
 _CHOOSE: Any = (
     _step(ChooseRequest, ("dataset", "train", "seeds", "generators", "today", *IN_PYTHON, *_EVERYWHERE))
     | None

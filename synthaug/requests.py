@@ -114,6 +114,7 @@ class FitRequest(Request):
         validation: rows to choose the best checkpoint by.
         seed: the only source of randomness.
         device: auto, cpu, cuda, ...
+        unlabelled: rows without labels, to be judged and learned from.
     """
 
     dataset: data.LabeledData
@@ -124,6 +125,14 @@ class FitRequest(Request):
     validation: data.LabeledData | None = None
     seed: int = 0
     device: str = "auto"
+    unlabelled: data.LabeledData | None = None
+
+    @cached_property
+    def further(self) -> data.LabeledData | None:
+        """The rows without labels that are not among the others."""
+        (rows, held_out), chosen_by = self.rows, self.chosen_by
+        found = _apart(self.unlabelled, rows, held_out)
+        return found if chosen_by is None else _apart(found, rows, chosen_by)
 
     @property
     def task(self) -> training.Training:
@@ -151,6 +160,7 @@ class FitRequest(Request):
         return self.task.describe(rows) | {
             "held_out": 0 if held_out is None else len(held_out),
             "validation": 0 if chosen_by is None else len(chosen_by),
+            **({} if self.further is None else {"unlabelled": len(self.further)}),
         }
 
     def to_dict(self) -> dict[str, Any]:  # noqa: D102
@@ -160,6 +170,7 @@ class FitRequest(Request):
             "form": rows.form.to_dict(),
             "held_out": _fingerprint(held_out),
             "validation": _fingerprint(self.chosen_by),
+            **_told_of(self.further),
             "family": self.family,
             "options": dict(self.options),
             "steps": self.steps,

@@ -46,6 +46,7 @@ def fit(
     out: str | Path | None = None,
     overwrite: bool = False,
     tracker: str | training.Tracker | None = None,
+    unlabelled: Any = None,
     progress: bool = True,
 ) -> generators.Generator:
     """A class-conditional generator trained on a labelled data set.
@@ -66,6 +67,8 @@ def fit(
         overwrite: replace what another request left at ``out``.
         tracker: the name of a tracker of ``accelerate``, such as ``tensorboard`` or ``wandb``, or an object with the
             methods of `synthaug.training.Tracker`; ``history.jsonl`` is always kept in ``out``.
+        unlabelled: rows without labels, as in `choose`: those that classifiers of the labelled rows are sure of are
+            trained on as well. `choose` finds out whether that helps.
         progress: show a progress bar on stderr.
 
     Returns:
@@ -83,14 +86,19 @@ def fit(
         >>> generator.sample({"cat": 2, "dog": 1}).labels
         array(['cat', 'cat', 'dog'], dtype='<U3')
     """
-    by = None if validation is None else data.open_data(validation)
-    asked = FitRequest(data.open_data(dataset), family, steps, minutes, options or {}, by, seed, device)
+    by, opened = None if validation is None else data.open_data(validation), data.open_data(dataset)
+    more = None if unlabelled is None else data.open_unlabelled(unlabelled, opened)
+    asked = FitRequest(opened, family, steps, minutes, options or {}, by, seed, device, more)
     (rows, held_out), chosen_by = asked.rows, asked.chosen_by
     with _place(out, asked, overwrite) as place:
         if place is not None and place.finished:
             training.forget(place.path)
             return load(place.path, device=device)
         folder = None if place is None else place.work
+        if asked.further is not None:
+            asked.task.check(rows)
+            judged = judging.judge_unlabelled(rows, "fit", unlabelled=asked.further, seed=asked.seed)
+            rows = data.joined(rows, *judging.rows_of(judged))
         told = {"family": family, "seed": asked.seed, **asked.options}
         with training.follow(tracker, folder, told) as following:
             made = training.train(

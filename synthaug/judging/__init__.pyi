@@ -104,3 +104,10 @@ from .search import (
     search_options as search_options,
     trainings_to_expect as trainings_to_expect,
 )
+from .unlabelled import (
+    JudgedRows as JudgedRows,
+    judge_rows as judge_rows,
+    judge_unlabelled as judge_unlabelled,
+    judged_generator as judged_generator,
+    rows_of as rows_of,
+)

@@ -31,7 +31,7 @@ from synthaug.judging.preparation import Preparation, require_plain
 from synthaug.judging.protocol import Protocol, is_unequal, weights_of
 from synthaug.judging.runner import CLASSIFIERS, OUTCOMES, Runner, Task, Work
 from synthaug.judging.search import Choice, Trial, search_options
-from synthaug.judging.unlabelled import JUDGED, ON_BOTH, Judging, judged_generator, rows_of
+from synthaug.judging.unlabelled import JUDGED, ON_BOTH, judge_unlabelled, rows_of
 from synthaug.mixing.schedule import Ratio
 from synthaug.modalities.image.augment import image_augmentations
 from synthaug.modalities.image.form import ImageForm
@@ -334,35 +334,14 @@ def _unlabelled(question: Question, work: Work) -> Unlabelled | None:
     held_out = np.empty(0, np.uint64) if question.held_out is None else question.held_out.fingerprints()
     rows = question.unlabelled.detached()
     judge = partial(
-        _judge,
+        judge_unlabelled,
         unlabelled=rows,
-        own=question.augmentations,
         protocol=question.protocol,
         seed=question.seed,
         held_out=held_out,
         work=work,
     )
     return Unlabelled(judge, question.families, rows.fingerprints())
-
-
-def _judge(
-    rows: LabeledData,
-    name: str,
-    *,
-    unlabelled: LabeledData,
-    own: Mapping[str, Any],
-    protocol: Protocol,
-    seed: int,
-    held_out: np.ndarray,
-    work: Work,
-) -> Generator:
-    """The unlabelled rows that judges of some rows are sure of; a task that shares nothing with others."""
-    form = rows.form.fitted(rows.read())
-    augment = image_augmentations(form.encode(rows.read()), rows.labels, form, own)["policy"]
-    how = Judging(
-        protocol.classifier_steps, protocol.batch_size, derive(seed, "choice", "judging", name) % 2**31
-    )
-    return judged_generator(rows, unlabelled, form, augment, how, held_out=held_out, kept=work.kept(name))
 
 
 def _fitting(question: Question, work: Work) -> Fit:

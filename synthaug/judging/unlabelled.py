@@ -19,7 +19,9 @@ from synthaug.generators.generator import Generator
 from synthaug.generators.samples import Samples
 from synthaug.judging.loaders import Augment, Ingredients, MakeLoader, balanced, mixed, shuffled
 from synthaug.judging.pools import no_pool
-from synthaug.judging.runner import one_thread
+from synthaug.judging.protocol import USUAL_PROTOCOL, Protocol
+from synthaug.judging.runner import Work, one_thread
+from synthaug.modalities.image.augment import image_augmentations
 from synthaug.modalities.image.form import ImageForm
 from synthaug.seeding import derive
 from synthaug.training.classifier import Classifier, train_classifier
@@ -137,6 +139,36 @@ def as_samples(judged: JudgedRows, rows: np.ndarray, form: ImageForm, classes: C
             "index": judged.rows,
         },
     )
+
+
+def judge_unlabelled(
+    rows: LabeledData,
+    name: str,
+    *,
+    unlabelled: LabeledData,
+    seed: int,
+    protocol: Protocol = USUAL_PROTOCOL,
+    held_out: np.ndarray | None = None,
+    work: Work | None = None,
+) -> Generator:
+    """The unlabelled rows that judges of some rows are sure of, trained with the policy; a task that shares nothing.
+
+    Args:
+        rows: the labelled rows.
+        name: of the task, unique in the folder of the work; the same name is the same judges.
+        unlabelled: the others.
+        seed: decides the judges, with the name.
+        protocol: how long they are trained, and the class prior.
+        held_out: as in `judged_generator`.
+        work: keeps the judges in its folder, where it has one.
+    """
+    form = rows.form.fitted(rows.read())
+    augment = image_augmentations(form.encode(rows.read()), rows.labels)["policy"]
+    own_seed = derive(seed, "choice", "judging", name) % 2**31
+    how = Judging(protocol.classifier_steps, protocol.batch_size, own_seed, protocol.prior)
+    never = np.empty(0, np.uint64) if held_out is None else held_out
+    kept = None if work is None else work.kept(name)
+    return judged_generator(rows, unlabelled, form, augment, how, held_out=never, kept=kept)
 
 
 def judged_generator(

@@ -224,3 +224,16 @@ def test_the_command_takes_a_folder_of_pictures(tmp_path: Path) -> None:
 def test_a_prior_that_there_is_not_is_refused() -> None:
     with pytest.raises(InvalidRequest, match=r'prior="evn" was asked for.*Did you mean "even"'):
         synthaug.choose(KNOWN, unlabelled=MORE, protocol=replace(QUICK, prior="evn"), progress=False)
+
+
+def test_a_family_is_fitted_to_labelled_and_judged_rows(tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"steps": 4, "out": tmp_path / "gen", "progress": False}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SynthaugWarning)
+        made = synthaug.fit(KNOWN, "warp", unlabelled=MORE.read(), **asked)
+        again = synthaug.fit(KNOWN, "warp", unlabelled=MORE.read(), **asked)
+    assert again.fingerprint == made.fingerprint
+    assert sum(made.training_counts.values()) > len(KNOWN) + 30
+    assert set(KNOWN.fingerprints()) <= set(made.trained_on)
+    with pytest.raises(synthaug.SynthaugError, match="another request"):
+        synthaug.fit(KNOWN, "warp", **asked)
