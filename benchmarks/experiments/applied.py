@@ -74,10 +74,10 @@ def applied(cells: list[dict[str, Any]]) -> str:
         [
             "## What following the advice is worth",
             "",
-            "The policy, with classes drawn evenly where they are unequal, applied to a plain loader as `plan.apply` does"
-            " it: balanced accuracy on test rows, the gain over training on the rows as they are for equally many steps,"
-            " and the difference from the same arm as it is judged; points with 95 % intervals over replicates"
-            " ([results](applied)).",
+            "The policy, with classes drawn evenly where they are unequal, applied to a plain loader as `plan.apply`"
+            " does it: balanced accuracy on test rows, the gain over training on the rows as they are for equally"
+            " many steps, and the difference from the same arm as it is judged; points with 95 % intervals over"
+            " replicates ([results](applied)).",
             "",
             *table(titles, rows),
         ]

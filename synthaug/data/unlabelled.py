@@ -69,6 +69,17 @@ def apart_from(unlabelled: LabeledData, known: LabeledData, held_out: LabeledDat
                 )
     _, once = np.unique(prints, return_index=True)
     own = np.sort(once[~np.isin(prints[once], known.fingerprints())])
+    if unlabelled.groups is not None and known.groups is not None:
+        # a fold that holds a group out would not hold these out
+        apart = ~np.isin(unlabelled.groups[own], known.groups)
+        if not apart.all():
+            warnings.warn(
+                f"{int((~apart).sum())} of the unlabelled rows of {unlabelled.origin} belong to groups of labelled "
+                "rows; they are left out, as what is chosen is judged on groups that nothing was learned from",
+                SynthaugWarning,
+                stacklevel=4,
+            )
+        own = own[apart]
     if not len(own):
         raise InvalidData(
             f"all of the unlabelled rows of {unlabelled.origin} are labelled ones: nothing is left"

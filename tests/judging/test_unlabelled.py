@@ -237,3 +237,13 @@ def test_a_family_is_fitted_to_labelled_and_judged_rows(tmp_path: Path) -> None:
     assert set(KNOWN.fingerprints()) <= set(made.trained_on)
     with pytest.raises(synthaug.SynthaugError, match="another request"):
         synthaug.fit(KNOWN, "warp", **asked)
+
+
+def test_rows_of_the_groups_of_labelled_rows_are_left_out_and_said() -> None:
+    known = open_data((KNOWN.read(), KNOWN.labels.tolist()), group=[f"p{i % 6}" for i in range(len(KNOWN))])
+    more = open_data((MORE.read(), MORE.labels.tolist()), group=[f"p{i % 8}" for i in range(len(MORE))])
+    with pytest.warns(SynthaugWarning, match="90 of the unlabelled rows"):
+        found = apart_from(open_unlabelled(more, known), known, None)
+    assert len(found) == 30
+    assert found.groups is not None
+    assert set(found.groups) == {"p6", "p7"}
