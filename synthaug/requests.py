@@ -396,7 +396,7 @@ class EvaluateRequest(Request):
             self.seed,
             self.augmentations,
             self.arms,
-            _apart(self.unlabelled, parts.inside, parts.test),
+            _apart(self.unlabelled, parts.inside, parts.test, drawn=self.dataset.splits is None),
         )
 
     def describe(self) -> dict[str, Any]:  # noqa: D102
@@ -504,10 +504,13 @@ def maker_of(given: generators.Generator | judging.Plan) -> generators.Generator
 
 
 def _apart(
-    unlabelled: data.LabeledData | None, known: data.LabeledData, held_out: data.LabeledData | None
+    unlabelled: data.LabeledData | None,
+    known: data.LabeledData,
+    held_out: data.LabeledData | None,
+    drawn: bool = False,
 ) -> data.LabeledData | None:
     """Rows without labels, those aside that are among the labelled ones."""
-    return None if unlabelled is None else data.apart_from(unlabelled, known, held_out)
+    return None if unlabelled is None else data.apart_from(unlabelled, known, held_out, drawn)
 
 
 def _told_of(unlabelled: data.LabeledData | None) -> dict[str, Any]:

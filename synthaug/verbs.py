@@ -98,7 +98,7 @@ def fit(
         if asked.further is not None:
             asked.task.check(rows)
             judged = judging.judge_unlabelled(rows, "fit", unlabelled=asked.further, seed=asked.seed)
-            rows = data.joined(rows, *judging.rows_of(judged))
+            rows = judging.with_judged(rows, asked.further, judged)
         told = {"family": family, "seed": asked.seed, **asked.options}
         with training.follow(tracker, folder, told) as following:
             made = training.train(

@@ -44,8 +44,17 @@ def open_unlabelled(source: Any, like: LabeledData) -> LabeledData:
     return replace(plain, train_split=None, test_split=None)
 
 
-def apart_from(unlabelled: LabeledData, known: LabeledData, held_out: LabeledData | None) -> LabeledData:
+def apart_from(
+    unlabelled: LabeledData, known: LabeledData, held_out: LabeledData | None, drawn: bool = False
+) -> LabeledData:
     """The unlabelled rows that are not among the labelled ones; those that are kept for testing are refused.
+
+    Args:
+        unlabelled: the rows.
+        known: the labelled ones.
+        held_out: rows to validate or test on.
+        drawn: whether these were drawn from the labelled ones, so that nobody can know them before: copies of them are
+            left out then, not refused.
 
     Raises:
         Leakage: a held-out row, or its group, is among them.
@@ -54,7 +63,10 @@ def apart_from(unlabelled: LabeledData, known: LabeledData, held_out: LabeledDat
     prints = unlabelled.fingerprints()
     if held_out is not None and len(held_out):
         shared = np.flatnonzero(np.isin(prints, held_out.fingerprints()))
-        if len(shared):
+        if len(shared) and drawn:
+            unlabelled = unlabelled.take(np.setdiff1d(np.arange(len(prints)), shared))
+            prints = unlabelled.fingerprints()
+        elif len(shared):
             first = unlabelled.name(int(shared[0]))
             raise Leakage(
                 f"{len(shared)} of the unlabelled rows are rows to validate or test on, {first} for one: leave them "

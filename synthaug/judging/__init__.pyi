@@ -109,5 +109,5 @@ from .unlabelled import (
     judge_rows as judge_rows,
     judge_unlabelled as judge_unlabelled,
     judged_generator as judged_generator,
-    rows_of as rows_of,
+    with_judged as with_judged,
 )

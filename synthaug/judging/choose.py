@@ -16,7 +16,6 @@ import torch
 
 from synthaug.data.labeled import LabeledData
 from synthaug.data.splits import cross_folds
-from synthaug.data.unlabelled import joined
 from synthaug.errors import InvalidRequest
 from synthaug.families import find_family
 from synthaug.generators.generator import Generator, Selection, resolve_device
@@ -31,7 +30,7 @@ from synthaug.judging.preparation import Preparation, require_plain
 from synthaug.judging.protocol import Protocol, is_unequal, weights_of
 from synthaug.judging.runner import CLASSIFIERS, OUTCOMES, Runner, Task, Work
 from synthaug.judging.search import Choice, Trial, search_options
-from synthaug.judging.unlabelled import JUDGED, ON_BOTH, judge_unlabelled, rows_of
+from synthaug.judging.unlabelled import JUDGED, ON_BOTH, judge_unlabelled, with_judged
 from synthaug.mixing.schedule import Ratio
 from synthaug.modalities.image.augment import image_augmentations
 from synthaug.modalities.image.form import ImageForm
@@ -187,7 +186,8 @@ class Chosen:
         judged = unlabelled.judge(question.rows, name)
         if family == JUDGED:
             return judged
-        return fit(joined(question.rows, *rows_of(judged)), family.removesuffix(ON_BOTH), name)
+        larger = with_judged(question.rows, unlabelled.rows, judged)
+        return fit(larger, family.removesuffix(ON_BOTH), name)
 
     def with_generator(self) -> Plan:
         """The plan with its generator, where it is to use one."""
@@ -341,7 +341,7 @@ def _unlabelled(question: Question, work: Work) -> Unlabelled | None:
         held_out=held_out,
         work=work,
     )
-    return Unlabelled(judge, question.families, rows.fingerprints())
+    return Unlabelled(judge, question.families, rows)
 
 
 def _fitting(question: Question, work: Work) -> Fit:

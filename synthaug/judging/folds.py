@@ -15,7 +15,6 @@ import torch
 
 from synthaug.data.guards import require_unseen
 from synthaug.data.labeled import LabeledData
-from synthaug.data.unlabelled import joined
 from synthaug.errors import SynthaugWarning
 from synthaug.generators.generator import Generator
 from synthaug.generators.samples import Samples
@@ -25,7 +24,7 @@ from synthaug.judging.menu import Source, Treatment
 from synthaug.judging.pools import draw_pool, fit_judges, no_pool
 from synthaug.judging.protocol import JUDGE_STEPS
 from synthaug.judging.runner import Work, in_processes, one_thread, shown
-from synthaug.judging.unlabelled import JUDGED, ON_BOTH, rows_of
+from synthaug.judging.unlabelled import JUDGED, ON_BOTH, with_judged
 from synthaug.modalities.image.form import ImageForm
 
 Fit: TypeAlias = Callable[[LabeledData, str, str], Generator]
@@ -45,12 +44,12 @@ class Unlabelled:
     Attributes:
         judge: ``judge(rows, name)``: those that classifiers of the labelled rows are sure of.
         families: that are trained on labelled and judged rows.
-        fingerprints: ``(U,)`` uint64 of them all.
+        rows: all of them.
     """
 
     judge: Callable[[LabeledData, str], Generator]
     families: Sequence[str]
-    fingerprints: np.ndarray
+    rows: LabeledData
 
 
 @dataclass
@@ -138,14 +137,14 @@ class Folds:
         made = _made(names, tasks, work)
         if unlabelled is not None:
             both = [(i, family) for i in range(len(rows)) for family in unlabelled.families]
-            larger = [joined(kept[i], *rows_of(made[i, JUDGED])) for i in range(len(rows))]
+            larger = [with_judged(kept[i], unlabelled.rows, made[i, JUDGED]) for i in range(len(rows))]
             tasks = [partial(fit, larger[i], family, f"fold-{i}-both-{family}") for i, family in both]
             made |= _made([(i, family + ON_BOTH) for i, family in both], tasks, work)
         found = []
         for i, (train, held_out) in enumerate(zip(kept, rows, strict=True)):
             others = data.take(held_out)
             makers = {family: maker for (fold, family), maker in made.items() if fold == i}
-            prints = None if unlabelled is None else unlabelled.fingerprints
+            prints = None if unlabelled is None else unlabelled.rows.fingerprints()
             for maker in makers.values():
                 require_unseen(train, {"held-out": others}, maker.trained_on, prints)
             form = next(iter(makers.values())).form

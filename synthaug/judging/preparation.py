@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synthaug.data.labeled import LabeledData
-from synthaug.errors import InvalidRequest
+from synthaug.errors import InvalidArtifact, InvalidRequest
 from synthaug.judging.arms import Arm
 from synthaug.judging.loaders import BLENDS, Augment, balanced, shuffled
 from synthaug.judging.losses import LOSSES
@@ -79,7 +79,8 @@ class Preparation:
             balanced=arm.loader is balanced,
             blend=blends.get(arm.loader),
             weighting=weighting,
-            known=arm.loader in (shuffled, balanced, *blends),
+            known=arm.loader in (shuffled, balanced, *blends)
+            and (arm.loss is None or arm.loss in [made for made, _ in LOSSES.values()]),
         )
 
     def transform(self) -> Any:
@@ -87,7 +88,15 @@ class Preparation:
         from synthaug.modalities.image.pipelines import A, Streamed
 
         self._require_known()
-        return Streamed([]) if self.pipeline is None else A.from_dict(dict(self.pipeline))
+        if self.pipeline is None:
+            return Streamed([])
+        try:
+            return A.from_dict(dict(self.pipeline))
+        except KeyError as error:
+            raise InvalidArtifact(
+                f"The augmentation of the plan holds {error}, which is not known here: import the module that defines "
+                "it first; a class of a script that was run itself cannot be found by another one."
+            ) from None
 
     def regimen(self, seed: int) -> Regimen:
         """The preparation as loaders follow it."""
@@ -96,7 +105,7 @@ class Preparation:
         self._require_known()
         return Regimen(
             form=self.form,
-            augment=None if self.pipeline is None else OnImages(self.transform()),
+            augment=None if self.pipeline is None else OnImages(self.transform(), self.form.dtype),
             balanced=self.balanced,
             blend=None if self.blend is None else BLENDS[self.blend][1],
             n_classes=len(self.counts),
@@ -105,6 +114,7 @@ class Preparation:
 
     def loss(self) -> Loss:
         """The loss of a batch, see `Plan.loss`."""
+        self._require_known()
         counts = np.array(self.counts, np.int64)
         _, make = LOSSES[self.weighting or _PLAIN]
         of_rows = make(counts)

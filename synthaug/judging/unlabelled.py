@@ -13,6 +13,7 @@ import torch
 
 from synthaug.data.classes import Classes
 from synthaug.data.labeled import LabeledData
+from synthaug.data.unlabelled import joined
 from synthaug.families import Stock
 from synthaug.generators.facts import Achieved
 from synthaug.generators.generator import Generator
@@ -162,7 +163,7 @@ def judge_unlabelled(
         held_out: as in `judged_generator`.
         work: keeps the judges in its folder, where it has one.
     """
-    form = rows.form.fitted(rows.read())
+    form = rows.form.fitted(np.concatenate([rows.read(), unlabelled.read()]))
     augment = image_augmentations(form.encode(rows.read()), rows.labels)["policy"]
     own_seed = derive(seed, "choice", "judging", name) % 2**31
     how = Judging(protocol.classifier_steps, protocol.batch_size, own_seed, protocol.prior)
@@ -222,6 +223,7 @@ def judged_generator(
             "fingerprint": unlabelled.fingerprint(),
             "origin": f"unlabelled rows of {unlabelled.origin}, labelled by classifiers of {known.origin}",
             "counts": dict(zip(known.classes, counts.tolist(), strict=True)),
+            "judged": {"rows": found.rows.tolist(), "labels": found.labels.tolist()},
         },
         trained_on=np.concatenate([known.fingerprints(), unlabelled.fingerprints()[found.rows]]),
         held_out=held_out,
@@ -232,12 +234,10 @@ def judged_generator(
     )
 
 
-def rows_of(judged: Generator) -> tuple[np.ndarray, np.ndarray]:
-    """The rows ``(n, *form.shape)`` of such a generator, and their labels ``(n,)`` int64."""
-    family = judged.family
-    assert isinstance(family, Stock)
-    images = judged.form.decode(family.exemplars.view(-1, *family.shape))
-    return images, np.repeat(np.arange(family.n_classes), family.counts.numpy())
+def with_judged(known: LabeledData, unlabelled: LabeledData, judged: Generator) -> LabeledData:
+    """The labelled rows, and of the others those that were judged, with their labels."""
+    rows, labels = (np.array(judged.data["judged"][name], np.int64) for name in ("rows", "labels"))
+    return joined(known, unlabelled.read(rows), labels)
 
 
 def _judges(
@@ -291,10 +291,15 @@ def _directions(judge: Classifier, encoded: torch.Tensor) -> np.ndarray:
 
 
 def _nearest(queries: np.ndarray, rows: np.ndarray, skip: bool = False) -> np.ndarray:
-    likeness = queries @ rows.T
-    if skip:
-        np.fill_diagonal(likeness, -np.inf)
-    return np.asarray(1 - likeness.max(axis=1))
+    """``(n,)`` how far each query is from the nearest row; from the nearest other one, where they are the same."""
+    found = []
+    for start in range(0, len(queries), _BATCH):
+        likeness = queries[start : start + _BATCH] @ rows.T
+        if skip:
+            own = np.arange(len(likeness))
+            likeness[own, start + own] = -np.inf
+        found.append(1 - likeness.max(axis=1))
+    return np.concatenate(found)
 
 
 def _due(shares: np.ndarray, far: np.ndarray, known: Ingredients, prior: str) -> np.ndarray:

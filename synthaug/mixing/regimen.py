@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from synthaug.errors import SpecMismatch
+from synthaug.errors import InvalidRequest, SpecMismatch
 from synthaug.modalities.arrays import as_array
 from synthaug.modalities.image.form import ImageForm
 from synthaug.seeding import derive, numpy_rng
@@ -53,6 +53,9 @@ class Regimen:
             SpecMismatch: another dtype, range or number of channels.
         """
         pixels = np.asarray(as_array(image))
+        wide = pixels.dtype.kind in "iu" and np.dtype(self.form.dtype).kind in "iu"
+        if wide and np.array_equal(pixels, narrow := pixels.astype(self.form.dtype)):
+            pixels = narrow  # as it is when it is changed
         first = pixels.ndim == 3 and pixels.shape[-1] not in _CHANNELS and pixels.shape[0] in _CHANNELS
         own = np.moveaxis(pixels, 0, -1) if first else pixels
         if own.ndim in (2, 3) and replace(self.form, height=own.shape[0], width=own.shape[1]).holds(own):
@@ -75,6 +78,25 @@ class Blended:
 
     def __init__(self, collate: Callable[[Any], Any], regimen: Regimen) -> None:
         self._collate, self._regimen = collate, regimen
+
+    def try_on(self, items: Any) -> None:
+        """Refuse batches that cannot be blended, by one of some items.
+
+        Raises:
+            InvalidRequest: no pair of float images ``(B, C, H, W)`` and positions of classes.
+        """
+        batch = self._collate(items)
+        if isinstance(batch, tuple | list) and len(batch) == 2 and all(map(torch.is_tensor, batch)):
+            images, labels = batch
+            fits = images.is_floating_point() and images.ndim == 4
+            whole = not labels.is_floating_point() and labels.ndim == 1
+            if fits and whole and 0 <= int(labels.min()) <= int(labels.max()) < self._regimen.n_classes:
+                return
+        raise InvalidRequest(
+            "rows of a batch are to be blended, which takes batches (images, labels): floats (B, C, H, W), and labels "
+            f"that are positions in the {self._regimen.n_classes} classes, from 0. Let transform and collate_fn make "
+            "them, or choose without blends (without full)"
+        )
 
     def __call__(self, items: Any) -> Any:
         """The images and ``(B, K)`` float32 distributions."""

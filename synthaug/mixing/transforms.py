@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+import numpy as np
 from torch.utils.data import Dataset, Subset
 
 from synthaug.data.items import ItemFields, with_field
@@ -79,6 +80,8 @@ class Chain:
         """What comes of an image that is given by position, or of inputs by name, as albumentations takes them."""
         if named:
             return self.then(**{**named, "image": self.first(named["image"])})
+        if len(image) > 1:  # with a target, say
+            return self.then(self.first(image[0]), *image[1:])
         return applied([self.then], self.first(image[0]))
 
 
@@ -101,7 +104,7 @@ class Augmented(Subset[Any]):
         return [self[row] for row in rows]
 
 
-def put_first(dataset: Any, first: Any, fields: ItemFields) -> tuple[Any, Any]:
+def put_first(dataset: Any, first: Any, fields: ItemFields) -> tuple[Any, list[Any]]:
     """The data set with a transform before its own ones; around its items where it has none that it uses.
 
     Args:
@@ -110,13 +113,16 @@ def put_first(dataset: Any, first: Any, fields: ItemFields) -> tuple[Any, Any]:
         fields: where the image is in its items.
 
     Returns:
-        The data set, and an image as the transform will be given them.
+        The data set, and some images as the transform will be given them.
     """
     within = _put_within(dataset, first)
     seen = [] if within is None else _given_to_chains(within, fields)
     if seen:
-        return within, seen[0]
-    return Augmented(dataset, first, fields), fields.image_of(dataset[0])
+        return within, seen
+    parts, at = getattr(dataset, "datasets", None), [0]
+    if isinstance(parts, list | tuple) and parts:
+        at = np.cumsum([0, *map(len, parts[:-1])]).tolist()
+    return Augmented(dataset, first, fields), [fields.image_of(dataset[row]) for row in at]
 
 
 def _put_within(dataset: Any, first: Any) -> Any:
@@ -140,7 +146,11 @@ def _put_within(dataset: Any, first: Any) -> Any:
 
 
 def _given_to_chains(dataset: Any, fields: ItemFields) -> list[Any]:
-    """The images that chains in a data set are given when an item is read; none where it does not use them."""
+    """The images that chains in a data set are given when an item of each part is read; none where one is not used."""
+    parts = getattr(dataset, "datasets", None)
+    if isinstance(parts, list | tuple) and parts:
+        each = [_given_to_chains(part, fields) for part in parts]
+        return [image for images in each for image in images] if all(each) else []
     seen: list[Any] = []
     for _, chain in transforms_of(dataset):
         if isinstance(chain, Chain):

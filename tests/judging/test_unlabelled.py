@@ -20,10 +20,10 @@ from torch.utils.data import DataLoader
 import synthaug
 from synthaug import Plan, Protocol, open_data
 from synthaug.cli import main
-from synthaug.data import LabeledData, apart_from, joined, open_unlabelled
+from synthaug.data import LabeledData, apart_from, open_unlabelled
 from synthaug.errors import InvalidData, InvalidRequest, Leakage, SpecMismatch, SynthaugWarning
 from synthaug.judging import Ingredients, no_pool
-from synthaug.judging.unlabelled import JUDGED, ON_BOTH, Judging, judge_rows, judged_generator, rows_of
+from synthaug.judging.unlabelled import JUDGED, ON_BOTH, Judging, judge_rows, judged_generator, with_judged
 from synthaug.modalities.image import image_augmentations
 
 QUICK = Protocol(steps=6, classifier_steps=12, folds=2, judge_steps=10, seeds=2)
@@ -73,8 +73,9 @@ def test_labelled_rows_are_taken_out_and_rows_to_test_on_refused() -> None:
         apart_from(both, rows(12, 60), MORE.take(np.arange(3)))
     with pytest.raises(InvalidData, match="nothing is left"):
         apart_from(open_unlabelled(KNOWN, KNOWN), KNOWN, None)
-    with pytest.raises(Leakage):
-        synthaug.evaluate(KNOWN, unlabelled=KNOWN.read(), protocol=QUICK, progress=False)
+    assert (
+        len(apart_from(both, rows(12, 60), MORE.take(np.arange(3)), drawn=True)) == len(MORE) + len(KNOWN) - 3
+    )
 
 
 # ------------------------------------------------------------------------------------------------------- judging
@@ -113,19 +114,32 @@ def test_judged_rows_are_a_generator_of_rows_that_are_there() -> None:
     held_out = np.array([7], np.uint64)
     how = Judging(steps=40, batch_size=32, seed=1)
     made = judged_generator(KNOWN, MORE, form, augment, how, held_out=held_out)
-    images, labels = rows_of(made)
+    larger = with_judged(KNOWN, MORE, made)
+    images, labels = larger.read()[len(KNOWN) :], larger.labels[len(KNOWN) :]
     assert len(images) == sum(made.training_counts.values())
     samples = made.sample(20, seed=3)
-    assert set(samples.fingerprints()) <= set(form.fingerprints(images))
+    assert set(samples.fingerprints()) <= set(form.fingerprints(images)) <= set(MORE.fingerprints())
     of = dict(zip(form.fingerprints(images).tolist(), labels.tolist(), strict=True))
     assert [of[print_] for print_ in samples.fingerprints().tolist()] == samples.class_indices.tolist()
     assert (made.sample(20, seed=3).samples == samples.samples).all()
     assert made.family.keeps_rows
     assert made.held_out.tolist() == [7]
     assert "unlabelled rows were labelled by 3 classifiers" in made.achieved.text
-    larger = joined(KNOWN, images, labels)
-    assert len(larger) == len(KNOWN) + len(images)
     assert larger.classes == KNOWN.classes
+
+
+@pytest.mark.parametrize(
+    "convert", [lambda x: (x.astype(np.float32) - 93) / 41, lambda x: x.astype(np.uint16) * 30]
+)
+def test_rows_of_any_range_are_learned_from_as_they_are(convert: Any) -> None:
+    known = open_data((convert(KNOWN.read()), KNOWN.labels.tolist()))
+    more = open_unlabelled(convert(np.minimum(MORE.read().astype(np.float64) * 1.5, 255)), known)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SynthaugWarning)
+        plan = synthaug.choose(
+            known, families="warp", unlabelled=more, protocol=QUICK, jobs=1, progress=False
+        )
+    assert any(ON_BOTH in of.name for of in plan.choice.standings)
 
 
 def test_a_class_that_judges_are_not_sure_of_keeps_its_labelled_rows() -> None:

@@ -22,7 +22,9 @@ from synthaug import Plan, open_data
 from synthaug.errors import InvalidRequest, SpecMismatch, SynthaugWarning, UnsupportedKind
 from synthaug.mixing import BalancedSampler
 from synthaug.mixing.albumentations import A
+from synthaug.mixing.transforms import Chain
 from synthaug.modalities.image import ImageForm, image_augmentations
+from synthaug.modalities.image.augment import OnImages
 from synthaug.testing import planted_generator
 
 FORM = ImageForm(12, 12, 1, "HW", "uint8", 0.0, 255.0)
@@ -232,6 +234,59 @@ def test_what_a_loader_cannot_do_is_refused_with_what_can() -> None:
         plan().apply(DataLoader(Stream(), batch_size=20))
     with pytest.raises(UnsupportedKind, match="list was given"):
         plan().apply([1, 2])
+
+
+@pytest.mark.parametrize(
+    "sampler", [list(range(20, 40)), torch.utils.data.RandomSampler(range(60), num_samples=8)]
+)
+def test_rows_that_another_sampler_leaves_out_are_never_drawn(sampler: Any) -> None:
+    with pytest.raises(InvalidRequest, match="a sampler of its own"):
+        plan("oversampling").apply(DataLoader(Rows(), batch_size=10, sampler=sampler))
+
+
+def test_a_part_that_does_not_use_its_transform_is_augmented_too() -> None:
+    class Deaf(Rows):
+        def __getitem__(self, row: int) -> tuple[Any, int]:
+            return X[row].copy(), self.targets[row]
+
+    for parts in ([Rows(lambda x: x), Deaf(lambda x: x)], [Deaf(lambda x: x), Rows(lambda x: x)]):
+        applied = plan().apply(DataLoader(ConcatDataset(parts), batch_size=60))
+        changed = (images_of(applied) != torch.from_numpy(np.concatenate([X, X]))).flatten(1).any(1)
+        assert changed[:60].float().mean() > 0.6
+        assert changed[60:].float().mean() > 0.6
+
+
+def test_colours_by_number_are_changed_as_colours() -> None:
+    palette = Image.fromarray(X[0]).convert("RGB").quantize(16)
+    made = OnImages(A.HorizontalFlip(p=1.0))(palette)
+    assert made.mode == "RGB"
+    assert (np.asarray(made) == np.asarray(palette.convert("RGB"))[:, ::-1]).all()
+
+
+def test_wide_whole_numbers_come_back_as_they_were() -> None:
+    rows: Any = [(x.astype(np.int64), k) for x, k in zip(X, Y, strict=True)]
+    batch, _ = next(iter(plan().apply(DataLoader(rows, batch_size=20))))
+    assert batch.dtype == torch.int64
+
+
+def test_a_target_goes_through_with_its_image() -> None:
+    chain = Chain(lambda image: image + 1, lambda image, target: (image, target))
+    assert chain(1, "label") == (2, "label")
+
+
+def test_batches_that_cannot_be_blended_are_refused() -> None:
+    for rows in (Rows(), [{"image": as_tensor(x), "label": k} for x, k in zip(X, Y, strict=True)],
+                 [(as_tensor(x), k + 1) for x, k in zip(X, Y, strict=True)]):  # fmt: skip
+        with pytest.raises((InvalidRequest, SpecMismatch), match=r"positions in the 3 classes|come before"):
+            plan("mixup").apply(DataLoader(rows, batch_size=60))  # type: ignore[arg-type]
+
+
+def test_a_loader_over_a_hugging_face_set_with_synthetic_rows_is_told_what_works() -> None:
+    dataset = hub().with_transform(lambda batch: batch)
+    made = plan(accepted=True)
+    with pytest.raises(InvalidRequest, match=r"plan.apply\(dataset\)"):
+        made.apply(DataLoader(dataset, batch_size=10))
+    assert len(made.apply(dataset)) == 60
 
 
 def test_images_that_the_plan_was_not_chosen_for_are_refused() -> None:

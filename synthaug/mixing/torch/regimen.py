@@ -6,7 +6,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from torch.utils.data import BatchSampler, DataLoader, DistributedSampler, IterableDataset, Sampler
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    DistributedSampler,
+    IterableDataset,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    WeightedRandomSampler,
+)
 
 from synthaug.data.classes import Classes
 from synthaug.errors import InvalidRequest
@@ -44,7 +53,7 @@ class BalancedSampler(Sampler[int]):
     def __init__(self, labels: np.ndarray, seed: int, rank: int = 0, ranks: int = 1) -> None:
         counts = np.bincount(labels)
         self._chances = 1.0 / counts[labels] / np.count_nonzero(counts)
-        self.seed, self.rank, self.ranks, self.epoch = seed, rank, ranks, 0
+        self.seed, self.rank, self.num_replicas, self.epoch = seed, rank, ranks, 0
 
     def set_epoch(self, epoch: int) -> None:
         """The epoch that the next pass draws for."""
@@ -53,11 +62,11 @@ class BalancedSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         rng = numpy_rng(self.seed, "balanced", self.epoch)
         self.epoch += 1
-        rows = rng.choice(len(self._chances), len(self) * self.ranks, p=self._chances)
-        return iter(rows[self.rank :: self.ranks].tolist())
+        rows = rng.choice(len(self._chances), len(self) * self.num_replicas, p=self._chances)
+        return iter(rows[self.rank :: self.num_replicas].tolist())
 
     def __len__(self) -> int:
-        return -(-len(self._chances) // self.ranks)
+        return -(-len(self._chances) // self.num_replicas)
 
 
 def follow_loader(
@@ -80,13 +89,18 @@ def follow_loader(
         if isinstance(loader.dataset, IterableDataset):
             changed = _follow_stream(loader, regimen)
         else:
-            changed = _follow_rows(loader, regimen, options)
+            changed = _follow_rows(loader, regimen, options, supply.source is not None)
     if regimen.blend is not None:
-        changed = copy_of(changed, collate_fn=Blended(changed.collate_fn, regimen))
+        blended = Blended(changed.collate_fn, regimen)
+        with random_state_kept():
+            blended.try_on([loader.dataset[int(row)] for row in drawn_rows(loader)[:2]])
+        changed = copy_of(changed, collate_fn=blended)
     return unmixed_loader(changed, options) if supply.source is None else mix_loader(changed, supply, options)
 
 
-def _follow_rows(loader: DataLoader[Any], regimen: Regimen, options: MixOptions) -> DataLoader[Any]:
+def _follow_rows(
+    loader: DataLoader[Any], regimen: Regimen, options: MixOptions, mixed: bool
+) -> DataLoader[Any]:
     dataset: Any = loader.dataset
     drawn = drawn_rows(loader)
     changes: dict[str, Any] = {}
@@ -98,13 +112,19 @@ def _follow_rows(loader: DataLoader[Any], regimen: Regimen, options: MixOptions)
         changes |= _evenly(loader, places, drawn, regimen.seed)
     if regimen.augment is not None:
         if is_huggingface(dataset):
+            if mixed:
+                raise InvalidRequest(
+                    "the loader is over a Hugging Face data set, whose transform synthetic rows would not get: apply "
+                    "the plan to the data set, plan.apply(dataset), and make the loader over that"
+                )
             changes["dataset"] = augment_dataset(dataset, regimen, options)
         else:
             first = dataset[int(drawn[0])]
             refuse_on_device(first)
             fields = fields_in(first, options.items)
             changes["dataset"], seen = put_first(dataset, regimen.augment, fields)
-            regimen.require_fit(seen, f"the data set {type(dataset).__name__} of the loader")
+            for image in seen:
+                regimen.require_fit(image, f"the data set {type(dataset).__name__} of the loader")
     return copy_of(loader, **changes) if changes else loader
 
 
@@ -134,7 +154,17 @@ def _evenly(loader: DataLoader[Any], places: np.ndarray, drawn: np.ndarray, seed
             "classes are to be drawn evenly, and the loader's sampler draws some of the rows only: put these into a "
             "torch.utils.data.Subset, and mix a loader over that"
         )
-    own = loader.batch_sampler.sampler
+    own: Any = loader.batch_sampler.sampler
+    # what another one draws is not known: it may spare rows for validation
+    all_rows = type(own) in (SequentialSampler, RandomSampler, DistributedSampler, WeightedRandomSampler)
+    if not all_rows or getattr(own, "num_samples", len(places)) < len(places) // getattr(
+        own, "num_replicas", 1
+    ):
+        raise InvalidRequest(
+            f"classes are to be drawn evenly, and the loader draws by a sampler of its own ({type(own).__name__}), "
+            "which may leave rows out: put the rows to train on into a torch.utils.data.Subset, and shuffle a loader "
+            "over that"
+        )
     ranks = (own.rank, own.num_replicas) if isinstance(own, DistributedSampler) else (0, 1)
     sampler = BalancedSampler(places, seed, *ranks)
     batches = BatchSampler(sampler, loader.batch_sampler.batch_size, loader.batch_sampler.drop_last)

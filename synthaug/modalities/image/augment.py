@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from synthaug.errors import InvalidRequest
 from synthaug.modalities.arrays import as_array
 from synthaug.modalities.image.cells import image_like
 from synthaug.modalities.image.form import ImageForm
+from synthaug.modalities.image.pictures import READ_AS
 from synthaug.seeding import derive, numpy_rng
 
 # Root mean square displacement of a pixel away from the border, as a share of the shorter side. 0.05 at 28x28 is about
@@ -129,14 +131,19 @@ class OnImages:
 
     Args:
         pipeline: called as ``pipeline(image=array)["image"]`` with ``(H, W)`` or ``(H, W, C)``.
+        dtype: that it takes; whole numbers in wider ones are brought to it, and back.
     """
 
-    def __init__(self, pipeline: Any) -> None:
-        self.pipeline = pipeline
+    def __init__(self, pipeline: Any, dtype: str | None = None) -> None:
+        self.pipeline, self.dtype = pipeline, dtype
 
     def __call__(self, image: Any) -> Any:
         """The image, changed; of the kind, shape and dtype that it has where the pipeline keeps these."""
+        if isinstance(image, Image.Image) and image.mode != (mode := READ_AS.get(image.mode, image.mode)):
+            image = image if mode == "I;16" else image.convert(mode)  # numbers of colours are no greys
         pixels = np.asarray(as_array(image))
+        if self.dtype is not None and pixels.dtype.kind in "iu" and np.dtype(self.dtype).kind in "iu":
+            pixels = pixels.astype(self.dtype)
         first = pixels.ndim == 3 and pixels.shape[-1] not in _CHANNELS and pixels.shape[0] in _CHANNELS
         own = np.array(np.moveaxis(pixels, 0, -1) if first else pixels, order="C")  # some work in place
         changed = self.pipeline(image=own)["image"]

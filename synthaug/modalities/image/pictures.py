@@ -24,7 +24,7 @@ _ORIENTATION = 0x0112  # the EXIF tag; 5 to 8 are quarter turns
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
 # What a Pillow mode is read as: bilevel and palette images have no arithmetic of their own.
-_READ_AS = {
+READ_AS = {
     **dict.fromkeys(("1", "L"), "L"),
     **dict.fromkeys(("P", "RGB", "CMYK", "YCbCr", "HSV", "LAB"), "RGB"),
     **dict.fromkeys(("LA", "PA", "La", "RGBA", "RGBa"), "RGBA"),
@@ -384,7 +384,7 @@ class Pictures(Images):
                     f'{self.mode}; bring it to 8 bits first, or leave out mode="{self.mode}" (--mode)'
                 )
             return self.mode
-        if image.mode not in _READ_AS:
+        if image.mode not in READ_AS:
             raise UnsupportedKind(
                 f"{self.name(row)} has the Pillow mode {image.mode!r}; taken are 8-bit, 16-bit and float "
                 "images: convert it first"
@@ -392,9 +392,9 @@ class Pictures(Images):
         if (bits := stored_bits(image)) > 8:
             raise UnsupportedKind(
                 f"{self.name(row)} has {bits} bits a channel, of which 8 would be read; keep them as 16-bit grey or "
-                f'float pictures, or read 8 of them with mode="{_READ_AS[image.mode]}" of open_data (--mode)'
+                f'float pictures, or read 8 of them with mode="{READ_AS[image.mode]}" of open_data (--mode)'
             )
-        return _READ_AS[image.mode]
+        return READ_AS[image.mode]
 
     @contextmanager
     def _opened(self, row: int) -> Iterator[Image.Image]:

@@ -42,19 +42,31 @@ class Streamed(A.Compose):  # type: ignore[misc]
         super().__init__(transforms, **more)
         self.stream = stream
         self._seeded: tuple[int, str] | None = None
+        self._rank = ""  # of the process that workers come from, which do not know it themselves
 
     def __call__(self, *args: Any, force_apply: bool = False, **data: Any) -> dict[str, Any]:
         """The inputs by name, changed."""
-        due = torch.initial_seed(), os.environ.get("RANK", "0")
+        due = torch.initial_seed(), self._rank or _rank()
         if due != self._seeded:
             seed_transform(self, derive(self.stream, "stream", *due))
             self._seeded = due
         changed: dict[str, Any] = super().__call__(*args, force_apply=force_apply, **data)
         return changed
 
+    def __getstate__(self) -> dict[str, Any]:
+        """With the rank of the process that a worker is started from."""
+        return {**vars(self), "_rank": self._rank or _rank()}
+
     def to_dict_private(self) -> dict[str, Any]:
         """Plain data, as `A.to_dict` asks for it."""
         return {**super().to_dict_private(), "stream": self.stream}
+
+
+def _rank() -> str:
+    """The rank of this process among those that train together."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return str(torch.distributed.get_rank())
+    return os.environ.get("RANK", "0")
 
 
 class ToUnit(A.ImageOnlyTransform):  # type: ignore[misc]
