@@ -353,6 +353,14 @@ def test_a_hugging_face_data_set_is_augmented_as_it_is_read(accepted: bool) -> N
         plan().apply(dataset.with_format("torch"))
 
 
+def test_a_column_of_arrays_is_augmented_too() -> None:
+    kinds = datasets.Features({"x": datasets.Array2D((12, 12), "uint8"), "y": datasets.Value("int64")})
+    dataset = datasets.Dataset.from_dict({"x": list(X), "y": Y}, features=kinds)
+    changed = [np.asarray(row["x"]) for row in plan().apply(dataset)]
+    assert changed[0].shape == (12, 12)
+    assert np.mean([(a != b).any() for a, b in zip(changed, X, strict=True)]) > 0.6
+
+
 def test_rare_classes_of_a_hugging_face_data_set_are_repeated() -> None:
     applied = plan("oversampling").apply(hub())
     assert Counter(applied["label"]) == {0: 40, 1: 40, 2: 40}

@@ -66,9 +66,12 @@ def follow_stream(
         return mixed
     first = next(iter(mixed))
     fields = ItemFields.of(first, image=options.items.image, label=options.items.label)
-    regimen.require_fit(fields.image_of(first), "the stream")
+    regimen.require_fit(as_image(fields.image_of(first), regimen.form.dtype), "the stream")
     changed: datasets.IterableDataset = mixed.map(
-        _Batch(regimen.augment, fields.image, None), batched=True, batch_size=64, features=mixed.features
+        _Batch(regimen.augment, fields.image, None, regimen.form.dtype),
+        batched=True,
+        batch_size=64,
+        features=mixed.features,
     )
     return changed
 
@@ -85,11 +88,11 @@ def augment_dataset(dataset: Any, regimen: Regimen, options: MixOptions) -> Any:
     items = options.items
     fields = fields_of(plain, open_data(plain, label=items.label, image=items.image))
     assert regimen.augment is not None
-    regimen.require_fit(fields.image_of(plain[0]), "the data set")
+    regimen.require_fit(as_image(fields.image_of(plain[0]), regimen.form.dtype), "the data set")
     then = told["transform"] if kind == "custom" else None
     columns = dataset.format["columns"] if dataset.format["columns"] != dataset.column_names else None
     return dataset.with_transform(
-        _Batch(regimen.augment, fields.image, then),
+        _Batch(regimen.augment, fields.image, then, regimen.form.dtype),
         columns=columns,
         output_all_columns=dataset.format["output_all_columns"],
     )
@@ -98,14 +101,23 @@ def augment_dataset(dataset: Any, regimen: Regimen, options: MixOptions) -> Any:
 class _Batch:
     """A transform of a batch of rows, as the library calls it."""
 
-    def __init__(self, augment: Callable[[Any], Any], column: Any, then: Callable[[Any], Any] | None) -> None:
-        self._augment, self._column, self._then = augment, column, then
+    def __init__(
+        self, augment: Callable[[Any], Any], column: Any, then: Callable[[Any], Any] | None, dtype: str
+    ) -> None:
+        self._augment, self._column, self._then, self._dtype = augment, column, then, dtype
 
     def __call__(self, batch: Mapping[str, Any]) -> Any:
         changed = dict(batch)
         if self._column in changed:
-            changed[self._column] = [self._augment(image) for image in changed[self._column]]
+            changed[self._column] = [
+                self._augment(as_image(image, self._dtype)) for image in changed[self._column]
+            ]
         return changed if self._then is None else self._then(changed)
+
+
+def as_image(value: Any, dtype: str) -> Any:
+    """What a column gives for an image: rows of numbers are an array."""
+    return np.asarray(value, dtype) if isinstance(value, list) else value
 
 
 def _repeated(dataset: Any, seed: int, options: MixOptions) -> Any:
