@@ -7,6 +7,7 @@ import importlib.util
 import inspect
 import json
 import linecache
+import shutil
 import sys
 import textwrap
 from dataclasses import MISSING, dataclass, fields, replace
@@ -91,7 +92,9 @@ def module(folder: Path, text: str) -> dict[str, Any]:
     """The names of a module of this source, as a user's file has them."""
     path = folder / "mine.py"
     path.write_text(textwrap.dedent(text))
-    linecache.checkcache(str(path))
+    # what was compiled or read a moment ago is taken for the same where only a digit differs
+    shutil.rmtree(folder / "__pycache__", ignore_errors=True)
+    linecache.clearcache()
     spec = importlib.util.spec_from_file_location("mine", path)
     assert spec is not None
     assert spec.loader is not None
