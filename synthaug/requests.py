@@ -396,7 +396,7 @@ class EvaluateRequest(Request):
             self.seed,
             self.augmentations,
             self.arms,
-            _apart(self.unlabelled, parts.inside, parts.test, drawn=self.dataset.splits is None),
+            _apart(self.unlabelled, parts.inside, parts.test, drawn=data.tested_split(self.dataset) is None),
         )
 
     def describe(self) -> dict[str, Any]:  # noqa: D102

@@ -10,8 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from synthaug.data.guards import require_original
 from synthaug.data.labeled import LabeledData, open_data
+from synthaug.data.readers import Reading
 from synthaug.data.readers.listing import list_folder
+from synthaug.data.readers.written import record_of_folder
 from synthaug.errors import InvalidData, Leakage, SpecMismatch, SynthaugWarning, UnsupportedKind
 from synthaug.modalities.arrays import as_array
 from synthaug.modalities.image.cells import is_image
@@ -31,9 +34,11 @@ def open_unlabelled(source: Any, like: LabeledData) -> LabeledData:
 
     Raises:
         InvalidData: nothing that can be read.
+        InvalidRequest: some of the rows are synthetic.
         SpecMismatch: rows of another form.
     """
     found = _opened(source, like)
+    require_original(found, "set of unlabelled rows")
     if why := like.form.why_not(found.form):
         raise SpecMismatch(
             f"The unlabelled rows of {found.origin} do not have the form of the labelled ones: {why}. Bring them "
@@ -54,7 +59,7 @@ def apart_from(
         known: the labelled ones.
         held_out: rows to validate or test on.
         drawn: whether these were drawn from the labelled ones, so that nobody can know them before: copies of them are
-            left out then, not refused.
+            left out then, as are rows of their groups, not refused.
 
     Raises:
         Leakage: a held-out row, or its group, is among them.
@@ -63,10 +68,12 @@ def apart_from(
     prints = unlabelled.fingerprints()
     if held_out is not None and len(held_out):
         shared = np.flatnonzero(np.isin(prints, held_out.fingerprints()))
-        if len(shared) and drawn:
-            unlabelled = unlabelled.take(np.setdiff1d(np.arange(len(prints)), shared))
-            prints = unlabelled.fingerprints()
-        elif len(shared):
+        if drawn:
+            spared = np.isin(prints, held_out.fingerprints())
+            if unlabelled.groups is not None and held_out.groups is not None:
+                spared |= np.isin(unlabelled.groups, held_out.groups)
+            return apart_from(unlabelled.take(np.flatnonzero(~spared)), known, None)
+        if len(shared):
             first = unlabelled.name(int(shared[0]))
             raise Leakage(
                 f"{len(shared)} of the unlabelled rows are rows to validate or test on, {first} for one: leave them "
@@ -121,9 +128,13 @@ def _opened(source: Any, like: LabeledData) -> LabeledData:
     said: dict[str, Any] = {"image_size": size, "resize": images.resize}
     if isinstance(source, LabeledData):
         return source
-    if isinstance(source, str | os.PathLike) and Path(source).is_dir():
+    if (
+        isinstance(source, str | os.PathLike)
+        and Path(source).is_dir()
+        and record_of_folder(Path(source)) is None
+    ):
         listing = list_folder(Path(source))
-        if listing.pictures:
+        if listing.pictures and not listing.scans:
             names = [str(listing.place / path) for path in listing.pictures]
             pictures = Pictures(
                 names=names.__getitem__,
@@ -132,7 +143,13 @@ def _opened(source: Any, like: LabeledData) -> LabeledData:
                 resize=images.resize,
                 mode=images.mode,
             )
-            return like.of_images(pictures, f"folder {source}", np.zeros(len(pictures), np.int64))
+            found = like.of_images(pictures, f"folder {source}", np.zeros(len(pictures), np.int64))
+            left_out = {
+                **listing.left_out,
+                **({"other files": len(listing.others)} if listing.others else {}),
+            }
+            reading = Reading("pictures in any folders", left_out)
+            return replace(found, found=replace(found.found, path=listing.place, reading=reading))
     array = as_array(source)
     if isinstance(array, np.ndarray) or (isinstance(source, list) and source and is_image(source[0])):
         value = like.classes.values[0]

@@ -27,10 +27,10 @@ from synthaug.judging.plan import Plan
 from synthaug.judging.pools import draw_pool, fit_judges, pool_size
 from synthaug.judging.predict import Train, takes_loss
 from synthaug.judging.preparation import Preparation, require_plain
-from synthaug.judging.protocol import Protocol, is_unequal, weights_of
+from synthaug.judging.protocol import JUDGED, ON_BOTH, Protocol, is_unequal, weights_of
 from synthaug.judging.runner import CLASSIFIERS, OUTCOMES, Runner, Task, Work
 from synthaug.judging.search import Choice, Trial, search_options
-from synthaug.judging.unlabelled import JUDGED, ON_BOTH, judge_unlabelled, with_judged
+from synthaug.judging.unlabelled import judge_unlabelled, with_judged
 from synthaug.mixing.schedule import Ratio
 from synthaug.modalities.image.augment import image_augmentations
 from synthaug.modalities.image.form import ImageForm

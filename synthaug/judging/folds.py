@@ -22,9 +22,9 @@ from synthaug.judging.curation import Judges
 from synthaug.judging.loaders import Augment, Ingredients
 from synthaug.judging.menu import Source, Treatment
 from synthaug.judging.pools import draw_pool, fit_judges, no_pool
-from synthaug.judging.protocol import JUDGE_STEPS
+from synthaug.judging.protocol import JUDGE_STEPS, JUDGED, ON_BOTH
 from synthaug.judging.runner import Work, in_processes, one_thread, shown
-from synthaug.judging.unlabelled import JUDGED, ON_BOTH, with_judged
+from synthaug.judging.unlabelled import with_judged
 from synthaug.modalities.image.form import ImageForm
 
 Fit: TypeAlias = Callable[[LabeledData, str, str], Generator]

@@ -8,8 +8,8 @@ from typing import Any
 
 from synthaug.families import find_family
 from synthaug.judging.arms import Arm, longer, on_top
+from synthaug.judging.protocol import JUDGED, ON_BOTH
 from synthaug.judging.search import Option, trainings_to_expect
-from synthaug.judging.unlabelled import JUDGED, ON_BOTH
 from synthaug.mixing.schedule import USUAL_SHARE, Ratio, linear
 
 OTHER_SHARES = (0.1, 0.5)

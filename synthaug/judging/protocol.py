@@ -23,6 +23,9 @@ BATCH_SIZE = 64
 JUDGE_STEPS = 300
 """Optimizer steps of each judge, unless another number is asked for."""
 
+JUDGED, ON_BOTH = "judged rows", " on both"
+"""What a choice calls rows that judges have labelled, and families that were trained on labelled and judged rows."""
+
 PRIORS = ("judged", "between", "even", "labelled")
 """What can be taken for the frequencies of classes among unlabelled rows."""
 
@@ -128,8 +131,12 @@ def require_share(ratio: float) -> None:
 
 def is_unequal(data: LabeledData) -> bool:
     """Whether classes are so unequally frequent that balanced accuracy is what counts."""
-    counts = [n for n in data.counts.values() if n]
-    return max(counts) > _BALANCED * min(counts)
+    return are_unequal(np.array(list(data.counts.values())))
+
+
+def are_unequal(counts: np.ndarray) -> bool:
+    """The same of ``(K,)`` rows of each class, of which some may be 0."""
+    return bool(counts.max() > _BALANCED * counts[counts > 0].min())
 
 
 def weights_of(data: LabeledData, folds: list[np.ndarray]) -> np.ndarray:

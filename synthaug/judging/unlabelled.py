@@ -20,15 +20,12 @@ from synthaug.generators.generator import Generator
 from synthaug.generators.samples import Samples
 from synthaug.judging.loaders import Augment, Ingredients, MakeLoader, balanced, mixed, shuffled
 from synthaug.judging.pools import no_pool
-from synthaug.judging.protocol import USUAL_PROTOCOL, Protocol
+from synthaug.judging.protocol import USUAL_PROTOCOL, Protocol, are_unequal
 from synthaug.judging.runner import Work, one_thread
 from synthaug.modalities.image.augment import image_augmentations
 from synthaug.modalities.image.form import ImageForm
 from synthaug.seeding import derive
 from synthaug.training.classifier import Classifier, train_classifier
-
-JUDGED, ON_BOTH = "judged rows", " on both"
-"""What a choice calls rows that judges have labelled, and families that were trained on labelled and judged rows."""
 
 ROUNDS = (0.4, 0.7, 0.9)
 """Of what is due of each class, the part that is kept in each round, the surest first."""
@@ -38,7 +35,6 @@ _SURE = 0.5  # probability below which a label is not taken
 _HALF = 0.5  # of each batch of a judge of a later round
 _FAR = 1.5  # times the farthest labelled row from the nearest other one, in features of judges
 _BATCH = 256
-_UNEQUAL = 1.5  # beyond which judges are shown classes evenly
 
 
 @dataclass(frozen=True)
@@ -189,7 +185,7 @@ def judged_generator(
     Args:
         known: the labelled rows.
         unlabelled: the others, of the same form.
-        form: fitted to the labelled rows.
+        form: fitted to both.
         augment: what judges are trained with.
         how: how they judge.
         held_out: ``(M,)`` uint64 fingerprints of rows that its rows must not meet.
@@ -250,8 +246,7 @@ def _judges(
     kept: Path | None,
 ) -> list[Classifier]:
     parts = replace(known, augment=augment, ratio=_HALF)
-    counts = np.bincount(known.labels)
-    make: MakeLoader = shuffled if counts.max() <= _UNEQUAL * counts[counts > 0].min() else balanced
+    make: MakeLoader = balanced if are_unequal(np.bincount(known.labels)) else shuffled
     # a class of which nothing was kept has only its labelled rows
     if len(last) and len(np.unique(last.labels)) == len(np.unique(known.labels)):
         classes = Classes(known.pool.classes.names, tuple(range(known.n_classes)))
@@ -275,11 +270,11 @@ def _far(judges: Sequence[Classifier], known: Ingredients, encoded: torch.Tensor
     votes = np.zeros(len(encoded))
     for judge in judges:
         own = _directions(judge, labelled)
-        nearest = [float(distances.max()) for distances in [_nearest(own, own, skip=True)]]
+        reach = _FAR * float(_nearest(own, own, skip=True).max())
         others = np.concatenate(
             [_nearest(_directions(judge, part), own) for part in torch.split(encoded, _BATCH)]
         )
-        votes += others > _FAR * nearest[0]
+        votes += others > reach
     return votes > len(judges) / 2
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from synthaug.judging.arms import AS_THEY_ARE
+from synthaug.judging.protocol import JUDGED, ON_BOTH
 from synthaug.judging.search import LEVEL
-from synthaug.judging.unlabelled import JUDGED, ON_BOTH
 from synthaug.metrics.statistics import BOOTSTRAP_FROM, SIGN_FLIPS_FROM, Interval
 from synthaug.wording import percent, points
 

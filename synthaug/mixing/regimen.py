@@ -12,13 +12,12 @@ from torch.nn import functional as F
 
 from synthaug.errors import InvalidRequest, SpecMismatch
 from synthaug.modalities.arrays import as_array
+from synthaug.modalities.image.cells import channels_last
 from synthaug.modalities.image.form import ImageForm
 from synthaug.seeding import derive, numpy_rng
 
 Blend = Callable[[torch.Tensor, torch.Tensor, np.random.Generator], tuple[torch.Tensor, torch.Tensor]]
 """``blend(images, distributions, rng)``: ``(B, ...)`` and ``(B, K)`` float32, blended among each other."""
-
-_CHANNELS = (1, 3, 4)
 
 
 @dataclass(frozen=True)
@@ -56,8 +55,7 @@ class Regimen:
         wide = pixels.dtype.kind in "iu" and np.dtype(self.form.dtype).kind in "iu"
         if wide and np.array_equal(pixels, narrow := pixels.astype(self.form.dtype)):
             pixels = narrow  # as it is when it is changed
-        first = pixels.ndim == 3 and pixels.shape[-1] not in _CHANNELS and pixels.shape[0] in _CHANNELS
-        own = np.moveaxis(pixels, 0, -1) if first else pixels
+        own, _ = channels_last(pixels)
         if own.ndim in (2, 3) and replace(self.form, height=own.shape[0], width=own.shape[1]).holds(own):
             return
         raise SpecMismatch(

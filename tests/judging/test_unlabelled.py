@@ -23,7 +23,8 @@ from synthaug.cli import main
 from synthaug.data import LabeledData, apart_from, open_unlabelled
 from synthaug.errors import InvalidData, InvalidRequest, Leakage, SpecMismatch, SynthaugWarning
 from synthaug.judging import Ingredients, no_pool
-from synthaug.judging.unlabelled import JUDGED, ON_BOTH, Judging, judge_rows, judged_generator, with_judged
+from synthaug.judging.protocol import JUDGED, ON_BOTH
+from synthaug.judging.unlabelled import Judging, judge_rows, judged_generator, with_judged
 from synthaug.modalities.image import image_augmentations
 
 QUICK = Protocol(steps=6, classifier_steps=12, folds=2, judge_steps=10, seeds=2)
@@ -261,3 +262,27 @@ def test_rows_of_the_groups_of_labelled_rows_are_left_out_and_said() -> None:
     assert len(found) == 30
     assert found.groups is not None
     assert set(found.groups) == {"p6", "p7"}
+
+
+def test_synthetic_rows_are_no_unlabelled_ones_and_other_files_are_counted(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SynthaugWarning)
+        out = synthaug.expand(KNOWN, to="2x", steps=1, out=tmp_path / "more", progress=False)
+    with pytest.raises(InvalidRequest, match=r"unlabelled rows.* already holds synthetic rows"):
+        open_unlabelled(out, KNOWN)
+    place = tmp_path / "pictures"
+    place.mkdir()
+    Image.fromarray(MORE.read()[0]).save(place / "0.png")
+    (place / "notes.txt").write_text("x")
+    found = open_unlabelled(place, KNOWN)
+    assert found.path == place
+    assert found.reading.left_out == {"other files": 1}
+
+
+def test_groups_of_drawn_test_rows_are_left_out_as_the_rows_are() -> None:
+    held_out = open_data((MORE.read()[:20], MORE.labels[:20].tolist()), group=["a"] * 20)
+    more = open_data((MORE.read(), MORE.labels.tolist()), group=["a"] * 30 + ["b"] * 90)
+    unlabelled = open_unlabelled(more, KNOWN)
+    assert len(apart_from(unlabelled, KNOWN, held_out, drawn=True)) == 90
+    with pytest.raises(Leakage):
+        apart_from(unlabelled, KNOWN, held_out)

@@ -117,6 +117,10 @@ def test_real_rows_are_never_changed_in_place() -> None:
     loader = DataLoader(TensorDataset(torch.from_numpy(x), torch.tensor(Y)), batch_size=20)
     list(plan().apply(loader))
     assert (x == X).all()
+    pipeline = plan().transform()
+    for image in x:
+        pipeline(image=image)
+    assert (x == X).all()
 
 
 def test_a_plan_without_augmentation_gives_the_loader_as_it_is() -> None:
@@ -140,6 +144,22 @@ def test_workers_and_epochs_draw_differently_and_runs_alike(workers: int) -> Non
     assert len(torch.unique(drawn.flatten(1), dim=0)) == 32
     if workers:  # in one process streams go on
         assert torch.equal(drawn, run())
+
+
+def test_ranks_that_are_known_only_in_their_processes_draw_differently(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent = pickle.dumps(
+        plan("elastic, medium").transform()
+    )  # before ranks are known, as by torch.multiprocessing.spawn
+    drawn = []
+    for rank in ("0", "1", "1"):
+        monkeypatch.setenv("RANK", rank)
+        pipeline = pickle.loads(sent)
+        torch.manual_seed(3)
+        drawn.append(np.stack([pipeline(image=image)["image"] for image in X[:10]]))
+    assert (drawn[0] != drawn[1]).any()
+    assert (drawn[1] == drawn[2]).all()
 
 
 def test_the_transform_can_be_written_and_read_and_sent() -> None:

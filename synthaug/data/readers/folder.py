@@ -110,9 +110,8 @@ def lists_pictures(path: Path, columns: Columns) -> bool:
         if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
     ]
     plain = all(not pa.types.is_nested(field.type) and not pa.types.is_binary(field.type) for field in schema)
-    if asked in texts if asked is not None else plain and texts:
-        return bool(list_of_table(path, texts).pictures)
-    return False
+    may = asked in texts if asked is not None else plain and bool(texts)
+    return may and bool(list_of_table(path, texts).pictures)
 
 
 def _split_folders(names: Sequence[str]) -> dict[str, str]:

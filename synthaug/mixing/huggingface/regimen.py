@@ -15,6 +15,7 @@ from synthaug.mixing.huggingface.stream import mix_stream
 from synthaug.mixing.options import MixOptions
 from synthaug.mixing.regimen import Regimen
 from synthaug.mixing.supply import Supply
+from synthaug.seeding import numpy_rng
 
 if TYPE_CHECKING:
     import datasets
@@ -122,8 +123,6 @@ def as_image(value: Any, dtype: str) -> Any:
 
 def _repeated(dataset: Any, seed: int, options: MixOptions) -> Any:
     """All rows, and those of smaller classes again, until each has as many as the largest."""
-    from synthaug.seeding import numpy_rng
-
     data = open_data(dataset.with_format(None), label=options.items.label, image=options.items.image)
     rng, most = numpy_rng(seed, "repeated"), int(np.bincount(data.labels).max())
     rows = [np.arange(len(data))]

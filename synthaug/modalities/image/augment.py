@@ -15,7 +15,7 @@ from PIL import Image
 
 from synthaug.errors import InvalidRequest
 from synthaug.modalities.arrays import as_array
-from synthaug.modalities.image.cells import image_like
+from synthaug.modalities.image.cells import channels_last, image_like
 from synthaug.modalities.image.form import ImageForm
 from synthaug.modalities.image.pictures import READ_AS
 from synthaug.seeding import derive, numpy_rng
@@ -130,7 +130,7 @@ class OnImages:
     """A pipeline of albumentations as a function of one image: an array or tensor, channels first or last, or PIL.
 
     Args:
-        pipeline: called as ``pipeline(image=array)["image"]`` with ``(H, W)`` or ``(H, W, C)``.
+        pipeline: called as ``pipeline(image=array)["image"]`` with ``(H, W)`` or ``(H, W, C)``, and leaves it as it is.
         dtype: that it takes; whole numbers in wider ones are brought to it, and back.
     """
 
@@ -144,15 +144,11 @@ class OnImages:
         pixels = np.asarray(as_array(image))
         if self.dtype is not None and pixels.dtype.kind in "iu" and np.dtype(self.dtype).kind in "iu":
             pixels = pixels.astype(self.dtype)
-        first = pixels.ndim == 3 and pixels.shape[-1] not in _CHANNELS and pixels.shape[0] in _CHANNELS
-        own = np.array(np.moveaxis(pixels, 0, -1) if first else pixels, order="C")  # some work in place
-        changed = self.pipeline(image=own)["image"]
+        planes, first = channels_last(pixels)
+        changed = self.pipeline(image=np.ascontiguousarray(planes))["image"]
         if changed.ndim == 2 and pixels.ndim == 3:
             changed = changed[..., None]
         return image_like(np.ascontiguousarray(np.moveaxis(changed, -1, 0) if first else changed), image)
-
-
-_CHANNELS = (1, 3, 4)
 
 
 def _in_a_row(A: Any, step: _Step) -> Any:

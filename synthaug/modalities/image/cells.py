@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from synthaug.modalities.arrays import as_array
-from synthaug.modalities.image.form import Container, ImageForm, Layout
+from synthaug.modalities.image.form import CHANNELS, Container, ImageForm, Layout
 
 
 def is_image(value: Any) -> bool:
@@ -37,6 +37,16 @@ def image_like(image: Any, like: Any) -> Any:
 
         return torch.from_numpy(np.array(image, order="C"))
     return image.copy()  # a transform that works in place must not reach the pool
+
+
+def channels_last(pixels: np.ndarray) -> tuple[np.ndarray, bool]:
+    """A view of one image with its channels last, and whether they came first; in doubt they are last.
+
+    >>> channels_last(np.zeros((3, 8, 9)))[0].shape, channels_last(np.zeros((8, 9, 3)))[0].shape
+    ((8, 9, 3), (8, 9, 3))
+    """
+    first = pixels.ndim == 3 and pixels.shape[-1] not in CHANNELS and pixels.shape[0] in CHANNELS
+    return (np.moveaxis(pixels, 0, -1) if first else pixels), first
 
 
 def container_of(image: Any) -> Container:

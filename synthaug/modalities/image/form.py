@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 Layout = Literal["HW", "HWC", "CHW"]
 Container = Literal["array", "tensor", "pil"]
 
+CHANNELS = (1, 3, 4)
+"""How many an image may have."""
+
 # The spans float images are kept in by convention; the first that holds every row is taken.
 _FLOAT_SPANS = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
 # How far beyond its range an image may reach, as a share of it: rounding and resizing overshoot, another

@@ -14,11 +14,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from synthaug.errors import InvalidData, UnsupportedKind
 from synthaug.modalities.image.depth import stored_bits
-from synthaug.modalities.image.form import Container, ImageForm, Layout
+from synthaug.modalities.image.form import CHANNELS, Container, ImageForm, Layout
 
 Resize = Literal["stretch", "crop", "pad"]
 
-_CHANNELS = (1, 3, 4)
 _FRAMED = (b"GIF8", b"II*\0", b"MM\0*")  # how files begin that may have further pages or frames
 _ORIENTATION = 0x0112  # the EXIF tag; 5 to 8 are quarter turns
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
@@ -60,7 +59,7 @@ def layout_of(shape: tuple[int, ...], *, channels_first: bool) -> Layout:
     if len(shape) == 2:
         return "HW"
     if len(shape) == 3:
-        first, last = shape[0] in _CHANNELS, shape[2] in _CHANNELS
+        first, last = shape[0] in CHANNELS, shape[2] in CHANNELS
         if first and (channels_first or not last):
             return "CHW"
         if last:

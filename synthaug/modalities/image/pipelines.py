@@ -29,8 +29,8 @@ class Streamed(A.Compose):  # type: ignore[misc]
 
     A plain `A.Compose` repeats in all workers the stream that it had in the main process. Here the streams follow from
     ``stream`` and from torch's seed, which a loader sets apart in each worker and pass: equal seeds and as many workers
-    give equal images. It goes through `A.to_dict`, `A.from_dict`, `A.save`, `A.load` (after ``import
-    synthaug.albumentations``) and pickle.
+    give equal images. It goes through `A.to_dict`, `A.from_dict`, `A.save`, `A.load` (after
+    ``import synthaug.mixing.albumentations``) and pickle.
 
     Args:
         transforms: as of `A.Compose`.
@@ -46,16 +46,18 @@ class Streamed(A.Compose):  # type: ignore[misc]
 
     def __call__(self, *args: Any, force_apply: bool = False, **data: Any) -> dict[str, Any]:
         """The inputs by name, changed."""
-        due = torch.initial_seed(), self._rank or _rank()
+        due = torch.initial_seed(), _rank() or self._rank
         if due != self._seeded:
             seed_transform(self, derive(self.stream, "stream", *due))
             self._seeded = due
+        if isinstance(image := data.get("image"), np.ndarray):
+            data["image"] = image.copy()  # some transforms work in place, and it is a row of the user's
         changed: dict[str, Any] = super().__call__(*args, force_apply=force_apply, **data)
         return changed
 
     def __getstate__(self) -> dict[str, Any]:
         """With the rank of the process that a worker is started from."""
-        return {**vars(self), "_rank": self._rank or _rank()}
+        return {**vars(self), "_rank": _rank() or self._rank}
 
     def to_dict_private(self) -> dict[str, Any]:
         """Plain data, as `A.to_dict` asks for it."""
@@ -63,10 +65,10 @@ class Streamed(A.Compose):  # type: ignore[misc]
 
 
 def _rank() -> str:
-    """The rank of this process among those that train together."""
+    """The rank of this process among those that train together; empty where it is not known here, or not yet."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return str(torch.distributed.get_rank())
-    return os.environ.get("RANK", "0")
+    return os.environ.get("RANK", "")
 
 
 class ToUnit(A.ImageOnlyTransform):  # type: ignore[misc]
