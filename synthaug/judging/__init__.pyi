@@ -108,6 +108,5 @@ from .unlabelled import (
     JudgedRows as JudgedRows,
     judge_rows as judge_rows,
     judge_unlabelled as judge_unlabelled,
-    judged_generator as judged_generator,
     with_judged as with_judged,
 )

@@ -38,23 +38,6 @@ _BATCH = 256
 
 
 @dataclass(frozen=True)
-class Judging:
-    """How rows are judged.
-
-    Attributes:
-        steps: optimizer steps of each judge.
-        batch_size: rows per batch of it.
-        seed: decides the judges.
-        prior: how frequent classes are taken to be, of `PRIORS`.
-    """
-
-    steps: int
-    batch_size: int
-    seed: int
-    prior: str = "judged"
-
-
-@dataclass(frozen=True)
 class JudgedRows:
     """The unlabelled rows that were kept, and why others were not.
 
@@ -148,7 +131,10 @@ def judge_unlabelled(
     held_out: np.ndarray | None = None,
     work: Work | None = None,
 ) -> Generator:
-    """The unlabelled rows that judges of some rows are sure of, trained with the policy; a task that shares nothing.
+    """The unlabelled rows that judges of some rows are sure of, behind the face of a generator.
+
+    Judges are trained with the policy. Of a class of which they are sure of no row, the labelled rows are given. It is
+    a task that shares nothing with others.
 
     Args:
         rows: the labelled rows.
@@ -156,53 +142,32 @@ def judge_unlabelled(
         unlabelled: the others.
         seed: decides the judges, with the name.
         protocol: how long they are trained, and the class prior.
-        held_out: as in `judged_generator`.
+        held_out: ``(M,)`` uint64 fingerprints of rows that its rows must not meet.
         work: keeps the judges in its folder, where it has one.
     """
-    form = rows.form.fitted(np.concatenate([rows.read(), unlabelled.read()]))
+    started = time.perf_counter()
+    others = unlabelled.read()
+    form = rows.form.fitted(np.concatenate([rows.read(), others]))
     augment = image_augmentations(form.encode(rows.read()), rows.labels)["policy"]
     own_seed = derive(seed, "choice", "judging", name) % 2**31
-    how = Judging(protocol.classifier_steps, protocol.batch_size, own_seed, protocol.prior)
-    never = np.empty(0, np.uint64) if held_out is None else held_out
-    kept = None if work is None else work.kept(name)
-    return judged_generator(rows, unlabelled, form, augment, how, held_out=never, kept=kept)
-
-
-def judged_generator(
-    known: LabeledData,
-    unlabelled: LabeledData,
-    form: ImageForm,
-    augment: Augment,
-    how: Judging,
-    *,
-    held_out: np.ndarray,
-    kept: Path | None = None,
-) -> Generator:
-    """The unlabelled rows that judges of the labelled ones are sure of, behind the face of a generator.
-
-    Of a class of which they are sure of no row, it gives the labelled rows.
-
-    Args:
-        known: the labelled rows.
-        unlabelled: the others, of the same form.
-        form: fitted to both.
-        augment: what judges are trained with.
-        how: how they judge.
-        held_out: ``(M,)`` uint64 fingerprints of rows that its rows must not meet.
-        kept: a folder that keeps the judges.
-    """
-    started = time.perf_counter()
-    parts = Ingredients.of(known, no_pool(known), form.encode, ratio=_HALF, batch_size=how.batch_size)
-    rows = unlabelled.read()
-    found = judge_rows(parts, rows, augment, steps=how.steps, seed=how.seed, prior=how.prior, kept=kept)
-    lacking = np.setdiff1d(known.labels, found.labels)
-    own = np.flatnonzero(np.isin(known.labels, lacking))
+    parts = Ingredients.of(rows, no_pool(rows), form.encode, ratio=_HALF, batch_size=protocol.batch_size)
+    found = judge_rows(
+        parts,
+        others,
+        augment,
+        steps=protocol.classifier_steps,
+        seed=own_seed,
+        prior=protocol.prior,
+        kept=None if work is None else work.kept(name),
+    )
+    lacking = np.setdiff1d(rows.labels, found.labels)
+    own = np.flatnonzero(np.isin(rows.labels, lacking))
     images, labels = (
-        np.concatenate([rows[found.rows], known.read(own)]),
-        np.append(found.labels, known.labels[own]),
+        np.concatenate([others[found.rows], rows.read(own)]),
+        np.append(found.labels, rows.labels[own]),
     )
     order = np.argsort(labels, kind="stable")
-    counts = np.bincount(labels, minlength=len(known.classes))
+    counts = np.bincount(labels, minlength=len(rows.classes))
     family = Stock(form.encoded, counts.tolist())
     family.remember(form.encode(images[order]), torch.from_numpy(labels[order]))
     told = ", ".join(f"{n} {why}" for why, n in found.dropped.items() if n)
@@ -210,19 +175,19 @@ def judged_generator(
     return Generator(
         family=family.eval().requires_grad_(False),
         form=form,
-        classes=known.classes,
-        seed=how.seed,
+        classes=rows.classes,
+        seed=own_seed,
         steps=0,
         seconds=time.perf_counter() - started,
         history=[],
         data={
             "fingerprint": unlabelled.fingerprint(),
-            "origin": f"unlabelled rows of {unlabelled.origin}, labelled by classifiers of {known.origin}",
-            "counts": dict(zip(known.classes, counts.tolist(), strict=True)),
+            "origin": f"unlabelled rows of {unlabelled.origin}, labelled by classifiers of {rows.origin}",
+            "counts": dict(zip(rows.classes, counts.tolist(), strict=True)),
             "judged": {"rows": found.rows.tolist(), "labels": found.labels.tolist()},
         },
-        trained_on=np.concatenate([known.fingerprints(), unlabelled.fingerprints()[found.rows]]),
-        held_out=held_out,
+        trained_on=np.concatenate([rows.fingerprints(), unlabelled.fingerprints()[found.rows]]),
+        held_out=np.empty(0, np.uint64) if held_out is None else held_out,
         achieved=Achieved(
             f"{len(found)} of {len(unlabelled)} unlabelled rows were labelled by {_JUDGES} classifiers in {len(ROUNDS)}"
             f" rounds; they were sure of them to {sure}{f'; left out were {told}' if told else ''}."

@@ -87,36 +87,28 @@ def interval(of: Interval) -> str:
 
 def worth_of_plan(plan: Plan) -> str:
     """What following the plan gains over training on the rows as they are."""
-    how, gain = percents(plan.choice.option), plan.gain
-    if plan.choice.option == AS_THEY_ARE:
-        return "Train on your rows as they are: nothing that was tried did better."
-    if gain is None:
-        return f"Train with “{how}”."
-    return (
-        f"Train with “{how}”: {points(gain.mean)} points ({interval(gain)}) of {metric_name(plan)} over training on "
-        f"your rows as they are, in cross-validation{_doubt(gain)}."
-    )
+    return _worth(plan, plan.choice.option, plan.gain, "in cross-validation")
 
 
 def worth(e: Evaluation) -> str:
     """What following the advice gains over training on the rows as they are, on the test rows."""
-    how, gain = percents(e.followed), e.gain_over(AS_THEY_ARE)
-    if e.followed == AS_THEY_ARE:
-        return f"Train on your rows as they are: nothing that was tried is sure to do better ({_score(e)})."
+    score = f"{100 * np.mean(e.arm(e.followed).values(e.metric)):.1f} % on the test rows"
+    return _worth(e, e.followed, e.gain_over(AS_THEY_ARE), score)
+
+
+def _worth(of: Evaluation | Plan, followed: str, gain: Interval | None, where: str) -> str:
+    if followed == AS_THEY_ARE:
+        return f"Train on your rows as they are: nothing that was tried is sure to do better ({where})."
     if gain is None:
-        return f"Train with “{how}” ({_score(e)})."
+        return f"Train with “{percents(followed)}” ({where})."
     return (
-        f"Train with “{how}”: {points(gain.mean)} points ({interval(gain)}) of {metric_name(e)} over training on your "
-        f"rows as they are ({_score(e)}){_doubt(gain)}."
+        f"Train with “{percents(followed)}”: {points(gain.mean)} points ({interval(gain)}) of {metric_name(of)} over "
+        f"training on your rows as they are ({where}){_doubt(gain)}."
     )
 
 
 def _doubt(gain: Interval) -> str:
     return "" if gain.low > 0 else ", which may be chance"
-
-
-def _score(e: Evaluation) -> str:
-    return f"{100 * np.mean(e.arm(e.followed).values(e.metric)):.1f} % on the test rows"
 
 
 def parts_of_worth(e: Evaluation) -> list[tuple[str, str, str]]:

@@ -24,7 +24,7 @@ from synthaug.data import LabeledData, apart_from, open_unlabelled
 from synthaug.errors import InvalidData, InvalidRequest, Leakage, SpecMismatch, SynthaugWarning
 from synthaug.judging import Ingredients, no_pool
 from synthaug.judging.protocol import JUDGED, ON_BOTH
-from synthaug.judging.unlabelled import Judging, judge_rows, judged_generator, with_judged
+from synthaug.judging.unlabelled import judge_rows, judge_unlabelled, with_judged
 from synthaug.modalities.image import image_augmentations
 
 QUICK = Protocol(steps=6, classifier_steps=12, folds=2, judge_steps=10, seeds=2)
@@ -109,12 +109,15 @@ def test_no_class_has_more_rows_than_are_due_to_it(prior: Any, most: int) -> Non
     assert Counter(found.labels.tolist())[0] <= most
 
 
+def judged(unlabelled: LabeledData, held_out: np.ndarray | None = None) -> synthaug.Generator:
+    protocol = replace(QUICK, classifier_steps=40, batch_size=32)
+    return judge_unlabelled(KNOWN, "a", unlabelled=unlabelled, seed=1, protocol=protocol, held_out=held_out)
+
+
 def test_judged_rows_are_a_generator_of_rows_that_are_there() -> None:
-    _, augment = parts()
     form = KNOWN.form.fitted(KNOWN.read())
     held_out = np.array([7], np.uint64)
-    how = Judging(steps=40, batch_size=32, seed=1)
-    made = judged_generator(KNOWN, MORE, form, augment, how, held_out=held_out)
+    made = judged(MORE, held_out)
     larger = with_judged(KNOWN, MORE, made)
     images, labels = larger.read()[len(KNOWN) :], larger.labels[len(KNOWN) :]
     assert len(images) == sum(made.training_counts.values())
@@ -144,10 +147,8 @@ def test_rows_of_any_range_are_learned_from_as_they_are(convert: Any) -> None:
 
 
 def test_a_class_that_judges_are_not_sure_of_keeps_its_labelled_rows() -> None:
-    _, augment = parts()
-    form = KNOWN.form.fitted(KNOWN.read())
     only = MORE.take(np.flatnonzero(MORE.labels == 0))
-    made = judged_generator(KNOWN, only, form, augment, Judging(30, 32, 0), held_out=np.empty(0, np.uint64))
+    made = judged(only)
     assert all(made.training_counts.values())
     assert made.sample(3).counts == dict.fromkeys(KNOWN.classes, 3)
 
@@ -184,9 +185,8 @@ def test_other_unlabelled_rows_are_another_request(chosen: tuple[Plan, Path]) ->
 
 
 def test_a_plan_of_judged_rows_is_kept_and_applied(chosen: tuple[Plan, Path], tmp_path: Path) -> None:
-    _, augment = parts()
     form = KNOWN.form.fitted(KNOWN.read())
-    made = judged_generator(KNOWN, MORE, form, augment, Judging(30, 32, 0), held_out=np.empty(0, np.uint64))
+    made = judged(MORE)
     plan = replace(chosen[0], accepted=True, family=JUDGED, kept=None, candidate_share=0.5, annealed=False)
     plan.with_generator(made).write(tmp_path)
     again = Plan.load(tmp_path)
