@@ -33,7 +33,6 @@ ROUNDS = (0.4, 0.7, 0.9)
 _JUDGES = 3
 _SURE = 0.5  # probability below which a label is not taken
 _HALF = 0.5  # of each batch of a judge of a later round
-_FAR = 1.5  # times the farthest labelled row from the nearest other one, in features of judges
 _BATCH = 256
 
 
@@ -45,7 +44,7 @@ class JudgedRows:
         rows: ``(n,)`` int64 numbers of the rows, ascending.
         labels: ``(n,)`` int64 class positions.
         sure: ``(n,)`` float32 probability of the label, the mean over judges.
-        dropped: how many were left out: "far" from all labelled rows, "unsure", or "beyond what is due" of their class.
+        dropped: how many were left out: "unsure", or "beyond what is due" of their class.
     """
 
     rows: np.ndarray
@@ -90,8 +89,7 @@ def judge_rows(
         for number, part in enumerate(rounds):
             judges = _judges(known, unlabelled, found, augment, steps, derive(seed, "round", number), kept)
             shares = np.mean([_shares(judge, encoded) for judge in judges], axis=0)
-            far = _far(judges, known, encoded)
-            found = _surest(shares, far, part, _due(shares, far, known, prior))
+            found = _surest(shares, part, _due(shares, known, prior))
     return found
 
 
@@ -229,62 +227,24 @@ def _shares(judge: Classifier, encoded: torch.Tensor) -> np.ndarray:
     return np.concatenate([judge(part) for part in torch.split(encoded, _BATCH)])
 
 
-def _far(judges: Sequence[Classifier], known: Ingredients, encoded: torch.Tensor) -> np.ndarray:
-    """``(M,)`` bool: rows that most judges find farther from all labelled rows than these are from one another."""
-    labelled = known.encode(known.rows)
-    votes = np.zeros(len(encoded))
-    for judge in judges:
-        own = _directions(judge, labelled)
-        reach = _FAR * float(_nearest(own, own, skip=True).max())
-        others = np.concatenate(
-            [_nearest(_directions(judge, part), own) for part in torch.split(encoded, _BATCH)]
-        )
-        votes += others > reach
-    return votes > len(judges) / 2
-
-
-def _directions(judge: Classifier, encoded: torch.Tensor) -> np.ndarray:
-    features = np.concatenate([np.asarray(judge.features(part)) for part in torch.split(encoded, _BATCH)])
-    flat = features.reshape(len(features), -1)
-    directions: np.ndarray = flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-9)
-    return directions
-
-
-def _nearest(queries: np.ndarray, rows: np.ndarray, skip: bool = False) -> np.ndarray:
-    """``(n,)`` how far each query is from the nearest row; from the nearest other one, where they are the same."""
-    found = []
-    for start in range(0, len(queries), _BATCH):
-        likeness = queries[start : start + _BATCH] @ rows.T
-        if skip:
-            own = np.arange(len(likeness))
-            likeness[own, start + own] = -np.inf
-        found.append(1 - likeness.max(axis=1))
-    return np.concatenate(found)
-
-
-def _due(shares: np.ndarray, far: np.ndarray, known: Ingredients, prior: str) -> np.ndarray:
+def _due(shares: np.ndarray, known: Ingredients, prior: str) -> np.ndarray:
     """``(K,)`` how many rows of each class there are."""
-    n = int((~far).sum())
-    seen = np.bincount(shares[~far].argmax(axis=1), minlength=shares.shape[1]).astype(np.float64)
+    seen = np.bincount(shares.argmax(axis=1), minlength=shares.shape[1]).astype(np.float64)
     if prior == "judged":
         return seen
     counts = np.bincount(known.labels, minlength=known.n_classes).astype(np.float64)
     weights = {"even": counts > 0, "labelled": counts, "between": np.sqrt(seen) * (counts > 0)}[prior] * 1.0
-    due: np.ndarray = n * weights / weights.sum()
+    due: np.ndarray = len(shares) * weights / weights.sum()
     return due
 
 
-def _surest(shares: np.ndarray, far: np.ndarray, part: float, due: np.ndarray) -> JudgedRows:
+def _surest(shares: np.ndarray, part: float, due: np.ndarray) -> JudgedRows:
     labels, sure = shares.argmax(axis=1), shares.max(axis=1)
-    can = ~far & (sure > _SURE)
+    can = sure > _SURE
     kept = []
     for k, n in enumerate(due):
         own = np.flatnonzero(can & (labels == k))
         kept.append(own[np.argsort(-sure[own], kind="stable")[: round(part * n)]])
     rows = np.sort(np.concatenate(kept))
-    dropped = {
-        "far": int(far.sum()),
-        "unsure": int((~far & ~can).sum()),
-        "beyond what is due": int(can.sum()) - len(rows),
-    }
+    dropped = {"unsure": int((~can).sum()), "beyond what is due": int(can.sum()) - len(rows)}
     return JudgedRows(rows, labels[rows], sure[rows].astype(np.float32), dropped)
