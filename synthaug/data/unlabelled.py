@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -19,6 +22,8 @@ from synthaug.errors import InvalidData, Leakage, SpecMismatch, SynthaugWarning,
 from synthaug.modalities.arrays import as_array
 from synthaug.modalities.image.cells import is_image
 from synthaug.modalities.image.pictures import Pictures, Stack
+
+_LABEL = "synthaug_no_label"
 
 
 def open_unlabelled(source: Any, like: LabeledData) -> LabeledData:
@@ -152,11 +157,52 @@ def _opened(source: Any, like: LabeledData) -> LabeledData:
             return replace(found, found=replace(found.found, path=listing.place, reading=reading))
     array = as_array(source)
     if isinstance(array, np.ndarray) or (isinstance(source, list) and source and is_image(source[0])):
-        value = like.classes.values[0]
-        return open_data((source, [value] * len(source)), **said)
+        return open_data((source, [like.classes.values[0]] * len(source)), **said)
+    if isinstance(columns := _columns_of(source), Mapping):
+        rows = {name: _with_a_label(part, like) for name, part in columns.items()}
+        kind: Any = type(columns)
+        return open_data(kind(rows), label=_LABEL, mode=images.mode, **said)
+    if columns is not None:
+        return open_data(_with_a_label(columns, like), label=_LABEL, mode=images.mode, **said)
+    if (alone := _array_of(source)) is not None:
+        return open_data((alone, [like.classes.values[0]] * len(alone)), **said)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SynthaugWarning)  # of labels, which are not looked at
         try:
             return open_data(source, **said)
         except UnsupportedKind as error:
             raise InvalidData(f"unlabelled rows cannot be read: {error}") from error
+
+
+def _columns_of(source: Any) -> Any:
+    """The Hugging Face data set, or the splits of one, that a source is or holds; None where it is none."""
+    path = Path(source) if isinstance(source, str | os.PathLike) else None
+    if path is not None and path.suffix.lower() == ".parquet" and path.is_file():
+        import datasets
+        from pyarrow import parquet
+
+        return datasets.Dataset(datasets.table.InMemoryTable(parquet.read_table(path)))
+    if path is not None and ((path / "dataset_dict.json").exists() or (path / "state.json").exists()):
+        import datasets
+
+        return datasets.load_from_disk(str(path))
+    library = sys.modules.get("datasets")
+    known = library is not None and isinstance(source, library.Dataset | library.DatasetDict)
+    return source if known else None
+
+
+def _with_a_label(columns: Any, like: LabeledData) -> Any:
+    """The columns and another one that says of every row that it is of the first class, which says nothing."""
+    return columns.with_format(None).add_column(_LABEL, [like.classes.values[0]] * len(columns))
+
+
+def _array_of(source: Any) -> np.ndarray | None:
+    """The images of an npz file that holds nothing else."""
+    path = Path(source) if isinstance(source, str | os.PathLike) else None
+    if path is None or path.suffix.lower() != ".npz" or not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return arrays[arrays.files[0]] if len(arrays.files) == 1 else None
+    except (OSError, ValueError, BadZipFile):
+        return None  # which is told by who reads it

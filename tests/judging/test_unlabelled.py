@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 import pytest
 import torch
@@ -286,3 +287,25 @@ def test_groups_of_drawn_test_rows_are_left_out_as_the_rows_are() -> None:
     assert len(apart_from(unlabelled, KNOWN, held_out, drawn=True)) == 90
     with pytest.raises(Leakage):
         apart_from(unlabelled, KNOWN, held_out)
+
+
+def test_columns_without_labels_or_with_such_as_say_nothing_are_taken(tmp_path: Path) -> None:
+    image = {"image": datasets.Image()}
+    pictures = [Image.fromarray(each) for each in MORE.read()[:9]]
+    bare = datasets.Dataset.from_dict({"image": pictures}, features=datasets.Features(image))
+    label = datasets.ClassLabel(names=["zero", "one"])
+    none = bare.add_column("label", [-1] * 9).cast_column("label", label)
+    bare.to_parquet(tmp_path / "bare.parquet")
+    none.save_to_disk(tmp_path / "saved")
+    np.savez(tmp_path / "bare.npz", images=MORE.read()[:9])
+    both = datasets.DatasetDict(train=bare, test=bare.select(range(4)))
+    paths = [tmp_path / name for name in ("bare.parquet", "saved", "bare.npz")]
+    for source in (bare, none, both, *paths, *map(str, paths)):
+        found = open_unlabelled(source, KNOWN)
+        assert set(found.fingerprints()) == set(MORE.fingerprints()[:9])
+        assert len(found) == (13 if source is both else 9)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SynthaugWarning)
+        out = synthaug.expand(KNOWN, to="2x", steps=1, out=tmp_path / "more.parquet", progress=False)
+    with pytest.raises(InvalidRequest, match="synthetic rows"):
+        open_unlabelled(out, KNOWN)
