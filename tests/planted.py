@@ -48,12 +48,12 @@ def plan_for(rows: Any, arm: str, generator: Any = None, share: float = 0.25) ->
     form = data.form.fitted(data.read())
     augmentations = image_augmentations(form.encode(data.read()), data.labels)
     gain = Interval(0.1, 0.05, 0.15, 9)
-    judged = JudgedGain(gain, 0.06, 0.02, ("x", "x"), 2)
+    judged = JudgedGain(gain, gain, 0.06, ("x", "x"), 2)
     accepted = generator is not None
     found = Plan(
         accepted=accepted, baseline=arm, candidate="x", augmentation=find_arm(arm).augmentation, family="planted",
         settings={}, candidate_share=share, curated=False, annealed=False, classifier_steps=40, metric="accuracy",
-        choice=Choice(arm, "x", accepted, judged, (Standing("x", True, 1, 0.5, gain),), 1), seconds={}, cost=1.0,
+        choice=Choice(arm, "x", accepted, judged, (Standing("x", True, 1, 0.5, 0.5, gain),), 1), seconds={}, cost=1.0,
         data="", base=arm, preparation=Preparation.of(find_arm(arm), 40, data, augmentations),
     )  # fmt: skip
     return found.with_generator(generator)

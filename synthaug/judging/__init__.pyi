@@ -98,6 +98,7 @@ from .search import (
     Choice as Choice,
     JudgedGain as JudgedGain,
     Option as Option,
+    Scored as Scored,
     Standing as Standing,
     Trial as Trial,
     follow as follow,

@@ -29,7 +29,7 @@ from synthaug.judging.predict import Train, takes_loss
 from synthaug.judging.preparation import Preparation, require_plain
 from synthaug.judging.protocol import JUDGED, ON_BOTH, Protocol, is_unequal, weights_of
 from synthaug.judging.runner import CLASSIFIERS, OUTCOMES, Runner, Task, Work
-from synthaug.judging.search import Choice, Trial, search_options
+from synthaug.judging.search import Choice, Scored, Trial, search_options
 from synthaug.judging.unlabelled import judge_unlabelled, with_judged
 from synthaug.mixing.schedule import Ratio
 from synthaug.modalities.image.augment import image_augmentations
@@ -235,7 +235,7 @@ def choose(question: Question, work: Work, runner: Runner) -> Chosen:
     )
     fitted = time.perf_counter()
     more = () if question.unlabelled is None else unlabelled_sources(question.families)
-    menu = Menu(_offered(question, folds), (*sources_of(question.families), *more))
+    menu = Menu(_offered(question, folds), (*sources_of(question.families), *more), full=protocol.full)
     search = search_options(menu.baselines, menu.on_top, menu.variants, parts, weights_of(rows, parts))
     spent: list[float] = []
     trainings = 0.0
@@ -247,7 +247,7 @@ def choose(question: Question, work: Work, runner: Runner) -> Chosen:
             spent += [outcome.seconds for outcome in outcomes]
             trainings += sum(menu.treatments[trial.option].arm.steps or 1 for trial in due)
             try:
-                due = search.send([o.correct["held-out"].astype(np.float64) for o in outcomes])
+                due = search.send([Scored(o.correct["held-out"], o.sure["held-out"]) for o in outcomes])
             except StopIteration as end:
                 choice: Choice = end.value
                 break

@@ -12,8 +12,9 @@ from synthaug.judging.protocol import JUDGED, ON_BOTH
 from synthaug.judging.search import Option, trainings_to_expect
 from synthaug.mixing.schedule import USUAL_SHARE, Ratio, linear
 
-OTHER_SHARES = (0.1, 0.5)
-"""Shares that the best source is tried at as well; 0 is what baselines have."""
+OTHER_SHARES, SMALL_SHARES = (0.5,), (0.1,)
+"""Shares that the best source is tried at as well; the latter only where everything is asked for. 0 is what baselines
+have."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,11 @@ def sources_of(families: Sequence[str]) -> tuple[Source, ...]:
 
 
 def unlabelled_sources(families: Sequence[str]) -> tuple[Source, ...]:
-    """Judged rows as they are, and families trained on labelled and judged rows, at the settings they are tried at."""
+    """Judged rows as they are, and families trained on both, at the first settings they try."""
+    firsts = [sources_of([family])[0] for family in families]
     both = [
         Source(of.name.replace(of.family, f"{of.family}{ON_BOTH}", 1), of.family + ON_BOTH, of.settings)
-        for of in sources_of(families)
+        for of in firsts
     ]
     return Source(JUDGED, JUDGED), *both
 
@@ -82,14 +84,15 @@ class Menu:
     Args:
         arms: what it begins with, the simplest first.
         sources: what is tried on top of the best of them.
+        full: whether all variants of the best are to be tried: small shares, one that falls to 0, curated samples.
 
     Attributes:
         baselines: the options that it begins with.
         treatments: what the name of each option stands for that was on offer so far.
     """
 
-    def __init__(self, arms: Sequence[Arm], sources: Sequence[Source]) -> None:
-        self._sources = sources
+    def __init__(self, arms: Sequence[Arm], sources: Sequence[Source], *, full: bool = False) -> None:
+        self._sources, self._full = sources, full
         self.treatments = {arm.name: Treatment(arm) for arm in arms}
         self.baselines = [Option(arm.name) for arm in arms]
 
@@ -99,17 +102,17 @@ class Menu:
         return self._offer([Treatment(longer(arm)), *(_mixed(arm, of, USUAL_SHARE) for of in self._sources)])
 
     def variants(self, best: Option) -> list[Option]:
-        """The best option with other shares, with one that falls to 0, and with curated samples."""
+        """The best option with other shares; where everything is asked for falling to 0 and curated as well."""
         of = self.treatments[best.name]
         assert of.source is not None, "a baseline has no variants"
         base = self.treatments[of.base].arm
-        found = [
-            *(_mixed(base, of.source, share) for share in OTHER_SHARES),
-            _mixed(base, of.source, max(OTHER_SHARES), annealed=True),
-        ]
-        # judged rows have passed judges already
-        curated = [] if of.source.family == JUDGED else [_mixed(base, of.source, of.share, curated=True)]
-        return self._offer([*found, *curated])
+        found = [_mixed(base, of.source, share) for share in OTHER_SHARES]
+        if self._full:
+            found += [_mixed(base, of.source, share) for share in SMALL_SHARES]
+            found.append(_mixed(base, of.source, max(OTHER_SHARES), annealed=True))
+            if of.source.family != JUDGED:  # judged rows have passed judges already
+                found.append(_mixed(base, of.source, of.share, curated=True))
+        return self._offer(found)
 
     def expected(self, folds: int) -> int:
         """About how many trainings a search makes of it."""
@@ -117,7 +120,7 @@ class Menu:
             baselines=len(self.baselines),
             longer=1,
             options=len(self._sources),
-            variants=len(OTHER_SHARES) + 2,
+            variants=len(OTHER_SHARES) + (len(SMALL_SHARES) + 2 if self._full else 0),
             folds=folds,
         )
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from synthaug.errors import InvalidRequest
-from synthaug.metrics.scores import Scores, score
+from synthaug.metrics.scores import Scores, score, sureness
 from synthaug.training.classifier import LabelledBatches
 
 Predict: TypeAlias = Callable[[torch.Tensor], Any]
@@ -49,6 +49,13 @@ class Predictions:
     def correct(self) -> np.ndarray:
         """``(N,)`` bool: which labels were recognised."""
         return np.asarray(self.labels == self.predicted)
+
+    @property
+    def sure(self) -> np.ndarray:
+        """``(N,)`` how sure the classifier is of the true label; 1 or 0 where it gave no probabilities."""
+        if self.probabilities is None:
+            return self.correct.astype(np.float64)
+        return sureness(self.labels, self.probabilities)
 
     def scores(self, n_classes: int) -> Scores:
         """How well they match."""

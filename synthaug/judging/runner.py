@@ -88,11 +88,13 @@ class Outcome:
 
     Attributes:
         correct: for each set of rows, ``(N,)`` bool: which labels were recognised.
+        sure: for each set of rows, ``(N,)`` float64: how sure the classifier is of the true labels.
         scores: how well each set of rows was recognised.
         seconds: that it took, in the process that did it.
     """
 
     correct: Mapping[str, np.ndarray]
+    sure: Mapping[str, np.ndarray]
     scores: Mapping[str, Scores]
     seconds: float
 
@@ -105,6 +107,7 @@ class Outcome:
             "correct": {
                 name: "".join("1" if row else "0" for row in rows) for name, rows in self.correct.items()
             },
+            "sure": {name: rows.tolist() for name, rows in self.sure.items()},
             "scores": TypeAdapter(dict[str, Scores]).dump_python(dict(self.scores), mode="json"),
         }
 
@@ -115,7 +118,8 @@ class Outcome:
 
         scores = TypeAdapter(dict[str, Scores]).validate_python(data["scores"])
         correct = {name: np.array([row == "1" for row in rows]) for name, rows in data["correct"].items()}
-        return cls(correct, scores, data["seconds"])
+        sure = {name: np.array(rows, np.float64) for name, rows in data["sure"].items()}
+        return cls(correct, sure, scores, data["seconds"])
 
 
 class Runner:
@@ -206,6 +210,7 @@ def train_arm(task: Task, train: Train | None = None) -> Outcome:
         )
     return Outcome(
         {name: of.correct for name, of in found.items()},
+        {name: of.sure for name, of in found.items()},
         {name: of.scores(n_classes) for name, of in found.items()},
         time.perf_counter() - start,
     )

@@ -18,18 +18,20 @@ from synthaug.metrics.statistics import Interval
 T = TypeVar("T")
 
 LEVEL = 0.9
-"""One-sided confidence that the gain is above 0. The candidate must have won by all rows too: where nothing is gained
-about 2 of 100 choices are accepted, and 3 to 6 by up to 1,000 rows where generators that are alike in expectation
-differ by a point. By more rows, or where generators differ by more, it is more, as three folds tell little of how they
-differ: 22 of 100 by 3,000 rows and 2.3 points (simulated). What is taken then gains nothing, and costs nothing."""
+"""One-sided confidence that the gain is above 0, once by rows and trainings and once by folds. The candidate must have
+won by all rows too: where nothing is gained, and generators that are alike in expectation differ by a point, 3 to 5 of
+100 choices are accepted; by two points and more, 11 by 200 rows and 16 by 3,000 (simulated). What is taken then gains
+nothing, and costs nothing."""
 
-_TRIALS, _JUDGINGS = 2, 4
-# One in so many goes on from the first seed to the others: of baselines, and of options with synthetic rows.
-_KEPT_BASELINES, _KEPT = 2, 3
+_TRIALS, _SEEDS = 2, 4
+# How many go on from the first seed to the others, the best one among them.
+_KEPT = 2
+
+# Standard errors by which one that is behind is out of the race.
+_BEHIND = 2.0
 
 # Standard errors that a candidate is better by on the rows that chose it, or it is refused without being judged: choice
-# was kind to it, judges would not be. By simulation up to one in ten of those that would be accepted is lost by it, and
-# where nothing is gained a third of the trainings is saved.
+# was kind to it, judges would not be.
 _WORTH_JUDGING = 0.5
 
 _CONFIDENCE = 0.95
@@ -57,7 +59,24 @@ class Trial:
     seed: int
 
 
-Score: TypeAlias = Callable[[Sequence[Trial]], Iterable[np.ndarray]]
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """What a training makes of the rows held out, in the order of the fold's row numbers.
+
+    Attributes:
+        correct: ``(n,)`` 1 where the label was recognised, else 0: what gains are told in.
+        sure: ``(n,)`` in [0, 1], how sure it is of the true label: what is chosen and judged by. One training tells
+            apart by it what six tell apart by right or wrong. The same as ``correct`` where nothing else is known.
+    """
+
+    correct: np.ndarray
+    sure: np.ndarray
+
+
+Scores: TypeAlias = Sequence[Scored]
+"""For each trial what it made of the rows of its fold."""
+
+Score: TypeAlias = Callable[[Sequence[Trial]], Iterable[Scored]]
 """What gives the scores of some trials."""
 
 Menu: TypeAlias = Callable[[Option], Sequence[Option]]
@@ -71,36 +90,44 @@ class Standing:
     Attributes:
         name: the option.
         synthetic: whether it has synthetic rows.
-        trainings: how many there were to choose by.
-        score: the mean over the held-out rows of them.
-        gain: over the baseline, with the same seeds, with a two-sided interval; None for the baseline. What chose the
-            best of many is too kind to it: `Choice.judged` is what others say.
+        trainings: how many there were to choose by; one where it ended on the first fold.
+        score: the share of held-out rows that were recognised, the mean over them; where it ended on the first fold,
+            the baseline's and what is gained over it there.
+        sure: how sure they were of the true label, likewise: what options are ranked by.
+        gain: of the score over the baseline's, with the same seeds, with a two-sided interval; None for the baseline.
+            What chose the best of many is too kind to it: `Choice.judged` is what others say.
     """
 
     name: str
     synthetic: bool
     trainings: int
     score: float
+    sure: float
     gain: Interval | None = None
 
 
 @dataclass(frozen=True)
 class JudgedGain:
-    """What choosing in some way gains, on folds and seeds that had not chosen.
+    """What choosing in some way gains, on folds that had not chosen.
 
     Attributes:
-        gain: with a two-sided interval.
-        bound: what the gain is above with a one-sided confidence of `LEVEL`; it decides.
-        error: standard error of the gain.
+        gain: in rows that are recognised, with a two-sided interval.
+        sure: gain in how sure classifiers are of the true label, with a two-sided interval.
+        bound: what the latter is above with a one-sided confidence of `LEVEL`; it decides.
         without: for each fold, what the other folds chose; None where they chose no synthetic rows.
         seeds: classifier seeds that judged.
     """
 
     gain: Interval
+    sure: Interval
     bound: float
-    error: float
     without: tuple[str | None, ...]
     seeds: int
+
+    @property
+    def convincing(self) -> bool:
+        """Whether it is more than chance, and no surer of as many errors."""
+        return self.bound > 0 and self.gain.mean > 0
 
 
 @dataclass(frozen=True)
@@ -129,10 +156,6 @@ class Choice:
         return self.candidate if self.accepted and self.candidate is not None else self.baseline
 
 
-Scores: TypeAlias = Sequence[np.ndarray]
-"""For each trial the scores ``(rows of the fold,)`` of the rows held out, such as 1 where the label was recognised and
-0 where it was not, in the order of the fold's row numbers."""
-
 Search: TypeAlias = "Generator[list[Trial], Scores, Choice]"
 """A search under way: it asks for trials, is sent their `Scores`, and comes to a `Choice`."""
 
@@ -156,24 +179,25 @@ def search_options(
     weights: np.ndarray,
     *,
     trials: int = _TRIALS,
-    judgings: int = _JUDGINGS,
+    seeds: int = _SEEDS,
     worth_judging: float = _WORTH_JUDGING,
 ) -> Search:
     """The best option, and whether its gain over the best baseline is more than chance.
 
-    Baselines are trained on every fold with one seed, the better half of them with the others, and the best one is
-    trained longer: the best of all that by all held-out rows is the baseline. Then the options with synthetic rows
-    that the menu gives for it, with one seed, the best third of them with the others, and the variants of the best
-    in the same way. By all held-out rows this gives the candidate, which is refused here where it is hardly better than
-    the baseline. Else the same search is made once for each fold by the rows of the others, and what they choose is
-    judged by the fold that was left out, with fresh seeds: neither its rows nor what was fitted for it, such as a
-    generator, has chosen. The mean over all rows is the gain of choosing in this way, where a fold whose others choose
-    no synthetic rows counts as 0. The candidate is accepted if that gain is above 0 by more than its standard error
-    times the one-sided quantile of Student's t. Half of the seeds judge first; where they see no gain, the others are
-    saved.
+    Baselines are trained with one seed, on the first fold and, but for those that are clearly behind there, on the
+    others; the best, and who is not clearly behind it, with all seeds. The best is trained longer: the better of these
+    is the baseline. Then come the options with synthetic rows that the menu gives for it and the variants of the best
+    of them, with one seed, and the best of all with the others. By all held-out rows this gives the candidate, which is
+    refused here where it is hardly better than the baseline. Else the same search is made, with one seed, once for each
+    fold by the rows of the others, and what they choose is judged by the fold that was left out: neither its rows nor
+    what was fitted for it, such as a generator, has chosen. The mean over all rows is the gain of choosing in this way,
+    where a fold whose others choose no synthetic rows counts as 0. The candidate is accepted if that gain is above 0 by
+    more than its standard error times the one-sided quantile of Student's t, and more rows are recognised. More seeds
+    judge only where the first leave it open.
 
     Args:
-        baselines: options without synthetic rows, the simplest first: the first of equals is taken.
+        baselines: options without synthetic rows, the simplest first: the first of equals is taken. The very first is
+            trained on every fold whatever it does: what is gained over it will be asked.
         menu: the best baseline to the options to try on top of it; those that are not synthetic, such as longer
             training of it, are baselines as well.
         variants: the best option to variations of it; none for no further rung.
@@ -181,49 +205,47 @@ def search_options(
             together in one.
         weights: ``(N,)`` how much each row counts: equal for accuracy, one over its class's rows for balanced
             accuracy. Rows held out in no fold are ignored.
-        trials: seeds that options are chosen by.
-        judgings: fresh seeds that the choice is judged by, at least 2.
+        trials: seeds that options are chosen by, and judged by at first.
+        seeds: that a choice is judged by at most.
         worth_judging: standard errors that a candidate is better by on the rows that chose it, or it is refused.
 
     Raises:
         InvalidRequest: too few folds or seeds, or a fold without rows.
     """
-    if len(folds) < 2 or trials < 1 or judgings < 2 or not baselines:
+    if len(folds) < 2 or trials < 1 or seeds < max(2, trials) or not baselines:
         raise InvalidRequest(
-            f"A choice takes at least 2 folds, 1 trial, 2 judgings and 1 baseline; it was given {len(folds)}, "
-            f"{trials}, {judgings} and {len(baselines)}."
+            f"A choice takes at least 2 folds, 1 trial, 2 seeds and 1 baseline, and no more trials than seeds; it was "
+            f"given {len(folds)}, {trials}, {seeds} and {len(baselines)}."
         )
     ledger = _Ledger(folds, weights)
     whole = ledger.view(None)
-    (base,) = yield from _in_step([_race(whole, baselines, trials)], ledger)
+    (base,) = yield from _in_step([_start(ledger, baselines, trials)], ledger)
     offered = menu(base)
-    yield from ledger.train(ledger.runs([o for o in offered if not o.synthetic], range(trials)))
-    base = whole.ranked([base, *(o for o in offered if not o.synthetic)], range(trials))[0]
+    longer = [option for option in offered if not option.synthetic]
+    (base,) = yield from _in_step([_race(whole, [base, *longer], trials)], ledger)
 
     options = [o for o in offered if o.synthetic]
     (best,) = yield from _in_step([_search(whole, base, options, variants, trials)], ledger)
     judged = None
-    if best is not None and _lead(best, base, ledger, trials) > worth_judging:
+    if best is not None and whole.lead(best, base, range(trials)) > worth_judging:
         views = [ledger.view(number) for number in range(len(folds))]
-        without = yield from _in_step(
-            [_search(view, base, options, variants, trials) for view in views], ledger
-        )
+        without = yield from _in_step([_search(view, base, options, variants, 1) for view in views], ledger)
         if any(without):
-            judged = yield from _judged(without, base, ledger, range(trials, trials + judgings // 2))
-        if judged is not None and judged.gain.mean > 0:
-            judged = yield from _judged(without, base, ledger, range(trials, trials + judgings))
+            judged = yield from _judged(without, base, ledger, range(trials))
+        if judged is not None and judged.sure.mean > 0 and not judged.convincing:
+            judged = yield from _judged(without, base, ledger, range(seeds))
     return Choice(
         baseline=base.name,
         candidate=None if best is None else best.name,
-        accepted=judged is not None and judged.gain.mean > 0 and judged.bound > 0,
+        accepted=judged is not None and judged.convincing,
         judged=judged,
-        standings=ledger.standings(whole, base, trials),
+        standings=ledger.standings(base, trials),
         trainings=len(ledger.known),
     )
 
 
 def trainings_to_expect(*, baselines: int, longer: int, options: int, variants: int, folds: int) -> int:
-    """About how many trainings `search_options` makes with its defaults if nothing ends it early.
+    """About how many trainings `search_options` makes with its defaults.
 
     Args:
         baselines: what it starts from.
@@ -233,20 +255,11 @@ def trainings_to_expect(*, baselines: int, longer: int, options: int, variants: 
         folds: parts that are held out in turn.
     """
 
-    def race(n: int, keep: int) -> int:
-        return n + -(-n // keep) * (_TRIALS - 1)
+    def race(n: int) -> int:
+        return n + min(n, _KEPT) * (_TRIALS - 1)
 
-    search = race(options, _KEPT) + race(variants, _KEPT)
-    made = race(baselines, _KEPT_BASELINES) + longer * _TRIALS + search
-    # Searches that leave a fold out go ways of their own about half of the time.
-    return folds * (made + search // 2 + 2 * _JUDGINGS)
-
-
-def _lead(best: Option, base: Option, ledger: _Ledger, trials: int) -> float:
-    """The gain of the best on the rows that chose it, in standard errors."""
-    seeds = range(trials)
-    gain, error = _gain(ledger.rows(best, seeds) - ledger.rows(base, seeds), ledger.folds, ledger.weights)
-    return gain / error if error else float(np.sign(gain)) * np.inf
+    # Searches that leave a fold out go ways of their own now and then.
+    return folds * (race(baselines) + longer + race(options) + variants + (options > 0))
 
 
 def _judged(
@@ -257,17 +270,17 @@ def _judged(
     yield from ledger.train(
         [Trial(o.name, number, seed) for number, of in due for o in (base, of) for seed in seeds]
     )
-    differences = np.zeros((len(seeds), len(ledger.weights)))
-    for number, option in due:
-        ours, theirs = (
-            np.stack([ledger.known[Trial(o.name, number, seed)] for seed in seeds]) for o in (option, base)
-        )
-        differences[:, ledger.folds[number]] = ours - theirs
-    gain, error = _gain(differences, ledger.folds, ledger.weights)
+    gains = {}
+    for of in ("correct", "sure"):
+        differences = np.zeros((len(seeds), len(ledger.weights)))
+        for number, option in due:
+            ours, theirs = (ledger.fold(o, number, seeds, of) for o in (option, base))
+            differences[:, ledger.folds[number]] = ours - theirs
+        gains[of] = _gain(differences, ledger.folds, ledger.weights)
     return JudgedGain(
-        gain=ledger.interval(gain, error),
-        bound=gain - _quantile(LEVEL, int(ledger.held_out.sum()) - 1) * error,
-        error=error,
+        gain=gains["correct"].interval,
+        sure=gains["sure"].interval,
+        bound=gains["sure"].bound,
         without=tuple(None if option is None else option.name for option in without),
         seeds=len(seeds),
     )
@@ -278,19 +291,35 @@ _Search: TypeAlias = Generator[list[Trial], None, Option | None]
 
 @dataclass(frozen=True)
 class _View:
-    """Means over some of the held-out rows."""
+    """Means over the rows held out in some folds, of how sure trainings are of the true label."""
 
     ledger: _Ledger
-    rows: np.ndarray
+    folds: Sequence[int]
+
+    @property
+    def weights(self) -> np.ndarray:
+        """``(N,)`` how much each row counts; they sum to 1."""
+        weights = np.where(self.ledger.among(self.folds), self.ledger.weights, 0)
+        return np.asarray(weights / weights.sum())
 
     def mean(self, option: Option, seeds: Sequence[int]) -> float:
-        """The mean score over seeds; rows count as their weights say."""
-        weights = np.where(self.rows, self.ledger.weights, 0)
-        return float(self.ledger.rows(option, seeds).mean(axis=0) @ weights / weights.sum())
+        """The mean over seeds; rows count as their weights say."""
+        return float(self.ledger.rows(option, seeds, folds=self.folds).mean(axis=0) @ self.weights)
+
+    def lead(self, option: Option, other: Option, seeds: Sequence[int]) -> float:
+        """How much better one option is than another, in standard errors."""
+        ours, theirs = (self.ledger.rows(each, seeds, folds=self.folds) for each in (option, other))
+        gain = _gain(ours - theirs, [self.ledger.folds[number] for number in self.folds], self.weights)
+        return gain.mean / gain.error if gain.error else float(np.sign(gain.mean)) * np.inf
 
     def ranked(self, options: Iterable[Option], seeds: Sequence[int]) -> list[Option]:
         """The best first, of equals the one that came first."""
         return sorted(options, key=lambda option: -round(self.mean(option, seeds), 9))
+
+    def kept(self, options: Iterable[Option], seeds: Sequence[int]) -> list[Option]:
+        """The best, and others that are not clearly behind it, the best first."""
+        best, *others = self.ranked(options, seeds)
+        return [best, *(o for o in others if self.lead(o, best, seeds) > -_BEHIND)]
 
 
 class _Ledger:
@@ -298,29 +327,26 @@ class _Ledger:
 
     def __init__(self, folds: Sequence[np.ndarray], weights: np.ndarray) -> None:
         self.folds = folds
-        self.known: dict[Trial, np.ndarray] = {}
+        self.known: dict[Trial, Scored] = {}
         self.options: dict[str, Option] = {}
-        self.held_out = np.zeros(len(weights), bool)
-        self.held_out[np.concatenate(folds)] = True
-        self.weights = np.where(self.held_out, weights, 0) / weights[self.held_out].sum()
+        held_out = np.zeros(len(weights), bool)
+        held_out[np.concatenate(folds)] = True
+        self.weights = np.where(held_out, weights, 0) / weights[held_out].sum()
         if not all(map(len, folds)):
             raise InvalidRequest(
                 "Every fold of a choice holds out rows; give more rows, or ask for fewer folds."
             )
 
     def view(self, without: int | None) -> _View:
-        rows = self.held_out.copy()
-        if without is not None:
-            rows[self.folds[without]] = False
-        return _View(self, rows)
+        """All folds but one, or all."""
+        return _View(self, [number for number in range(len(self.folds)) if number != without])
 
     def train(self, runs: Iterable[Trial]) -> Generator[list[Trial], Scores, None]:
         due = [run for run in dict.fromkeys(runs) if run not in self.known]
         if not due:
             return
         found = yield due
-        for run, scores in zip(due, found, strict=True):
-            self.known[run] = np.asarray(scores, np.float64)
+        self.known.update(zip(due, found, strict=True))
 
     def runs(self, options: Iterable[Option], seeds: Iterable[int]) -> list[Trial]:
         """A run of each option with each seed on every fold."""
@@ -328,53 +354,76 @@ class _Ledger:
         self.options.update({option.name: option for option in found})
         return [Trial(o.name, f, s) for o in found for f in range(len(self.folds)) for s in seeds]
 
-    def rows(self, option: Option, seeds: Sequence[int]) -> np.ndarray:
-        """``(seeds, N)`` scores of the option."""
+    def fold(self, option: Option, number: int, seeds: Sequence[int], of: str) -> np.ndarray:
+        """``(seeds, n)`` what the option's trainings make of the rows of a fold."""
+        return np.stack([getattr(self.known[Trial(option.name, number, seed)], of) for seed in seeds]) * 1.0
+
+    def rows(
+        self, option: Option, seeds: Sequence[int], of: str = "sure", folds: Iterable[int] | None = None
+    ) -> np.ndarray:
+        """``(seeds, N)`` the same of all rows, or of those of some folds and 0 elsewhere."""
         table = np.zeros((len(seeds), len(self.weights)))
-        for i, seed in enumerate(seeds):
-            for number, fold in enumerate(self.folds):
-                table[i, fold] = self.known[Trial(option.name, number, seed)]
+        for number in range(len(self.folds)) if folds is None else folds:
+            table[:, self.folds[number]] = self.fold(option, number, seeds, of)
         return table
 
-    def interval(self, gain: float, error: float) -> Interval:
-        n = int(self.held_out.sum())
-        reach = _quantile((1 + _CONFIDENCE) / 2, n - 1) * error
-        return Interval(gain, gain - reach, gain + reach, n)
+    def among(self, folds: Iterable[int]) -> np.ndarray:
+        """``(N,)`` whether a row is held out in one of these folds."""
+        rows = np.zeros(len(self.weights), bool)
+        rows[np.concatenate([self.folds[number] for number in folds])] = True
+        return rows
 
-    def standings(self, view: _View, base: Option, trials: int) -> tuple[Standing, ...]:
+    def standings(self, base: Option, trials: int) -> tuple[Standing, ...]:
+        """How far each option got."""
         found = []
         for name, option in self.options.items():
-            seeds = [s for s in range(trials) if Trial(name, 0, s) in self.known]
-            gain = None
-            if option != base:
-                differences = self.rows(option, seeds) - self.rows(base, seeds)
-                gain = self.interval(*_gain(differences, self.folds, self.weights))
-            score = view.mean(option, seeds)
-            found.append(Standing(name, option.synthetic, len(seeds) * len(self.folds), score, gain))
-        return tuple(sorted(found, key=lambda of: (-of.trainings, -of.score)))
+            folds = [f for f in range(len(self.folds)) if Trial(name, f, 0) in self.known]
+            seeds = [s for s in range(trials) if all(Trial(name, f, s) in self.known for f in folds)]
+            gains = {}
+            for of in ("correct", "sure"):
+                ours, theirs = (self.rows(o, seeds, of, folds) for o in (option, base))
+                weights = np.where(self.among(folds), self.weights, 0)
+                gains[of] = _gain(ours - theirs, [self.folds[f] for f in folds], weights / weights.sum())
+            means = [
+                gains[of].mean + float(self.rows(base, seeds, of).mean(axis=0) @ self.weights) for of in gains
+            ]
+            gain = None if option == base else gains["correct"].interval
+            found.append(Standing(name, option.synthetic, len(seeds) * len(folds), means[0], means[1], gain))
+        return tuple(sorted(found, key=lambda of: (-of.trainings, -of.sure)))
 
 
-def _race(
-    view: _View, options: Sequence[Option], trials: int, keep: int = _KEPT_BASELINES
-) -> Generator[list[Trial], None, Option]:
-    """The best of the options: all with one seed, then one in so many of them with the other seeds."""
+def _start(ledger: _Ledger, baselines: Sequence[Option], trials: int) -> Generator[list[Trial], None, Option]:
+    """The best of the baselines; those that are clearly behind on the first fold end there, but for the very first."""
+    one, first = _View(ledger, [0]), range(1)
+    yield [trial for trial in ledger.runs(baselines, first) if trial.fold == 0]
+    kept = one.kept(baselines, first)
+    yield ledger.runs([option for option in baselines if option in kept or option == baselines[0]], first)
+    return (yield from _race(ledger.view(None), [o for o in baselines if o in kept], trials))
+
+
+def _race(view: _View, options: Sequence[Option], trials: int) -> Generator[list[Trial], None, Option]:
+    """The best of the options: all with one seed, then those that are not clearly behind with the other seeds."""
     every, first = range(trials), range(1)
     yield view.ledger.runs(options, first)
-    kept = view.ranked(options, first)[: -(-len(options) // keep)]
+    kept = view.kept(options, first)[:_KEPT]
     yield view.ledger.runs(kept, every)
     return view.ranked(kept, every)[0]
 
 
 def _search(view: _View, base: Option, options: Sequence[Option], variants: Menu, trials: int) -> _Search:
-    """The best option with synthetic rows by the rows of a view, or None where it is not better than the baseline."""
+    """The best option with synthetic rows by the rows of a view, or None where it is not better than the baseline.
+
+    Where all are clearly behind the baseline with one seed, it ends there.
+    """
     if not options:
         return None
+    first = range(1)
+    yield view.ledger.runs(options, first)
+    best = view.ranked(options, first)[0]
+    if view.lead(best, base, first) < -_BEHIND:
+        return None
+    best = yield from _race(view, [*options, *variants(best)], trials)
     every = range(trials)
-    best = yield from _race(view, options, trials, _KEPT)
-    further = variants(best)
-    if further:
-        other = yield from _race(view, further, trials, _KEPT)
-        best = view.ranked([best, other], every)[0]
     return best if view.mean(best, every) > view.mean(base, every) + 1e-9 else None
 
 
@@ -395,14 +444,51 @@ def _in_step(
     return [found[i] for i in range(len(searches))]
 
 
-def _gain(differences: np.ndarray, folds: Sequence[np.ndarray], weights: np.ndarray) -> tuple[float, float]:
-    """The weighted mean of paired differences ``(seeds, N)`` and its standard error.
+@dataclass(frozen=True)
+class _Gain:
+    """A weighted mean of paired differences, and how far it may be off by chance.
+
+    Attributes:
+        mean: the mean.
+        within: its standard error by rows and trainings, as it shows inside folds.
+        between: the same as it shows between folds, which holds what was fitted for each of them, such as a generator.
+        rows, folds: how many there are.
+    """
+
+    mean: float
+    within: float
+    between: float
+    rows: int
+    folds: int
+
+    @property
+    def error(self) -> float:
+        """The larger of both, as in a meta-analysis of studies that differ (DerSimonian & Laird, 1986)."""
+        return max(self.within, self.between)
+
+    @property
+    def interval(self) -> Interval:
+        """Two-sided."""
+        reach = _quantile((1 + _CONFIDENCE) / 2, self.rows - 1) * self.error
+        return Interval(self.mean, self.mean - reach, self.mean + reach, self.rows)
+
+    @property
+    def bound(self) -> float:
+        """What it is above with a confidence of `LEVEL`; few folds tell little of how they differ, and ask for more."""
+        reaches = (
+            _quantile(LEVEL, self.rows - 1) * self.within,
+            _quantile(LEVEL, self.folds - 1) * self.between,
+        )
+        return self.mean - max(reaches)
+
+
+def _gain(differences: np.ndarray, folds: Sequence[np.ndarray], weights: np.ndarray) -> _Gain:
+    """The weighted mean of paired differences ``(seeds, N)`` and its standard errors.
 
     Three things vary: which rows there are; how a training goes, which moves all rows of a fold together; and what was
     fitted for the fold, such as its generator, which moves them in every training. The first two show inside a fold,
     their variances are added (what rows vary by holds part of the second already, so this errs on the large side; of a
-    single seed the second is not known). All three show between folds, of which there are few. The error is the larger
-    of the two, as in a meta-analysis of studies that differ (DerSimonian & Laird, 1986), with folds for studies.
+    single seed the second is not known). All three show between folds, of which there are few.
     """
     of_row = differences.mean(axis=0)
     gain = float(of_row @ weights)
@@ -411,8 +497,9 @@ def _gain(differences: np.ndarray, folds: Sequence[np.ndarray], weights: np.ndar
     moved = np.stack([differences[:, fold] @ weights[fold] for fold in folds])
     by_trainings = float(moved.var(axis=1, ddof=1).sum()) / len(differences) if len(differences) > 1 else 0.0
     due = gain * np.array([weights[fold].sum() for fold in folds])
-    between = float(np.sum((moved.mean(axis=1) - due) ** 2)) * len(folds) / (len(folds) - 1)
-    return gain, float(np.sqrt(max(by_rows + by_trainings, between)))
+    between = float(np.sum((moved.mean(axis=1) - due) ** 2)) * len(folds) / max(1, len(folds) - 1)
+    within = float(np.sqrt(by_rows + by_trainings))
+    return _Gain(gain, within, float(np.sqrt(between)), n, len(folds))
 
 
 def _quantile(probability: float, freedom: int) -> float:

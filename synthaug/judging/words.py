@@ -169,7 +169,7 @@ def advice_of_plan(plan: Plan) -> str:
         assert judged is not None, "what is accepted was judged"
         return (
             f"Use synthetic rows: {_share(plan)} as {_kind(plan)}, with “{plan.base}”. Choosing in this way {gained}; "
-            f"that it gains is {percent(LEVEL)} sure (more than {points(judged.bound)})."
+            f"that it gains is {percent(LEVEL)} sure."
         )
     if plan.choice.candidate is None:
         return f"Use no synthetic rows: train with “{plan.baseline}”; no share of any family did better."
@@ -195,7 +195,10 @@ def chosen(plan: Plan) -> str:
         f"gained {points(gain.mean)} points ({interval(gain)})"
     )
     if plan.accepted:
-        end = f"with {percent(LEVEL)} confidence more than {points(judged.bound)}: likely no chance."
+        end = (
+            f"and classifiers were surer of the right label by {points(judged.sure.mean)}, with {percent(LEVEL)} "
+            f"confidence by more than {points(judged.bound)}: likely no chance."
+        )
     else:
         end = "which may be chance: no synthetic rows." if gain.mean > 0 else "which is no gain."
     return f"{told}, {end} {cost}"
@@ -203,12 +206,15 @@ def chosen(plan: Plan) -> str:
 
 def choice_on_terminal(plan: Plan) -> str:
     """The advice, a line per option, and what it cost."""
-    standings = [f"  {of.name:48} {100 * of.score:5.1f} %" for of in plan.choice.standings]
+    head = f"  {'':48} right    sure  (of rows held out; {percent(1)} sure of the right label is best)"
+    standings = [
+        f"  {of.name:48} {100 * of.score:5.1f} % {100 * of.sure:5.1f} %" for of in plan.choice.standings
+    ]
     cost = f"It took as long as {plan.cost:.0f} trainings of one classifier."
     follow = (
         f"Follow it: loader = synthaug.Plan.load(folder).apply(loader), for {plan.steps:,} optimizer steps."
     )
-    return "\n".join([plan.worth, plan.advice, "", *standings, "", cost, follow])
+    return "\n".join([plan.worth, plan.advice, "", head, *standings, "", cost, follow])
 
 
 def percents(text: str) -> str:

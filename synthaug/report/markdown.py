@@ -36,7 +36,7 @@ def markdown(e: Evaluation) -> str:
         _table(("arm", *tables.FURTHER), tables.further_rows(e)),
     ]
     if e.plan is not None:
-        options = ("option", "points in cross-validation", "95 % interval", "trainings")
+        options = ("option", "points in cross-validation", "95 % interval", "sure to", "trainings")
         sections += [
             "## How much, and of what",
             words.chosen(e.plan),

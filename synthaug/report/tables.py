@@ -94,12 +94,12 @@ def recall_rows(e: Evaluation) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: -row["gain"])
 
 
-def option_rows(e: Evaluation) -> list[tuple[str, str, str, str]]:
-    """Every option of the choice: its name, points against the chosen baseline on held-out rows, trainings."""
+def option_rows(e: Evaluation) -> list[tuple[str, str, str, str, str]]:
+    """Every option of the choice: its name, points over the chosen baseline on held-out rows, how sure, trainings."""
     rows = []
     for of in () if e.plan is None else e.plan.choice.standings:
         shown = ("0", "") if of.gain is None else (points(of.gain.mean), words.interval(of.gain))
-        rows.append((of.name, *shown, str(of.trainings)))
+        rows.append((of.name, *shown, f"{100 * of.sure:.1f} %", str(of.trainings)))
     return rows
 
 

@@ -92,7 +92,7 @@ def evaluation(
 
 def refusing(found: Evaluation) -> Evaluation:
     """The evaluation after a choice that had refused what it found to be best."""
-    own = Standing(found.candidate, True, 6, 0.8, Interval(0.01, -0.01, 0.03, 30))
+    own = Standing(found.candidate, True, 6, 0.8, 0.7, Interval(0.01, -0.01, 0.03, 30))
     choice = Choice(found.baseline, found.candidate, False, None, (own,), 9)
     plan = Plan(
         accepted=False,
