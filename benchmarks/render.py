@@ -9,7 +9,8 @@ import re
 from pathlib import Path
 
 from costs import minutes, overhead, peers, speed
-from experiments.choices import followed
+from experiments.applied import worth
+from experiments.choices import followed, judged_as_today
 from record import RESULTS
 from run import find
 
@@ -31,7 +32,16 @@ def first_page() -> str:
         for name, about in PICTURES.items()
         if (RESULTS / name).exists()
     ]
-    parts = [find("gains").render(), followed(), *pictures, find("generators").render(), overhead()]
+    applied, more, chosen = (find(name).found() for name in ("applied", "unlabelled", "choices"))
+    told = worth(applied, more, judged_as_today(chosen))
+    parts = [
+        told,
+        find("gains").render(),
+        followed(),
+        *pictures,
+        find("generators").render(),
+        overhead(),
+    ]
     return "\n\n".join(filter(None, parts))
 
 

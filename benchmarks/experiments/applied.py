@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from cells import ARMS, PRIMARY, STEPS, Run
 from experiment import Experiment
-from tables import data_and_rows, interval, percent, table
+from tables import data_and_rows, interval, percent, points, table
 from torch.utils.data import DataLoader, Dataset
 
 from synthaug.judging import BATCH_SIZE, Preparation
@@ -82,6 +82,54 @@ def applied(cells: list[dict[str, Any]]) -> str:
             *table(titles, rows),
         ]
     )
+
+
+def worth(
+    cells: list[dict[str, Any]], unlabelled: list[dict[str, Any]], choices: list[dict[str, Any]]
+) -> str:
+    """For the first page: what the advice is worth, and what of it comes from where; losses and zeros too.
+
+    Args:
+        cells: what was found here.
+        unlabelled: what was found with rows without labels.
+        choices: what came of doing as `choose` says.
+    """
+    gains = {cell["cell"]: cell["replicates"] for cell in choices}
+    more = {cell["cell"]: [r["scores"] for r in cell["replicates"]] for cell in unlabelled}
+    rows = []
+    for cell in cells:
+        plain, own = ([r[name] for r in cell["replicates"]] for name in ("as they are", "applied"))
+        generator = points([100 * r["gain"] for r in gains[cell["cell"]]]) if cell["cell"] in gains else ""
+        both = more.get(cell["cell"], [])
+        brings = [_part(both, *pair) for pair in (("judged", "policy"), ("warp on both", "judged"))]
+        rows.append([*data_and_rows(cell), percent(fmean(plain)), _gain(own, plain), generator, *brings])
+    titles = [
+        "data",
+        "rows a class",
+        "as they are",
+        "advice",
+        "generator",
+        "unlabelled rows",
+        "and a generator",
+    ]
+    return "\n".join(
+        [
+            "What following the advice of `choose` is worth, in points of balanced accuracy on test rows over training "
+            "on the rows as they are, through `plan.apply`, with the 95 % interval over 10 replicates. Without "
+            "unlabelled rows the advice is an augmentation, with classes drawn evenly where they are unequal; "
+            "“generator” is what the choice of synthetic rows added to it, where it was asked. Then, where 1,000 "
+            "unlabelled rows are given: what they add to the policy as half of each batch, with the labels that "
+            "classifiers give them, and what `warp` trained on both adds to that (standard errors; [losses, ceilings "
+            "and controls](benchmarks/results/README.md)).",
+            "",
+            *table(titles, rows),
+        ]
+    )
+
+
+def _part(found: list[dict[str, float]], ours: str, theirs: str) -> str:
+    gains = [100 * (r[ours] - r[theirs]) for r in found if ours in r and theirs in r]
+    return f"{points(gains)}, n = {len(gains)}" if gains else ""
 
 
 def _gain(ours: list[float], theirs: list[float]) -> str:

@@ -48,7 +48,7 @@ def brief(found: dict[str, Any]) -> str:
 
 def followed() -> str:
     """One paragraph for the first page: what came of doing as `choose` says."""
-    cells = _judged(EXPERIMENT.found())
+    cells = judged_as_today(EXPERIMENT.found())
     made = [of for cell in cells for of in cell["replicates"]]
     if len(made) < 2:
         return ""
@@ -83,7 +83,7 @@ def _taken(made: list[dict[str, Any]]) -> str:
 
 def choices(cells: list[dict[str, Any]]) -> str:
     """Cell by cell, for the page of results."""
-    cells = _judged(cells)
+    cells = judged_as_today(cells)
     if not cells:
         return ""
     rows = []
@@ -114,7 +114,7 @@ def choices(cells: list[dict[str, Any]]) -> str:
     )
 
 
-def _judged(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def judged_as_today(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The cells whose choices were judged as they are today."""
     return [cell for cell in cells if cell["budget"].get("judged") == JUDGED]
 

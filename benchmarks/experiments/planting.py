@@ -36,6 +36,7 @@ from synthaug.judging import (
     Ingredients,
     Menu,
     Runner,
+    Scored,
     Source,
     Task,
     Treatment,
@@ -135,7 +136,7 @@ def shifted(batch: torch.Tensor, seed: int) -> torch.Tensor:
     return batch[image, :, height[:, :, None], width[:, None, :]].permute(0, 3, 1, 2)
 
 
-def augmentations(images: torch.Tensor, labels: np.ndarray) -> dict[str, Augment]:
+def augmentations(images: torch.Tensor, labels: np.ndarray, form: ImageForm) -> dict[str, Augment]:
     """The shift, by the name that arms know."""
     return {"classical": shifted}
 
@@ -168,8 +169,8 @@ def _runner(rows: int, seed: int, jobs: int) -> Runner:
     return Runner(None, Work(jobs=jobs))
 
 
-def _scores(trials: Sequence[Trial], run: Run, menu: Menu, folds: Folds) -> list[np.ndarray]:
-    """For each trial, which held-out rows were recognised."""
+def _scores(trials: Sequence[Trial], run: Run, menu: Menu, folds: Folds) -> list[Scored]:
+    """For each trial, what it made of the held-out rows."""
     wanted = {}
     for trial in trials:
         planted = menu.treatments[trial.option].source is not None
@@ -181,7 +182,7 @@ def _scores(trials: Sequence[Trial], run: Run, menu: Menu, folds: Folds) -> list
         return [_task(names[trial], trial, run.seed, menu, folds) for trial in due]
 
     outcomes = _runner(len(run.train), run.seed, run.jobs).run(wanted, tasks)
-    return [outcome.correct["held-out"].astype(np.float64) for outcome in outcomes]
+    return [Scored(outcome.correct["held-out"], outcome.sure["held-out"]) for outcome in outcomes]
 
 
 def _task(name: str, trial: Trial, seed: int, menu: Menu, folds: Folds) -> Task:
@@ -207,7 +208,8 @@ def _test_gain(run: Run, choice: Choice, menu: Menu, maker: Planted) -> float | 
 
 def _accuracy(run: Run, of: Treatment, pool: Samples) -> float:
     parts = Ingredients.of(run.train, pool, run.form.encode, ratio=of.ratio(STEPS), batch_size=BATCH)
-    tests, known = {"test": (run.test.read(), run.test.labels)}, augmentations(run.encoded, run.train.labels)
+    known = augmentations(run.encoded, run.train.labels, run.form)
+    tests = {"test": (run.test.read(), run.test.labels)}
     seeds = [derive(run.seed, "planting", "test", i) % 2**31 for i in range(TEST_SEEDS)]
     tasks = [Task(str(seed), of.arm, seed, parts, known, tests, of.steps(STEPS)) for seed in seeds]
     return fmean(train_arm(task).scores["test"].accuracy for task in tasks)

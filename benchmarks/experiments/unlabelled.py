@@ -1,10 +1,11 @@
 """What do rows without labels bring, and what does a generator add to them?
 
 Five to twenty labelled rows a class, and a thousand others whose labels are taken away. Beside the policy on the
-labelled rows stand, at equal steps: longer trainings; warp on the labelled rows; the others with the labels that judges
-give them, in one round and in three, by the class prior that they see themselves, an even one, or one between; warp and
-cvae trained on both; the others with their true labels, as much as can be hoped for; and with shuffled ones, which have
-to harm. Half of each batch is replaced. In further cells the others are of another data set.
+labelled rows stand, at equal steps: longer trainings; AdaMatch and MixMatch; warp on the labelled rows; the others with
+the labels that judges give them, in one round and in three, by the class prior that they see themselves, in one cell
+also by an even one, or one between; warp and cvae trained on both; the others with their true labels, as much as can be
+hoped for; and with shuffled ones, which have to harm. Half of each batch is replaced. In further cells the others, or
+half of them, are of another data set.
 """
 
 from __future__ import annotations
@@ -17,17 +18,21 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import torch
 from cells import GENERATOR_STEPS, STEPS, Cell, Run, equal, open_set
 from experiment import Experiment
+from semi import Loss, Rows, adamatch, mixmatch, train_semi
 from tables import percent, points, table
 
 from synthaug import LabeledData, Samples
 from synthaug.data import joined
 from synthaug.judging import Ingredients, longer, no_pool, pool_size, with_synthetic
 from synthaug.judging.unlabelled import ROUNDS, JudgedRows, as_samples, judge_rows
+from synthaug.metrics import score
 from synthaug.seeding import numpy_rng
 from synthaug.training import Training, train
 
+CONTROLS = {"AdaMatch": adamatch(), "MixMatch": mixmatch()}
 PRIORS = ("judged", "between", "even")
 SHARE = 0.5
 UNLABELLED = 1000
@@ -50,13 +55,12 @@ def replicate(run: Run) -> dict[str, Any]:
             arm = with_synthetic(run.policy, name, "")
             scores[name] = run.score(arm, pool, SHARE)["test"].balanced_accuracy
 
+    for name, loss in CONTROLS.items():
+        scores[name] = _semi(run, others, loss)
+
     mixed("warp on labelled rows", run.pool(run.fit("warp"), SHARE))
-    names = {
-        "once": "judged in one round",
-        "judged": "judged",
-        **{k: f"judged, {k} prior" for k in PRIORS[1:]},
-    }
-    for key, name in names.items():
+    for key in found:
+        name = {"once": "judged in one round", "judged": "judged"}.get(key, f"judged, {key} prior")
         mixed(name, as_samples(found[key], others, run.form, run.train.classes, "judges"))
     own = found["judged"]
     if len(np.unique(own.labels)) == len(run.train.classes):
@@ -88,7 +92,8 @@ def _judged(run: Run, known: Ingredients, others: np.ndarray) -> dict[str, Judge
     augment = run.augmentations["policy"]
     with TemporaryDirectory() as place:
         first = Path(place) / "once"
-        for key, rounds, prior in (("once", (0.9,), "judged"), *((each, ROUNDS, each) for each in PRIORS)):
+        priors = PRIORS if run.cell.settings.get("priors") else PRIORS[:1]
+        for key, rounds, prior in (("once", (0.9,), "judged"), *((each, ROUNDS, each) for each in priors)):
             kept = Path(place) / key
             if key != "once":
                 shutil.copytree(first, kept)
@@ -97,19 +102,32 @@ def _judged(run: Run, known: Ingredients, others: np.ndarray) -> dict[str, Judge
     return found
 
 
+def _semi(run: Run, others: np.ndarray, loss: Loss) -> float:
+    """Balanced accuracy of a training on both kinds of rows at once."""
+    n_classes, encode = len(run.train.classes), run.form.encode
+    labels = torch.from_numpy(run.train.labels)
+    rows = Rows(run.encoded, labels, encode(others), run.augmentations["policy"], n_classes)
+    shares = train_semi(rows, loss, STEPS, run.seed)(encode(run.test.read()))
+    return score(run.test.labels, shares.argmax(axis=1), n_classes, shares).balanced_accuracy
+
+
 def _others(run: Run) -> tuple[np.ndarray, np.ndarray | None]:
     """Rows without labels, and the labels that were taken away, where they are of the same data set."""
-    name = run.cell.settings.get("others")
+    name, half = (run.cell.settings.get(key) for key in ("others", "half"))
     rng = numpy_rng(run.seed, "benchmark", "unlabelled")
+    rest = run.rest
+    free = np.flatnonzero(~np.isin(rest.fingerprints(), run.train.fingerprints()))
+    own: LabeledData = rest.take(np.sort(rng.permutation(free)[:UNLABELLED]))
     if name is None:
-        rest = run.rest
-        free = np.flatnonzero(~np.isin(rest.fingerprints(), run.train.fingerprints()))
-        data: LabeledData = rest.take(np.sort(rng.permutation(free)[:UNLABELLED]))
-        return data.read(), data.labels
+        return own.read(), own.labels
     if name == "noise":
-        return rng.integers(0, 256, (UNLABELLED, *run.form.shape)).astype(run.form.dtype), None
-    other = open_set(name, run.folder)
-    return other.read(np.sort(rng.permutation(len(other))[:UNLABELLED])), None
+        strange = rng.integers(0, 256, (UNLABELLED, *run.form.shape)).astype(run.form.dtype)
+    else:
+        other = open_set(name, run.folder)
+        strange = other.read(np.sort(rng.permutation(len(other))[:UNLABELLED]))
+    if half:
+        return np.concatenate([own.read()[::2], strange[::2]]), None
+    return strange, None
 
 
 def brief(found: dict[str, Any]) -> str:
@@ -127,12 +145,8 @@ def unlabelled(cells: list[dict[str, Any]]) -> str:
     for kind in kinds:
         if kind != "policy":
             rows.append([kind, *(_gain(cell, kind) for cell in cells)])
-    for key, told in (
-        ("judged", "judges right"),
-        ("between", "judges right, between"),
-        ("even", "judges right, even"),
-    ):
-        rows.append([told, *(_right(cell, key) for cell in cells)])
+    rows.append(["judges right", *(_right(cell, "judged") for cell in cells)])
+    rows.append(["unlike any labelled row", *(_strange(cell) for cell in cells)])
     return "\n".join(
         [
             "## Rows without labels",
@@ -158,6 +172,14 @@ def _gain(cell: Mapping[str, Any], kind: str) -> str:
     return points(gains) if gains else "–"
 
 
+def _strange(cell: Mapping[str, Any]) -> str:
+    """The share of rows that were not judged, as they are like no labelled one."""
+    return percent(
+        fmean(r["judges"]["judged"]["dropped"]["unlike any labelled row"] for r in cell["replicates"])
+        / UNLABELLED
+    )
+
+
 def _right(cell: Mapping[str, Any], key: str) -> str:
     known = [r["judges"][key]["right"] for r in cell["replicates"] if r["judges"][key]["right"] is not None]
     return percent(fmean(known)) if known else "–"
@@ -165,17 +187,25 @@ def _right(cell: Mapping[str, Any], key: str) -> str:
 
 CELLS = [
     *(Cell(f"{data}-{n}", data, equal(n)) for data in ("mnist", "fashion_mnist") for n in (5, 10, 20)),
-    Cell("pneumonia-25", "pneumonia", equal(25)),
+    Cell("pneumonia-25", "pneumonia", equal(25), settings={"priors": True}),
     Cell("mnist-5, clothes", "mnist", equal(5), settings={"others": "fashion_mnist"}),
     Cell("fashion_mnist-5, digits", "fashion_mnist", equal(5), settings={"others": "mnist"}),
     Cell("mnist-5, noise", "mnist", equal(5), settings={"others": "noise"}),
+    Cell("mnist-5, half clothes", "mnist", equal(5), settings={"others": "fashion_mnist", "half": True}),
+    Cell(
+        "fashion_mnist-5, half digits",
+        "fashion_mnist",
+        equal(5),
+        settings={"others": "mnist", "half": True},
+    ),
 ]
 
 EXPERIMENT = Experiment(
     cells=CELLS,
     replicate=replicate,
     budget={
-        "steps": STEPS, "generator_steps": GENERATOR_STEPS, "share": SHARE, "unlabelled": UNLABELLED, "replicates": 10,
+        "steps": STEPS, "generator_steps": GENERATOR_STEPS, "share": SHARE, "unlabelled": UNLABELLED,
+        "judged": "rows that are like labelled ones", "replicates": 10,
     },
     replicates=10,
     results="unlabelled",

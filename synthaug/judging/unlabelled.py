@@ -33,6 +33,7 @@ ROUNDS = (0.4, 0.7, 0.9)
 _JUDGES = 3
 _SURE = 0.5  # probability below which a label is not taken
 _HALF = 0.5  # of each batch of a judge of a later round
+_FAR = 0.95  # of the labelled rows are as near to another one as a row has to be to be judged
 _BATCH = 256
 
 
@@ -44,7 +45,7 @@ class JudgedRows:
         rows: ``(n,)`` int64 numbers of the rows, ascending.
         labels: ``(n,)`` int64 class positions.
         sure: ``(n,)`` float32 probability of the label, the mean over judges.
-        dropped: how many were left out: "unsure", or "beyond what is due" of their class.
+        dropped: how many were left out: "unlike any labelled row", "unsure", or "beyond what is due" of their class.
     """
 
     rows: np.ndarray
@@ -70,8 +71,11 @@ def judge_rows(
     """Labels for rows without any, by judges that learn from what they were sure of.
 
     In each round three classifiers are trained on the labelled rows, and from the second round on on those that were
-    kept in the last one as well, half of each batch. They label all rows; of each class the surest are kept. After
-    Lee, "Pseudo-label", 2013, and Cascante-Bonilla et al., "Curriculum labeling", 2021, which begins anew each round.
+    kept in the last one as well, half of each batch. They label all rows; of each class the surest are kept. Rows that
+    those of the first round find farther from any labelled row than these are from each other, but for one in twenty,
+    are no candidates (by nearest neighbours in features, as Sun et al., "Out-of-distribution detection with deep
+    nearest neighbors", 2022). After Lee, "Pseudo-label", 2013, and Cascante-Bonilla et al., "Curriculum labeling",
+    2021, which begins anew each round.
 
     Args:
         known: the labelled rows.
@@ -88,8 +92,10 @@ def judge_rows(
         found = JudgedRows(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32), {})
         for number, part in enumerate(rounds):
             judges = _judges(known, unlabelled, found, augment, steps, derive(seed, "round", number), kept)
-            shares = np.mean([_shares(judge, encoded) for judge in judges], axis=0)
-            found = _surest(shares, part, _due(shares, known, prior))
+            if number == 0:
+                near = np.flatnonzero(_are_near(judges, known.encode(known.rows), encoded))
+            shares = np.mean([_shares(judge, encoded[near]) for judge in judges], axis=0)
+            found = _among(near, len(encoded), _surest(shares, part, _due(shares, known, prior)))
     return found
 
 
@@ -221,6 +227,33 @@ def _judges(
         place = None if kept is None else kept / f"unlabelled-{own}.safetensors"
         found.append(train_classifier(make(parts, own), steps, own, n_classes=known.n_classes, kept=place))
     return found
+
+
+def _are_near(judges: Sequence[Classifier], known: torch.Tensor, others: torch.Tensor) -> np.ndarray:
+    """``(M,)`` bool: which of the others are as near to a labelled row as these are to each other."""
+    apart, found = np.zeros(len(known)), np.zeros(len(others))
+    for judge in judges:
+        own, theirs = (_directions(judge, rows) for rows in (known, others))
+        alike = own @ own.T
+        np.fill_diagonal(alike, -1)
+        apart += 1 - alike.max(axis=1)
+        found += 1 - (theirs @ own.T).max(axis=1)
+    near: np.ndarray = found <= np.quantile(apart, _FAR)
+    return near
+
+
+def _directions(judge: Classifier, rows: torch.Tensor) -> np.ndarray:
+    """``(N, D)`` features at unit length."""
+    features = np.concatenate([judge.features(part) for part in torch.split(rows, _BATCH)])
+    found: np.ndarray = features / np.linalg.norm(features, axis=1, keepdims=True).clip(1e-12)
+    return found
+
+
+def _among(near: np.ndarray, n: int, found: JudgedRows) -> JudgedRows:
+    """What was found among the rows that are near, by their numbers among all."""
+    return replace(
+        found, rows=near[found.rows], dropped={"unlike any labelled row": n - len(near)} | dict(found.dropped)
+    )
 
 
 def _shares(judge: Classifier, encoded: torch.Tensor) -> np.ndarray:

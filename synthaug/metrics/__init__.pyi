@@ -7,7 +7,12 @@ from .fidelity import (
     relative_diversity as relative_diversity,
     relative_novelty as relative_novelty,
 )
-from .scores import Scores as Scores, calibration_error as calibration_error, score as score
+from .scores import (
+    Scores as Scores,
+    calibration_error as calibration_error,
+    score as score,
+    sureness as sureness,
+)
 from .statistics import (
     BOOTSTRAP_FROM as BOOTSTRAP_FROM,
     SIGN_FLIPS_FROM as SIGN_FLIPS_FROM,

@@ -15,7 +15,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
-from planted import distinct_digits, encode
+from planted import distinct_digits, encode, plan_for
 from torch.utils.data import DataLoader
 
 import synthaug
@@ -102,6 +102,19 @@ def test_judges_are_mostly_right_and_say_what_they_left_out() -> None:
     assert (found.sure == again.sure).all()
 
 
+def test_rows_of_another_kind_are_not_judged() -> None:
+    known, augment = parts()
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (60, *MORE.form.shape)).astype(np.uint8)
+    strange = np.concatenate([MORE.read(), noise, 255 - MORE.read()[:60]])
+    found = judge_rows(known, strange, augment, steps=60, seed=0)
+    assert found.dropped["unlike any labelled row"] >= 110
+    assert (found.rows < len(MORE)).mean() > 0.9
+    assert (found.rows < len(MORE)).sum() > 60
+    none = judge_rows(known, noise, augment, steps=60, seed=0)
+    assert (len(none), none.dropped["unlike any labelled row"]) == (0, 60)
+
+
 @pytest.mark.parametrize(("prior", "most"), [("even", 12), ("labelled", 12)])
 def test_no_class_has_more_rows_than_are_due_to_it(prior: Any, most: int) -> None:
     known, augment = parts()
@@ -185,11 +198,10 @@ def test_other_unlabelled_rows_are_another_request(chosen: tuple[Plan, Path]) ->
         synthaug.choose(KNOWN, **asked)
 
 
-def test_a_plan_of_judged_rows_is_kept_and_applied(chosen: tuple[Plan, Path], tmp_path: Path) -> None:
+def test_a_plan_of_judged_rows_is_kept_and_applied(tmp_path: Path) -> None:
     form = KNOWN.form.fitted(KNOWN.read())
     made = judged(MORE)
-    plan = replace(chosen[0], accepted=True, family=JUDGED, kept=None, candidate_share=0.5, annealed=False)
-    plan.with_generator(made).write(tmp_path)
+    replace(plan_for(KNOWN, "real", made, share=0.5), family=JUDGED).write(tmp_path)
     again = Plan.load(tmp_path)
     assert again.generator is not None
     assert again.generator.fingerprint == made.fingerprint
