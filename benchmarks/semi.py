@@ -2,7 +2,8 @@
 
 Both take the classifier, optimizer and schedule of the built-in training, its 64 labelled rows a step, and a batch of
 unlabelled ones beside. Rows are changed weakly, by a shift of up to two pixels, where labels are guessed, and by the
-policy where they are learned from. What is scored is a running mean of the weights.
+policy where they are learned from. What is scored is a running mean of the weights. Thresholds and weights are the best of a few
+at 5 rows a class of Fashion-MNIST, on draws that no result is of.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ def adamatch(tau: float = 0.9, weight: float = 1.0) -> Loss:
     return loss
 
 
-def mixmatch(weight: float = 10.0, sharpness: float = 2.0, alpha: float = 0.75) -> Loss:
+def mixmatch(weight: float = 30.0, sharpness: float = 2.0, alpha: float = 0.75) -> Loss:
     """Guesses of two changed copies are averaged and sharpened, and all rows blended in pairs.
 
     Berthelot et al., "MixMatch", 2019: cross-entropy on blends of labelled rows, squared error on those of others.
