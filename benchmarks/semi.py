@@ -2,8 +2,8 @@
 
 Both take the classifier, optimizer and schedule of the built-in training, its 64 labelled rows a step, and a batch of
 unlabelled ones beside. Rows are changed weakly, by a shift of up to two pixels, where labels are guessed, and by the
-policy where they are learned from. What is scored is a running mean of the weights. Thresholds and weights are the best of a few
-at 5 rows a class of Fashion-MNIST, on draws that no result is of.
+policy where they are learned from. What is scored is a running mean of the weights. Thresholds and weights are the best
+of a few at 5 rows a class of Fashion-MNIST, on draws that no result is of.
 """
 
 from __future__ import annotations

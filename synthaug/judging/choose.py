@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -16,13 +17,13 @@ import torch
 
 from synthaug.data.labeled import LabeledData
 from synthaug.data.splits import cross_folds
-from synthaug.errors import InvalidRequest
+from synthaug.errors import InvalidRequest, SynthaugWarning
 from synthaug.families import find_family
 from synthaug.generators.generator import Generator, Selection, resolve_device
 from synthaug.judging.arms import LADDER, LONGER, Arm, augmented_arms, find_arm, longer, starting_arms
 from synthaug.judging.folds import Fit, Folds, Unlabelled
 from synthaug.judging.loaders import Augment
-from synthaug.judging.menu import Menu, Treatment, sources_of, unlabelled_sources
+from synthaug.judging.menu import Menu, Source, Treatment, sources_of, unlabelled_sources
 from synthaug.judging.plan import Plan
 from synthaug.judging.pools import draw_pool, fit_judges, pool_size
 from synthaug.judging.predict import Train, takes_loss
@@ -235,7 +236,8 @@ def choose(question: Question, work: Work, runner: Runner) -> Chosen:
     )
     fitted = time.perf_counter()
     more = () if question.unlabelled is None else unlabelled_sources(question.families)
-    menu = Menu(_offered(question, folds), (*sources_of(question.families), *more), full=protocol.full)
+    sources = _recognised((*sources_of(question.families), *more), folds)
+    menu = Menu(_offered(question, folds), sources, full=protocol.full)
     search = search_options(menu.baselines, menu.on_top, menu.variants, parts, weights_of(rows, parts))
     spent: list[float] = []
     trainings = 0.0
@@ -254,6 +256,22 @@ def choose(question: Question, work: Work, runner: Runner) -> Chosen:
     seconds = {"generators": fitted - started, "classifiers": time.perf_counter() - fitted}
     cost = trainings + folds.seconds / float(np.median(spent))
     return _chosen(question, work, menu, choice, seconds, cost)
+
+
+def _recognised(sources: Sequence[Source], folds: Folds) -> Sequence[Source]:
+    """The sources whose samples classifiers recognise; all of them where there is none."""
+    without = folds.unrecognised()
+    kept = [source for source in sources if source.family not in without]
+    if not kept or not without:
+        return sources
+    listed = ", ".join(f"{family} {ratio:.2f}" for family, ratio in without.items())
+    warnings.warn(
+        f"Classifiers do not recognise the samples of some families (how often, over how often real rows: {listed}): "
+        "they are not tried. More steps or minutes, or more rows, may mend that.",
+        SynthaugWarning,
+        stacklevel=3,
+    )
+    return kept
 
 
 def _offered(question: Question, folds: Folds) -> list[Arm]:

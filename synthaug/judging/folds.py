@@ -35,6 +35,8 @@ Augmentations: TypeAlias = Callable[[torch.Tensor, np.ndarray, ImageForm], Mappi
 names that arms know."""
 
 _POOL = 400
+# Label agreement below which a family is not worth a training: of those measured that had it none has gained.
+_RECOGNISED = 0.5
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,16 @@ class Folds:
             augmentations = augment(form.encode(plain.rows), train.labels, form)
             found.append(Fold(train, plain, (others.read(), others.labels), augmentations, makers))
         return cls(rows, found, work, judge_steps)
+
+    def unrecognised(self) -> dict[str, float]:
+        """Families whose samples classifiers do not recognise, and how often they do, over how often real rows."""
+        found = {}
+        for family in self.folds[0].makers:
+            known = [fold.makers[family].achieved.agreement for fold in self.folds]
+            told = [each for each in known if each is not None]
+            if told and float(np.mean(told)) < _RECOGNISED:
+                found[family] = float(np.mean(told))
+        return found
 
     def fill_pools(self, treatments: Sequence[tuple[int, Treatment]], seed: int) -> None:
         """Draws the pools that these treatments of folds are the first to need, folds side by side."""

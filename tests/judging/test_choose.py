@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from synthaug.errors import (
     OutputExists,
     SynthaugWarning,
 )
+from synthaug.generators import Achieved
 from synthaug.judging import (
     FORMAT,
     Choice,
@@ -237,6 +239,26 @@ def test_mix_and_expand_follow_a_plan(shapes: Rows, kept: Kept) -> None:
     bigger = synthaug.expand(shapes, plan, progress=False)
     assert len(bigger[0]) == 160
     assert set(bigger.provenance["generator"][120:]) == {plan.generator.fingerprint}  # type: ignore[union-attr]
+
+
+def test_a_family_whose_samples_are_not_recognised_is_no_candidate(
+    shapes: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: Any = [
+        SimpleNamespace(
+            makers={name: SimpleNamespace(achieved=Achieved("", agreement=of)) for name, of in fold}
+        )
+        for fold in ([("cvae", 0.3), ("warp", 0.4)], [("cvae", 0.6), ("warp", 0.7)], [("cvae", None)])
+    ]
+    made[2].makers["warp"] = made[1].makers["warp"]
+    lost = Folds.unrecognised(SimpleNamespace(folds=made))  # type: ignore[arg-type]
+    assert lost == {"cvae": pytest.approx(0.45)}
+
+    monkeypatch.setattr(Folds, "unrecognised", lambda self: lost)
+    with pytest.warns(SynthaugWarning, match=r"real rows: cvae 0\.45\): they are not tried"):
+        plan = chosen_by("warp", open_data(shapes), families=["cvae", "warp"]).plan
+    assert not [of.name for of in plan.choice.standings if "cvae" in of.name]
+    assert plan.family == "warp"
 
 
 def test_curated_samples_are_those_that_passed_and_no_others(shapes: Rows, tmp_path: Path) -> None:
