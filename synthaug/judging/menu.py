@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from synthaug.families import find_family
@@ -12,9 +12,12 @@ from synthaug.judging.protocol import JUDGED, ON_BOTH
 from synthaug.judging.search import Option, trainings_to_expect
 from synthaug.mixing.schedule import USUAL_SHARE, Ratio, linear
 
-OTHER_SHARES, SMALL_SHARES = (0.5,), (0.1,)
-"""Shares that the best source is tried at as well; the latter only where everything is asked for. 0 is what baselines
-have."""
+OTHER_SHARES, SMALL_SHARES = (USUAL_SHARE, 0.5), (0.1,)
+"""Shares that the best source is tried at, the latter only where everything is asked for. 0 is what baselines have."""
+
+FORETOLD = (f"warp{ON_BOTH}", JUDGED, "warp")
+"""What gained most where it was measured, the best first: the first of these that is on offer is judged before anything
+has been chosen."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,12 @@ class Source:
     name: str
     family: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def share(self) -> float:
+        """The share that it is tried at first: of rows that are not made of the labelled ones more are worth having."""
+        of_others = self.family == JUDGED or self.family.endswith(ON_BOTH)
+        return max(OTHER_SHARES) if of_others else USUAL_SHARE
 
 
 def sources_of(families: Sequence[str]) -> tuple[Source, ...]:
@@ -99,14 +108,21 @@ class Menu:
     def on_top(self, base: Option) -> list[Option]:
         """Longer training of a baseline, and every source on top of it."""
         arm = self.treatments[base.name].arm
-        return self._offer([Treatment(longer(arm)), *(_mixed(arm, of, USUAL_SHARE) for of in self._sources)])
+        first = self._foretold()
+        offered = self._offer([Treatment(longer(arm)), *(_mixed(arm, of, of.share) for of in self._sources)])
+        return [replace(o, foretold=self.treatments[o.name].source is first) for o in offered]
+
+    def _foretold(self) -> Source:
+        """What is expected to be the best of the sources."""
+        order = {family: place for place, family in enumerate(FORETOLD)}
+        return min(self._sources, key=lambda source: order.get(source.family, len(order)))
 
     def variants(self, best: Option) -> list[Option]:
         """The best option with other shares; where everything is asked for falling to 0 and curated as well."""
         of = self.treatments[best.name]
         assert of.source is not None, "a baseline has no variants"
         base = self.treatments[of.base].arm
-        found = [_mixed(base, of.source, share) for share in OTHER_SHARES]
+        found = [_mixed(base, of.source, share) for share in OTHER_SHARES if share != of.share]
         if self._full:
             found += [_mixed(base, of.source, share) for share in SMALL_SHARES]
             found.append(_mixed(base, of.source, max(OTHER_SHARES), annealed=True))
@@ -120,7 +136,7 @@ class Menu:
             baselines=len(self.baselines),
             longer=1,
             options=len(self._sources),
-            variants=len(OTHER_SHARES) + (len(SMALL_SHARES) + 2 if self._full else 0),
+            variants=len(OTHER_SHARES) - 1 + (len(SMALL_SHARES) + 2 if self._full else 0),
             folds=folds,
         )
 

@@ -53,7 +53,7 @@ class Protocol:
         judge_steps: optimizer steps of each classifier that curates samples.
         steps: budget of each generator in training steps.
         minutes: the same in minutes of wall time; half a minute for a choice when neither is given.
-        full: compare with every baseline there is, not with the usual few.
+        full: compare with every baseline there is and try every variant of the best, not the usual few.
         prior: how frequent classes are among unlabelled rows: "judged", as judges see them; "even"; "labelled", as
             among the labelled rows; or "between" judged and even.
         today: the way that is trained today, an arm by its name, to be told what the advice gains over it.

@@ -7,7 +7,7 @@ held-out rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -44,10 +44,12 @@ class Option:
     Attributes:
         name: unique among the options.
         synthetic: whether it has synthetic rows; one without is a baseline.
+        foretold: whether it is expected to be the best of those with synthetic rows, before any row was looked at.
     """
 
     name: str
     synthetic: bool = False
+    foretold: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ class JudgedGain:
         bound: what the latter is above with a one-sided confidence of `LEVEL`; it decides.
         without: for each fold, what the other folds chose; None where they chose no synthetic rows.
         seeds: classifier seeds that judged.
+        foretold: whether nothing was chosen: it was to be judged before any row was looked at.
     """
 
     gain: Interval
@@ -123,6 +126,7 @@ class JudgedGain:
     bound: float
     without: tuple[str | None, ...]
     seeds: int
+    foretold: bool = False
 
     @property
     def convincing(self) -> bool:
@@ -187,13 +191,14 @@ def search_options(
     Baselines are trained with one seed, on the first fold and, but for those that are clearly behind there, on the
     others; the best, and who is not clearly behind it, with all seeds. The best is trained longer: the better of these
     is the baseline. Then come the options with synthetic rows that the menu gives for it and the variants of the best
-    of them, with one seed, and the best of all with the others. By all held-out rows this gives the candidate, which is
-    refused here where it is hardly better than the baseline. Else the same search is made, with one seed, once for each
-    fold by the rows of the others, and what they choose is judged by the fold that was left out: neither its rows nor
-    what was fitted for it, such as a generator, has chosen. The mean over all rows is the gain of choosing in this way,
-    where a fold whose others choose no synthetic rows counts as 0. The candidate is accepted if that gain is above 0 by
-    more than its standard error times the one-sided quantile of Student's t, and more rows are recognised. More seeds
-    judge only where the first leave it open.
+    of them, with one seed, and the best of all with the others. One that was foretold to be the best needs no choice:
+    its gain over the baseline is judged by all rows, and where it is sure, that is all. Else the best by all held-out
+    rows is the candidate, which is refused here where it is hardly better than the baseline. Else the same search is
+    made, with one seed, once for each fold by the rows of the others, and what they choose is judged by the fold that
+    was left out: neither its rows nor what was fitted for it, such as a generator, has chosen. The mean over all rows
+    is the gain of choosing in this way, where a fold whose others choose no synthetic rows counts as 0. The candidate
+    is accepted if that gain is above 0 by more than its standard error times the one-sided quantile of Student's t, and
+    more rows are recognised. More seeds judge only where the first leave it open.
 
     Args:
         baselines: options without synthetic rows, the simplest first: the first of equals is taken. The very first is
@@ -226,6 +231,9 @@ def search_options(
 
     options = [o for o in offered if o.synthetic]
     (best,) = yield from _in_step([_search(whole, base, options, variants, trials)], ledger)
+    foretold = yield from _foretold(options, base, ledger, range(trials))
+    if foretold is not None and foretold.convincing:
+        return ledger.choice(base, foretold.without[0], foretold, trials)
     judged = None
     if best is not None and whole.lead(best, base, range(trials)) > worth_judging:
         views = [ledger.view(number) for number in range(len(folds))]
@@ -234,14 +242,7 @@ def search_options(
             judged = yield from _judged(without, base, ledger, range(trials))
         if judged is not None and judged.sure.mean > 0 and not judged.convincing:
             judged = yield from _judged(without, base, ledger, range(seeds))
-    return Choice(
-        baseline=base.name,
-        candidate=None if best is None else best.name,
-        accepted=judged is not None and judged.convincing,
-        judged=judged,
-        standings=ledger.standings(base, trials),
-        trainings=len(ledger.known),
-    )
+    return ledger.choice(base, None if best is None else best.name, judged, trials)
 
 
 def trainings_to_expect(*, baselines: int, longer: int, options: int, variants: int, folds: int) -> int:
@@ -260,6 +261,19 @@ def trainings_to_expect(*, baselines: int, longer: int, options: int, variants: 
 
     # Searches that leave a fold out go ways of their own now and then.
     return folds * (race(baselines) + longer + race(options) + variants + (options > 0))
+
+
+def _foretold(
+    options: Sequence[Option], base: Option, ledger: _Ledger, seeds: Sequence[int]
+) -> Generator[list[Trial], Scores, JudgedGain | None]:
+    """What all folds say of the option that was foretold to be the best; None where none was, or it is clearly not."""
+    first = seeds[:1]
+    for option in options:
+        if option.foretold and ledger.view(None).lead(option, base, first) > -_BEHIND:
+            yield from ledger.train(ledger.runs([option], seeds))
+            found = yield from _judged([option] * len(ledger.folds), base, ledger, seeds)
+            return replace(found, foretold=True)
+    return None
 
 
 def _judged(
@@ -372,6 +386,17 @@ class _Ledger:
         rows = np.zeros(len(self.weights), bool)
         rows[np.concatenate([self.folds[number] for number in folds])] = True
         return rows
+
+    def choice(self, base: Option, candidate: str | None, judged: JudgedGain | None, trials: int) -> Choice:
+        """What the search came to."""
+        return Choice(
+            baseline=base.name,
+            candidate=candidate,
+            accepted=judged is not None and judged.convincing,
+            judged=judged,
+            standings=self.standings(base, trials),
+            trainings=len(self.known),
+        )
 
     def standings(self, base: Option, trials: int) -> tuple[Standing, ...]:
         """How far each option got."""

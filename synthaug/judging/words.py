@@ -16,6 +16,7 @@ from synthaug.wording import percent, points
 if TYPE_CHECKING:
     from synthaug.judging.plan import Plan
     from synthaug.judging.results import ArmResult, Evaluation
+    from synthaug.judging.search import JudgedGain
 
 GLOSSARY = {
     "paired": (
@@ -164,12 +165,12 @@ def _in_points(of: Interval) -> str:
 def advice_of_plan(plan: Plan) -> str:
     """What to do, in one plain sentence."""
     judged = plan.choice.judged
-    gained = None if judged is None else _judged_gain(plan, judged.gain)
+    gained = None if judged is None else _judged_gain(plan, judged)
     if plan.accepted:
         assert judged is not None, "what is accepted was judged"
         return (
-            f"Use synthetic rows: {_share(plan)} as {_kind(plan)}, with “{plan.base}”. Choosing in this way {gained}; "
-            f"that it gains is {percent(LEVEL)} sure."
+            f"Use synthetic rows: {_share(plan)} as {_kind(plan)}, with “{plan.base}”. "
+            f"{'It' if judged.foretold else 'Choosing in this way'} {gained}; that it gains is {percent(LEVEL)} sure."
         )
     if plan.choice.candidate is None:
         return f"Use no synthetic rows: train with “{plan.baseline}”; no share of any family did better."
@@ -190,10 +191,12 @@ def chosen(plan: Plan) -> str:
         why = "No share of any family did better" if none else "The best of them did hardly better"
         return f"{why} than “{plan.baseline}”, which is what to use. {cost}"
     gain = judged.gain
-    told = (
-        "Each part was set aside in turn, the others chose, and what they chose was judged on it. Choosing in this way "
-        f"gained {points(gain.mean)} points ({interval(gain)})"
+    how = (
+        "It was to be judged before any row was looked at, as what gained most elsewhere, and"
+        if judged.foretold
+        else "Each part was set aside in turn, the others chose, and what they chose was judged on it. Choosing so"
     )
+    told = f"{how} gained {points(gain.mean)} points ({interval(gain)})"
     if plan.accepted:
         end = (
             f"and classifiers were surer of the right label by {points(judged.sure.mean)}, with {percent(LEVEL)} "
@@ -233,9 +236,10 @@ def _kind(plan: Plan) -> str:
     return f"{'curated ' if plan.curated else ''}samples of {plan.family}"
 
 
-def _judged_gain(plan: Plan, gain: Interval) -> str:
-    nothing = "" if gain.mean > 0 else "nothing: "
-    return f"gained {nothing}{_told_gain(plan, gain)} on folds that had not chosen"
+def _judged_gain(plan: Plan, judged: JudgedGain) -> str:
+    nothing = "" if judged.gain.mean > 0 else "nothing: "
+    where = "rows that had not chosen it" if judged.foretold else "folds that had not chosen"
+    return f"gained {nothing}{_told_gain(plan, judged.gain)} on {where}"
 
 
 def _own_gain(plan: Plan) -> str:

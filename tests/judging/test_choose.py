@@ -177,7 +177,9 @@ def judged(choice: Choice) -> Choice:
     gain = Interval(0.02, 0.004, 0.036, 30)
     return replace(
         choice,
-        judged=replace(choice.judged, gain=gain, sure=gain, bound=0.01, without=(None, "a", "a"), seeds=4),
+        judged=replace(
+            choice.judged, gain=gain, sure=gain, bound=0.01, without=(None, "a", "a"), seeds=4, foretold=False
+        ),
     )
 
 
@@ -198,6 +200,10 @@ def test_the_advice_tells_what_is_known_and_no_more(kept: Kept) -> None:
     assert taken.startswith("Use synthetic rows: 25 % of each batch as samples of warp, with “policy”.")
     assert "+2.0 points [+0.4, +3.6] of accuracy on folds that had not chosen" in taken
     assert taken.endswith("that it gains is 90 % sure.")
+    foretold = told(True, judged=replace(found, foretold=True))
+    assert (
+        "“policy”. It gained +2.0 points [+0.4, +3.6] of accuracy on rows that had not chosen it;" in foretold
+    )
     refused = told(False)
     assert refused.startswith("Use no synthetic rows: train with “policy”. The best with them was")
     assert refused.endswith("[+0.4, +3.6] of accuracy on folds that had not chosen, which may be chance.")
