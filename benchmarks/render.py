@@ -9,8 +9,8 @@ import re
 from pathlib import Path
 
 from costs import minutes, overhead, peers, speed
+from experiments import choices, unlabelled
 from experiments.applied import worth
-from experiments.choices import followed, judged_as_today
 from record import RESULTS
 from run import find
 
@@ -33,11 +33,11 @@ def first_page() -> str:
         if (RESULTS / name).exists()
     ]
     applied, more, chosen = (find(name).found() for name in ("applied", "unlabelled", "choices"))
-    told = worth(applied, more, judged_as_today(chosen))
+    told = worth(applied, unlabelled.judged_as_today(more), choices.judged_as_today(chosen))
     parts = [
         told,
         find("gains").render(),
-        followed(),
+        choices.followed(),
         *pictures,
         find("generators").render(),
         overhead(),

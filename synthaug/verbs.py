@@ -334,8 +334,8 @@ def choose(
     """How much of which synthetic rows to train with, by cross-validation inside the training rows; 0 is a candidate.
 
     In each fold generators are fitted to the rows that are not held out, and classifiers are trained without and with
-    their samples for equally many steps. No synthetic rows win ties, and are kept unless the gain of choosing, on
-    folds and seeds that did not choose, is more than its error (`synthaug.judging.search_options`).
+    their samples for equally many steps. No synthetic rows win ties, and are kept unless the gain, on folds that
+    did not choose, is more than its error (`synthaug.judging.search_options`).
 
     Args:
         dataset: as in `fit`; of its splits the training one.

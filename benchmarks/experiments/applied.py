@@ -114,9 +114,10 @@ def worth(
     ]
     return "\n".join(
         [
-            "What following the advice of `choose` is worth, in points of balanced accuracy on test rows over training "
-            "on the rows as they are, through `plan.apply`, with the 95 % interval over 10 replicates. Without "
-            "unlabelled rows the advice is an augmentation, with classes drawn evenly where they are unequal; "
+            "What the usual advice of `choose` is worth, in points of balanced accuracy on test rows over training on "
+            "the rows as they are, through `plan.apply`, with the 95 % interval over "
+            f"{min(len(cell['replicates']) for cell in cells)} replicates. That advice is the policy, an augmentation, "
+            "with classes drawn evenly where they are unequal; "
             "“generator” is what the choice of synthetic rows added to it, where it was asked. Then, where 1,000 "
             "unlabelled rows are given: what they add to the policy as half of each batch, with the labels that "
             "classifiers give them, and what `warp` trained on both adds to that (standard errors; [losses, ceilings "

@@ -3,7 +3,7 @@
 `good` hands out real rows that nothing else has seen, `weak` the same with three quarters of them replaced by noise.
 Broken are uniform noise, one row a class over and over (`collapsed`), unseen rows under shuffled labels, copies of the
 training rows, and pictures of another data set (digits among clothes). Each is offered to the search of `choose` alone,
-in every share it tries, falling shares and curation included, over the same rows, folds and baselines. What the choice
+in every share that it tries by default, over the same rows, folds and baselines. What the choice
 takes is then trained on all rows and scored on test rows, as is the best it found and did not dare to take.
 
 To be affordable pictures are 12x12, trainings have 200 steps of 32 rows, and augmentation is a shift by up to one
@@ -12,7 +12,6 @@ pixel; the baselines are no augmentation, the shift, and mixup and CutMix on top
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -26,7 +25,7 @@ from experiment import Experiment
 from experiments.choices import JUDGED
 from tables import signed, table
 
-from synthaug import Classes, ImageForm, LabeledData, Samples, SynthaugWarning
+from synthaug import Classes, ImageForm, LabeledData, Samples
 from synthaug.data import cross_folds
 from synthaug.generators import synthetic_provenance
 from synthaug.judging import (
@@ -43,7 +42,6 @@ from synthaug.judging import (
     Trial,
     Work,
     draw_pool,
-    fit_judges,
     follow,
     pool_size,
     search_options,
@@ -197,12 +195,7 @@ def _test_gain(run: Run, choice: Choice, menu: Menu, maker: Planted) -> float | 
     if choice.candidate is None:
         return None
     of, base = menu.treatments[choice.candidate], menu.treatments[choice.baseline]
-    judges = fit_judges(run.train, maker.form.encode, run.seed) if of.curated else None
-    per_class = pool_size(of.share, STEPS, len(run.train.classes))
-    with warnings.catch_warnings():
-        # Curation that keeps next to nothing of a broken generator says so every time.
-        warnings.simplefilter("ignore", SynthaugWarning)
-        pool = draw_pool(maker, judges, per_class, seed=run.seed)
+    pool = draw_pool(maker, None, pool_size(of.share, STEPS, len(run.train.classes)), seed=run.seed)
     return _accuracy(run, of, pool) - _accuracy(run, base, pool)
 
 

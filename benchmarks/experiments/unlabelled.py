@@ -34,6 +34,9 @@ from synthaug.training import Training, train
 
 CONTROLS = {"AdaMatch": adamatch(), "MixMatch": mixmatch()}
 PRIORS = ("judged", "between", "even")
+JUDGED = "rows that are like labelled ones"
+"""Which rows are judged: results of others are made anew."""
+
 SHARE = 0.5
 UNLABELLED = 1000
 
@@ -135,8 +138,16 @@ def brief(found: dict[str, Any]) -> str:
     return ", ".join(f"{name} {100 * score:.1f}" for name, score in found["scores"].items())
 
 
+def judged_as_today(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The cells whose rows were judged as they are today."""
+    return [cell for cell in cells if cell["budget"].get("judged") == JUDGED]
+
+
 def unlabelled(cells: list[dict[str, Any]]) -> str:
     """What each way to use them adds to the policy, and how often judges are right."""
+    cells = judged_as_today(cells)
+    if not cells:
+        return ""
     kinds = list(dict.fromkeys(kind for cell in cells for r in cell["replicates"] for kind in r["scores"]))
     rows = [
         ["replicates", *(str(len(cell["replicates"])) for cell in cells)],
@@ -205,7 +216,7 @@ EXPERIMENT = Experiment(
     replicate=replicate,
     budget={
         "steps": STEPS, "generator_steps": GENERATOR_STEPS, "share": SHARE, "unlabelled": UNLABELLED,
-        "judged": "rows that are like labelled ones", "replicates": 10,
+        "judged": JUDGED, "replicates": 10,
     },
     replicates=10,
     results="unlabelled",

@@ -84,7 +84,7 @@ def stratified(data: LabeledData, fractions: Mapping[str, float], seed: int) -> 
     shares = np.array(list(fractions.values()), dtype=float)
     if not len(shares) or not (shares > 0).all() or abs(shares.sum() - 1) > 1e-6:
         raise InvalidRequest(f"fractions {dict(fractions)} were given; they must be above 0 and add up to 1")
-    unit_of = _units(data)
+    unit_of = units_of(data)
     n_units = int(unit_of.max(initial=-1)) + 1
     content = np.zeros((n_units, len(data.classes)), np.int64)  # rows of each class in each unit
     np.add.at(content, (unit_of, data.labels), 1)
@@ -121,7 +121,7 @@ def cross_folds(data: LabeledData, n: int, seed: int) -> list[np.ndarray]:
         InvalidData: a fold would hold out nothing.
     """
     folds = list(stratified(data, {str(i): 1 / n for i in range(n)}, seed).values())
-    unit_of, counts = _units(data), np.bincount(data.labels, minlength=len(data.classes))
+    unit_of, counts = units_of(data), np.bincount(data.labels, minlength=len(data.classes))
     for i, fold in enumerate(folds):
         own = np.bincount(data.labels[fold], minlength=len(data.classes))
         needed = np.isin(data.labels[fold], np.flatnonzero(counts - own < 2))
@@ -134,7 +134,7 @@ def cross_folds(data: LabeledData, n: int, seed: int) -> list[np.ndarray]:
     return folds
 
 
-def _units(data: LabeledData) -> np.ndarray:
+def units_of(data: LabeledData) -> np.ndarray:
     """``(N,)`` number of the unit of each row: rows linked by a shared picture or group are one unit."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

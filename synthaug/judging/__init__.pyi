@@ -43,6 +43,7 @@ from .menu import (
     Source as Source,
     Treatment as Treatment,
     sources_of as sources_of,
+    unlabelled_sources as unlabelled_sources,
 )
 from .plan import FORMAT as FORMAT, Plan as Plan
 from .pools import (

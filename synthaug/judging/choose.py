@@ -210,8 +210,8 @@ def choose(question: Question, work: Work, runner: Runner) -> Chosen:
     """The plan for some rows.
 
     In each fold generators are fitted to the rows that are not held out, and classifiers are trained without and with
-    their samples for equally many steps. No synthetic rows win ties, and are kept unless the gain of choosing, on
-    folds and seeds that did not choose, is more than its error (`search_options`).
+    their samples for equally many steps. No synthetic rows win ties, and are kept unless the gain, on folds that
+    did not choose, is more than its error (`search_options`).
 
     Args:
         question: what is asked; it has been checked.

@@ -18,10 +18,10 @@ from synthaug.metrics.statistics import Interval
 T = TypeVar("T")
 
 LEVEL = 0.9
-"""One-sided confidence that the gain is above 0, once by rows and trainings and once by folds. The candidate must have
-won by all rows too: where nothing is gained, and generators that are alike in expectation differ by a point, 3 to 5 of
-100 choices are accepted; by two points and more, 11 by 200 rows and 16 by 3,000 (simulated). What is taken then gains
-nothing, and costs nothing."""
+"""One-sided confidence that classifiers are surer of the right label, once by rows and trainings and once by folds.
+Three of these tell little of how generators differ: where these are alike in expectation and differ by a point, and
+nothing is gained, 1 to 4 of 100 choices take it for a gain by 200 to 500 rows and 13 by 3,000; where they differ by two
+points, 6 by 200 (simulated). What is taken then gains nothing, and costs nothing."""
 
 _TRIALS, _SEEDS = 2, 4
 # How many go on from the first seed to the others, the best one among them.
@@ -29,10 +29,16 @@ _KEPT = 2
 
 # Standard errors by which one that is behind is out of the race.
 _BEHIND = 2.0
+# And how far behind it has to be on one fold alone, where nothing tells how much of that is luck of one training.
+_FAR_BEHIND = 0.03
 
 # Standard errors that a candidate is better by on the rows that chose it, or it is refused without being judged: choice
 # was kind to it, judges would not be.
 _WORTH_JUDGING = 0.5
+
+# Standard errors that more rows have to be recognised by as well: a training can be surer of the right labels without
+# getting more of them right.
+_ALSO_RIGHT = 0.5
 
 _CONFIDENCE = 0.95
 
@@ -130,8 +136,9 @@ class JudgedGain:
 
     @property
     def convincing(self) -> bool:
-        """Whether it is more than chance, and no surer of as many errors."""
-        return self.bound > 0 and self.gain.mean > 0
+        """Whether it is more than chance, and not merely surer: more rows are recognised as well."""
+        error = (self.gain.high - self.gain.mean) / 2  # an interval reaches about two of them
+        return self.bound > 0 and self.gain.mean > max(0.0, _ALSO_RIGHT * error)
 
 
 @dataclass(frozen=True)
@@ -324,16 +331,22 @@ class _View:
         """How much better one option is than another, in standard errors."""
         ours, theirs = (self.ledger.rows(each, seeds, folds=self.folds) for each in (option, other))
         gain = _gain(ours - theirs, [self.ledger.folds[number] for number in self.folds], self.weights)
-        return gain.mean / gain.error if gain.error else float(np.sign(gain.mean)) * np.inf
+        if not gain.error:
+            return 0.0 if gain.mean == 0 else float(np.copysign(np.inf, gain.mean))
+        return gain.mean / gain.error
 
     def ranked(self, options: Iterable[Option], seeds: Sequence[int]) -> list[Option]:
         """The best first, of equals the one that came first."""
         return sorted(options, key=lambda option: -round(self.mean(option, seeds), 9))
 
-    def kept(self, options: Iterable[Option], seeds: Sequence[int]) -> list[Option]:
-        """The best, and others that are not clearly behind it, the best first."""
+    def kept(self, options: Iterable[Option], seeds: Sequence[int], margin: float = 0.0) -> list[Option]:
+        """The best, and others that are not clearly behind it, by more than a margin too; the best first."""
         best, *others = self.ranked(options, seeds)
-        return [best, *(o for o in others if self.lead(o, best, seeds) > -_BEHIND)]
+        least = self.mean(best, seeds) - margin
+        return [
+            best,
+            *(o for o in others if self.mean(o, seeds) > least or self.lead(o, best, seeds) > -_BEHIND),
+        ]
 
 
 class _Ledger:
@@ -421,7 +434,7 @@ def _start(ledger: _Ledger, baselines: Sequence[Option], trials: int) -> Generat
     """The best of the baselines; those that are clearly behind on the first fold end there, but for the very first."""
     one, first = _View(ledger, [0]), range(1)
     yield [trial for trial in ledger.runs(baselines, first) if trial.fold == 0]
-    kept = one.kept(baselines, first)
+    kept = one.kept(baselines, first, _FAR_BEHIND)
     yield ledger.runs([option for option in baselines if option in kept or option == baselines[0]], first)
     return (yield from _race(ledger.view(None), [o for o in baselines if o in kept], trials))
 

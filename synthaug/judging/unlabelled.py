@@ -13,6 +13,7 @@ import torch
 
 from synthaug.data.classes import Classes
 from synthaug.data.labeled import LabeledData
+from synthaug.data.splits import units_of
 from synthaug.data.unlabelled import joined
 from synthaug.families import Stock
 from synthaug.generators.facts import Achieved
@@ -66,6 +67,7 @@ def judge_rows(
     seed: int,
     prior: str = "judged",
     rounds: Sequence[float] = ROUNDS,
+    units: np.ndarray | None = None,
     kept: Path | None = None,
 ) -> JudgedRows:
     """Labels for rows without any, by judges that learn from what they were sure of.
@@ -85,6 +87,8 @@ def judge_rows(
         seed: decides the judges.
         prior: how many rows of each class are due, of `PRIORS`.
         rounds: the part of these that is kept in each.
+        units: ``(N,)`` numbers of what labelled rows belong to: rows of one, such as frames, are not compared. Each is
+            one of its own when None.
         kept: a folder that keeps the judges, for a call that was stopped later.
     """
     with one_thread():
@@ -93,7 +97,7 @@ def judge_rows(
         for number, part in enumerate(rounds):
             judges = _judges(known, unlabelled, found, augment, steps, derive(seed, "round", number), kept)
             if number == 0:
-                near = np.flatnonzero(_are_near(judges, known.encode(known.rows), encoded))
+                near = np.flatnonzero(_are_near(judges, known.encode(known.rows), encoded, units))
             shares = np.mean([_shares(judge, encoded[near]) for judge in judges], axis=0)
             found = _among(near, len(encoded), _surest(shares, part, _due(shares, known, prior)))
     return found
@@ -162,6 +166,7 @@ def judge_unlabelled(
         steps=protocol.classifier_steps,
         seed=own_seed,
         prior=protocol.prior,
+        units=units_of(rows),
         kept=None if work is None else work.kept(name),
     )
     lacking = np.setdiff1d(rows.labels, found.labels)
@@ -229,15 +234,20 @@ def _judges(
     return found
 
 
-def _are_near(judges: Sequence[Classifier], known: torch.Tensor, others: torch.Tensor) -> np.ndarray:
-    """``(M,)`` bool: which of the others are as near to a labelled row as these are to each other."""
+def _are_near(
+    judges: Sequence[Classifier], known: torch.Tensor, others: torch.Tensor, units: np.ndarray | None
+) -> np.ndarray:
+    """``(M,)`` bool: which of the others are as near to a labelled row as these are to those of other units."""
+    numbers = np.arange(len(known)) if units is None else units
     apart, found = np.zeros(len(known)), np.zeros(len(others))
     for judge in judges:
         own, theirs = (_directions(judge, rows) for rows in (known, others))
-        alike = own @ own.T
-        np.fill_diagonal(alike, -1)
-        apart += 1 - alike.max(axis=1)
-        found += 1 - (theirs @ own.T).max(axis=1)
+        for distances, rows, of in ((apart, own, numbers), (found, theirs, np.full(len(others), -1))):
+            for start in range(0, len(rows), _BATCH):
+                part = slice(start, start + _BATCH)
+                alike = rows[part] @ own.T
+                alike[of[part, None] == numbers] = -1
+                distances[part] += 1 - alike.max(axis=1)
     near: np.ndarray = found <= np.quantile(apart, _FAR)
     return near
 

@@ -40,6 +40,10 @@ GLOSSARY = {
     "arm": "one way to prepare the training rows; everything else is the same.",
     "balanced accuracy": "the mean of the recalls of all classes: rare ones count as much as frequent ones.",
     "recall": "of the test rows of a class, the share that the classifier recognised.",
+    "sure to": (
+        "the mean probability that classifiers give to the right label, after one correction of how sure they are of "
+        "everything. Options are ranked by it; where a training returns no probabilities, by what it recognises."
+    ),
     "points": "percentage points: from 80 % to 81 % is one point.",
 }
 """What the words of a report mean."""
@@ -170,7 +174,8 @@ def advice_of_plan(plan: Plan) -> str:
         assert judged is not None, "what is accepted was judged"
         return (
             f"Use synthetic rows: {_share(plan)} as {_kind(plan)}, with “{plan.base}”. "
-            f"{'It' if judged.foretold else 'Choosing in this way'} {gained}; that it gains is {percent(LEVEL)} sure."
+            f"{'It' if judged.foretold else 'Choosing in this way'} {gained}; that classifiers are surer of the right "
+            f"label is {percent(LEVEL)} sure, too."
         )
     if plan.choice.candidate is None:
         return f"Use no synthetic rows: train with “{plan.baseline}”; no share of any family did better."

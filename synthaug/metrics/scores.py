@@ -9,7 +9,9 @@ import numpy as np
 _BINS = 15
 # Below it a probability is taken for it, and natural logarithms of how much all are sharpened at least and at most: few
 # rows that are all recognised would ask for certainty.
-_LEAST, _SHARPNESS = 1e-7, (-3.0, 1.0)
+_LEAST, _SHARPNESS = 1e-7, (-3.0, 3.0)
+# How often a label is anything, whatever the probabilities say: a few sure errors do not make all others doubtful.
+_SLIP = 0.02
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,9 @@ def sureness(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
 
     All rows of probabilities are sharpened or flattened by one temperature, the one under which the labels are
     likeliest (Guo et al., "On calibration of modern neural networks", 2017, section 4.2), as what is over-confident, or
-    was trained to be less sure, would otherwise be taken for better or worse than it is. The mean grows with accuracy,
-    and tells classifiers apart with fewer rows: a label that was nearly recognised counts as that.
+    was trained to be less sure, would otherwise be taken for better or worse than it is. Classes count the same in it,
+    and two labels in a hundred may be anything. It tells classifiers apart with fewer rows than accuracy, as a
+    label that was nearly recognised counts as that; it does not tell that more are recognised.
 
     Args:
         labels: ``(N,)`` integer true labels.
@@ -112,8 +115,11 @@ def sureness(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     logits = np.log(probabilities.astype(np.float64).clip(_LEAST))
     rows = np.arange(len(labels))
 
+    weights = 1 / np.bincount(labels)[labels]
+
     def loss(log_sharpness: float) -> float:
-        return -float(log_softmax(logits * np.exp(log_sharpness), axis=1)[rows, labels].mean())
+        of_label = np.exp(log_softmax(logits * np.exp(log_sharpness), axis=1)[rows, labels])
+        return -float(np.average(np.log((1 - _SLIP) * of_label + _SLIP / logits.shape[1]), weights=weights))
 
     best = minimize_scalar(loss, bounds=_SHARPNESS, method="bounded").x
     sure: np.ndarray = np.exp(log_softmax(logits * np.exp(best), axis=1)[rows, labels])

@@ -38,6 +38,7 @@ from synthaug.judging import (
     Choice,
     Chosen,
     Folds,
+    Menu,
     Outcome,
     Question,
     Runner,
@@ -46,6 +47,9 @@ from synthaug.judging import (
     Trial,
     Work,
     choose,
+    sources_of,
+    starting_arms,
+    unlabelled_sources,
 )
 from synthaug.metrics import Interval
 from synthaug.outputs import RECORD
@@ -199,7 +203,7 @@ def test_the_advice_tells_what_is_known_and_no_more(kept: Kept) -> None:
     taken = told(True)
     assert taken.startswith("Use synthetic rows: 25 % of each batch as samples of warp, with “policy”.")
     assert "+2.0 points [+0.4, +3.6] of accuracy on folds that had not chosen" in taken
-    assert taken.endswith("that it gains is 90 % sure.")
+    assert taken.endswith("that classifiers are surer of the right label is 90 % sure, too.")
     foretold = told(True, judged=replace(found, foretold=True))
     assert (
         "“policy”. It gained +2.0 points [+0.4, +3.6] of accuracy on rows that had not chosen it;" in foretold
@@ -245,6 +249,25 @@ def test_mix_and_expand_follow_a_plan(shapes: Rows, kept: Kept) -> None:
     bigger = synthaug.expand(shapes, plan, progress=False)
     assert len(bigger[0]) == 160
     assert set(bigger.provenance["generator"][120:]) == {plan.generator.fingerprint}  # type: ignore[union-attr]
+
+
+def test_what_was_measured_to_gain_is_foretold_and_nothing_else() -> None:
+    def offered(families: list[str], more: bool = False, full: bool = False) -> dict[str, bool]:
+        sources = [*sources_of(families), *(unlabelled_sources(families) if more else ())]
+        menu = Menu(starting_arms(unequal=False, full=False), sources, full=full)
+        found = menu.on_top(menu.baselines[0])
+        variants = menu.variants(found[-1])
+        return {of.name: of.foretold for of in (*found, *variants)}
+
+    assert [name for name, of in offered(["cvae", "warp"]).items() if of] == ["real + 25% warp, mild"]
+    assert not any(offered(["cvae"]).values())
+    both = offered(["cvae", "warp"], more=True)
+    assert [name for name, of in both.items() if of] == ["real + 50% warp on both, mild"]
+    assert {"real + 50% judged rows", "real + 25% warp on both, mild"} <= set(both)
+    assert [name for name, of in offered(["cvae"], more=True).items() if of] == ["real + 50% judged rows"]
+    full = offered(["cvae"], full=True)
+    assert len(full) == len(offered(["cvae"])) + 3
+    assert any("falling to 0" in name for name in full)
 
 
 def test_a_family_whose_samples_are_not_recognised_is_no_candidate(

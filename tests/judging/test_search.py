@@ -173,16 +173,17 @@ def test_what_was_foretold_to_be_the_best_is_found_with_fewer_rows_and_trainings
         return [World(gains, n=60, seed=seed).choose(NINE, foretold=foretold) for seed in range(80)]
 
     told, chosen = found("option 4"), found("")
-    assert np.mean([of.accepted for of in told]) > np.mean([of.accepted for of in chosen]) + 0.1
+    assert np.mean([of.accepted for of in told]) > np.mean([of.accepted for of in chosen]) + 0.05
     first = [of for of in told if of.judged is not None and of.judged.foretold]
     assert {of.candidate for of in first} == {"option 4"}
     assert np.median([of.trainings for of in first]) <= np.median([of.trainings for of in chosen])
     assert {of.judged.without for of in first if of.judged} == {("option 4",) * 3}
 
 
-def test_a_wrong_foretelling_is_no_gain() -> None:
-    taken = [World({}, n=60, seed=seed, luck=0.011).choose(NINE, foretold="option 4") for seed in range(300)]
-    assert np.mean([of.accepted for of in taken]) <= 0.12
+@pytest.mark.parametrize(("luck", "n", "at_most"), [(0.0, 200, 0.03), (0.011, 200, 0.06), (0.011, 3000, 0.2)])
+def test_a_wrong_foretelling_is_no_gain(luck: float, n: int, at_most: float) -> None:
+    taken = [World({}, n=n, seed=seed, luck=luck).choose(NINE, foretold="option 4") for seed in range(150)]
+    assert np.mean([of.accepted for of in taken]) <= at_most
     harm = dict.fromkeys(NINE, -0.1)
     assert not any(World(harm, seed=seed).choose(NINE, foretold="option 4").accepted for seed in range(60))
 
@@ -243,6 +244,54 @@ def test_what_is_only_surer_is_not_taken() -> None:
     assert choice.judged is not None
     assert choice.judged.bound > 0
     assert not choice.accepted
+
+
+@pytest.mark.parametrize(("gain", "at_most"), [(0.0, 0.45), (-0.02, 0.25)])
+def test_a_training_that_is_surer_and_recognises_no_more_is_taken_by_chance_at_most(
+    gain: float, at_most: float
+) -> None:
+    """It costs nothing then; where it recognises fewer, it is taken more rarely, and the more rows, the more so."""
+
+    def score(world: World, trials: Sequence[Trial]) -> Iterator[Scored]:
+        for trial, each in zip(trials, world.score(trials), strict=True):
+            yield Scored(each.correct, (each.sure + 0.05 * (trial.option == "new")).clip(0, 1))
+
+    worlds = [World({"new": gain}, n=1000, seed=seed) for seed in range(60)]
+    taken = [
+        choose(
+            lambda base: [Option("new", synthetic=True)],
+            lambda best: [],
+            partial(score, world),
+            world.folds,
+            world.weights,
+        ).accepted
+        for world in worlds
+    ]
+    assert np.mean(taken) <= at_most
+
+
+def test_a_baseline_that_ties_on_the_first_fold_goes_on() -> None:
+    def score(trials: Sequence[Trial]) -> Iterator[Scored]:
+        for trial in trials:
+            better = trial.option == "elastic" and trial.fold > 0
+            right = (np.arange(80) % 2 == 0) | (np.arange(80) < 60 * better)
+            yield recognised(right * 1.0)
+
+    folds = np.split(np.arange(240), 3)
+    choice = choose(
+        lambda base: [Option("new", synthetic=True)], lambda best: [], score, folds, np.full(240, 1 / 240)
+    )
+    assert choice.baseline == "elastic"
+
+
+def test_a_baseline_that_is_clearly_behind_ends_on_the_first_fold_and_the_first_never_does() -> None:
+    world = World({"elastic": 0.3}, n=3000)
+    choice = world.choose(["new"])
+    trainings = {of.name: of.trainings for of in choice.standings}
+    assert trainings["classical"] == 1
+    assert trainings["plain"] == 3
+    close = World({"elastic": 0.02}, n=3000).choose(["new"])
+    assert {of.name: of.trainings for of in close.standings}["classical"] >= 3
 
 
 def test_how_sure_classifiers_are_finds_what_right_or_wrong_leaves_open() -> None:

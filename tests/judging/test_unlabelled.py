@@ -115,6 +115,23 @@ def test_rows_of_another_kind_are_not_judged() -> None:
     assert (len(none), none.dropped["unlike any labelled row"]) == (0, 60)
 
 
+def test_rows_of_one_unit_do_not_make_all_others_strange() -> None:
+    """Frames of one film are near each other: how far rows may be is told by those of other units."""
+    rng = np.random.default_rng(0)
+    frames = np.repeat(KNOWN.read(), 2, axis=0).astype(int) + rng.integers(-2, 3, (72, *KNOWN.form.shape))
+    labels, films = np.repeat(KNOWN.labels, 2), np.repeat(np.arange(36), 2)
+    data = open_data((frames.clip(0, 255).astype(np.uint8), labels), group=films)
+    form = data.form.fitted(data.read())
+    known = Ingredients.of(data, no_pool(data), form.encode, ratio=0.5, batch_size=32)
+    augment = image_augmentations(encode(data.read()), data.labels)["policy"]
+    how: Any = {"steps": 60, "seed": 0, "rounds": (0.9,)}
+    strange = [
+        judge_rows(known, MORE.read(), augment, units=units, **how).dropped["unlike any labelled row"]
+        for units in (films, None)
+    ]
+    assert strange[0] < 40 < 80 < strange[1]
+
+
 @pytest.mark.parametrize(("prior", "most"), [("even", 12), ("labelled", 12)])
 def test_no_class_has_more_rows_than_are_due_to_it(prior: Any, most: int) -> None:
     known, augment = parts()

@@ -23,8 +23,19 @@ def test_how_sure_a_classifier_is_does_not_depend_on_how_sure_it_says_it_is(shar
     labels, shares = drawn(4000, 1.0)
     told = drawn(4000, sharpness)[1]
     plain = shares[np.arange(4000), labels]
-    np.testing.assert_allclose(sureness(labels, told), plain, atol=0.03)
-    assert sureness(labels, told).mean() == pytest.approx(plain.mean(), abs=0.01)
+    np.testing.assert_allclose(sureness(labels, told), sureness(labels, shares), atol=0.001)
+    np.testing.assert_allclose(sureness(labels, told), plain, atol=0.05)
+    assert sureness(labels, told).mean() == pytest.approx(plain.mean(), abs=0.02)
+
+
+def test_a_few_sure_errors_do_not_make_all_others_doubtful() -> None:
+    _, shares = drawn(1000, 4.0)
+    right = shares.argmax(axis=1)
+    wrong = right.copy()
+    wrong[:30] = (right[:30] + 1) % 4
+    mild, wild = shares.copy(), shares.copy()
+    wild[:30] = np.eye(4)[right[:30]]
+    assert sureness(wrong, wild).mean() > sureness(wrong, mild).mean() - 0.03
 
 
 def test_a_better_classifier_is_surer_and_a_guessing_one_as_sure_as_chance() -> None:
