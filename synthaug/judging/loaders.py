@@ -59,6 +59,7 @@ class Ingredients:
         ratio: share of synthetic rows in the arms that have them, fixed, by class position, or a schedule over steps.
         batch_size: rows per batch, the same in every arm.
         judge: encoded rows to probabilities ``(B, n_classes)``, for arms that take labels from it; None for none.
+        units: ``(N,)`` numbers of what real rows belong to, where those of one, such as frames, are not to be compared.
     """
 
     rows: np.ndarray
@@ -69,6 +70,7 @@ class Ingredients:
     ratio: Ratio
     batch_size: int
     judge: Judge | None = None
+    units: np.ndarray | None = None
 
     @classmethod
     def of(

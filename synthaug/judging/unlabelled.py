@@ -67,7 +67,6 @@ def judge_rows(
     seed: int,
     prior: str = "judged",
     rounds: Sequence[float] = ROUNDS,
-    units: np.ndarray | None = None,
     kept: Path | None = None,
 ) -> JudgedRows:
     """Labels for rows without any, by judges that learn from what they were sure of.
@@ -87,8 +86,6 @@ def judge_rows(
         seed: decides the judges.
         prior: how many rows of each class are due, of `PRIORS`.
         rounds: the part of these that is kept in each.
-        units: ``(N,)`` numbers of what labelled rows belong to: rows of one, such as frames, are not compared. Each is
-            one of its own when None.
         kept: a folder that keeps the judges, for a call that was stopped later.
     """
     with one_thread():
@@ -97,7 +94,7 @@ def judge_rows(
         for number, part in enumerate(rounds):
             judges = _judges(known, unlabelled, found, augment, steps, derive(seed, "round", number), kept)
             if number == 0:
-                near = np.flatnonzero(_are_near(judges, known.encode(known.rows), encoded, units))
+                near = np.flatnonzero(_are_near(judges, known, encoded))
             shares = np.mean([_shares(judge, encoded[near]) for judge in judges], axis=0)
             found = _among(near, len(encoded), _surest(shares, part, _due(shares, known, prior)))
     return found
@@ -160,13 +157,12 @@ def judge_unlabelled(
     own_seed = derive(seed, "choice", "judging", name) % 2**31
     parts = Ingredients.of(rows, no_pool(rows), form.encode, ratio=_HALF, batch_size=protocol.batch_size)
     found = judge_rows(
-        parts,
+        replace(parts, units=units_of(rows)),
         others,
         augment,
         steps=protocol.classifier_steps,
         seed=own_seed,
         prior=protocol.prior,
-        units=units_of(rows),
         kept=None if work is None else work.kept(name),
     )
     lacking = np.setdiff1d(rows.labels, found.labels)
@@ -234,14 +230,13 @@ def _judges(
     return found
 
 
-def _are_near(
-    judges: Sequence[Classifier], known: torch.Tensor, others: torch.Tensor, units: np.ndarray | None
-) -> np.ndarray:
+def _are_near(judges: Sequence[Classifier], known: Ingredients, others: torch.Tensor) -> np.ndarray:
     """``(M,)`` bool: which of the others are as near to a labelled row as these are to those of other units."""
-    numbers = np.arange(len(known)) if units is None else units
-    apart, found = np.zeros(len(known)), np.zeros(len(others))
+    labelled = known.encode(known.rows)
+    numbers = np.arange(len(labelled)) if known.units is None else known.units
+    apart, found = np.zeros(len(labelled)), np.zeros(len(others))
     for judge in judges:
-        own, theirs = (_directions(judge, rows) for rows in (known, others))
+        own, theirs = (_directions(judge, rows) for rows in (labelled, others))
         for distances, rows, of in ((apart, own, numbers), (found, theirs, np.full(len(others), -1))):
             for start in range(0, len(rows), _BATCH):
                 part = slice(start, start + _BATCH)

@@ -106,8 +106,10 @@ def sureness(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
         labels: ``(N,)`` integer true labels.
         probabilities: ``(N, K)`` of each class.
 
-    >>> sureness(np.array([0, 0, 0, 1]), np.full((4, 2), [0.9, 0.1])).round(2)  # three of four are right
-    array([0.75, 0.75, 0.75, 0.25])
+    >>> labels = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    >>> told = np.array([[0.99, 0.01]] * 3 + [[0.01, 0.99]] * 4 + [[0.99, 0.01]])  # three of four are right
+    >>> sureness(labels, told).round(1)
+    array([0.8, 0.8, 0.8, 0.2, 0.8, 0.8, 0.8, 0.2])
     """
     from scipy.optimize import minimize_scalar
     from scipy.special import log_softmax

@@ -126,7 +126,9 @@ def test_rows_of_one_unit_do_not_make_all_others_strange() -> None:
     augment = image_augmentations(encode(data.read()), data.labels)["policy"]
     how: Any = {"steps": 60, "seed": 0, "rounds": (0.9,)}
     strange = [
-        judge_rows(known, MORE.read(), augment, units=units, **how).dropped["unlike any labelled row"]
+        judge_rows(replace(known, units=units), MORE.read(), augment, **how).dropped[
+            "unlike any labelled row"
+        ]
         for units in (films, None)
     ]
     assert strange[0] < 40 < 80 < strange[1]
