@@ -73,8 +73,8 @@ class Scored:
 
     Attributes:
         correct: ``(n,)`` 1 where the label was recognised, else 0: what gains are told in.
-        sure: ``(n,)`` in [0, 1], how sure it is of the true label: what is chosen and judged by. One training tells
-            apart by it what six tell apart by right or wrong. The same as ``correct`` where nothing else is known.
+        sure: ``(n,)`` in [0, 1], how sure it is of the true label: what is chosen and judged by, as it tells options
+            apart with fewer trainings than right or wrong. The same as ``correct`` where nothing else is known.
     """
 
     correct: np.ndarray

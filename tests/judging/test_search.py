@@ -71,11 +71,13 @@ class World:
         own = np.random.default_rng([1 + self.seed, trial.fold, *trial.option.encode()])
         return float(own.normal(0, self.luck))
 
-    def choose(self, options: Sequence[str], foretold: str = "", **numbers: float) -> Choice:
+    def choose(
+        self, options: Sequence[str], foretold: str = "", score: Score | None = None, **numbers: float
+    ) -> Choice:
         return choose(
             lambda base: [Option(name, synthetic=True, foretold=name == foretold) for name in options],
             lambda best: [],
-            self.score,
+            score or self.score,
             self.folds,
             self.weights,
             **numbers,
@@ -257,16 +259,7 @@ def test_a_training_that_is_surer_and_recognises_no_more_is_taken_by_chance_at_m
             yield Scored(each.correct, (each.sure + 0.05 * (trial.option == "new")).clip(0, 1))
 
     worlds = [World({"new": gain}, n=1000, seed=seed) for seed in range(60)]
-    taken = [
-        choose(
-            lambda base: [Option("new", synthetic=True)],
-            lambda best: [],
-            partial(score, world),
-            world.folds,
-            world.weights,
-        ).accepted
-        for world in worlds
-    ]
+    taken = [world.choose(["new"], score=partial(score, world)).accepted for world in worlds]
     assert np.mean(taken) <= at_most
 
 
@@ -300,20 +293,8 @@ def test_how_sure_classifiers_are_finds_what_right_or_wrong_leaves_open() -> Non
             return (each if sure else recognised(each.correct) for each in world.score(trials))
 
         worlds = [World({"good": 0.12}, seed=seed) for seed in range(60)]
-        return float(
-            np.mean(
-                [
-                    choose(
-                        lambda base: [Option("good", synthetic=True)],
-                        lambda best: [],
-                        partial(score, world),
-                        world.folds,
-                        world.weights,
-                    ).accepted
-                    for world in worlds
-                ]
-            )
-        )
+        found = [world.choose(["good"], score=partial(score, world)).accepted for world in worlds]
+        return float(np.mean(found))
 
     assert taken(sure=True) > taken(sure=False) + 0.3
 
