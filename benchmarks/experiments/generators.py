@@ -20,7 +20,6 @@ import synthaug
 from synthaug.families import FAMILIES
 from synthaug.judging import compare_with_real
 from synthaug.metrics import Fidelity
-from synthaug.modalities.image import save_grid
 from synthaug.report import draw_beside
 
 ROWS = 200
@@ -41,7 +40,8 @@ def replicate(run: Run) -> dict[str, Any]:
         draw_beside(maker, run.train, RESULTS / f"generators-{family}.png", seed=run.seed)
     else:  # real rows of other sets may not be ours to show
         few = maker.sample(8, seed=run.seed).samples
-        save_grid(RESULTS / f"{run.cell.data}-{family}.png", maker.classes, {"synthetic": few}, maker.form)
+        picture = maker.form.side_by_side(maker.classes.names, {"synthetic": few})
+        picture.save(RESULTS / f"{run.cell.data}-{family}.png", optimize=True)
     return {"steps": maker.steps, "seconds": maker.seconds, **figures(found)}
 
 

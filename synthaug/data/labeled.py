@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,15 +21,15 @@ from synthaug.data.remarks import of_classes, of_pictures
 from synthaug.data.rows import Rows
 from synthaug.data.usual_splits import usual_split
 from synthaug.errors import InvalidData, InvalidRequest, SynthaugWarning
-from synthaug.modalities.image.form import ImageForm
-from synthaug.modalities.image.pictures import Images, Pictures, Resize
+from synthaug.modalities.base import Form
+from synthaug.modalities.image.pictures import Resize
+from synthaug.modalities.source import RowSource
 from synthaug.outputs import one_error
 from synthaug.wording import did_you_mean
 
 if TYPE_CHECKING:
     import pyarrow
 
-_SMALLEST = 8  # pixels a side
 _MEMORY = 2**29
 
 
@@ -53,7 +53,7 @@ class LabeledData:
 
     classes: Classes
     labels: np.ndarray
-    form: ImageForm
+    form: Form
     origin: str
     groups: np.ndarray | None
     splits: np.ndarray | None
@@ -136,7 +136,7 @@ class LabeledData:
         own = np.arange(len(rows))
         return replace(self, source=None, found=found, _rows=rows, _index=own, unclassed=own[:0])
 
-    def of_images(self, images: Images, origin: str, labels: np.ndarray) -> LabeledData:
+    def of_images(self, images: RowSource, origin: str, labels: np.ndarray) -> LabeledData:
         """Other images, with ``(N,)`` positions in the classes of this data set."""
         rows = Rows(images, images.form(), self._rows.memory)
         found = replace(self.found, images=images, targets=(), beside=None, synthetic=None)
@@ -223,7 +223,7 @@ class LabeledData:
     @property
     def resized(self) -> bool:
         """Whether the images are brought to a size that was asked for."""
-        return self._rows.images.size is not None
+        return self._rows.images.resized
 
     def fingerprints(self) -> np.ndarray:
         """``(N,)`` uint64 content hash of each row; equal pictures are equal in any layout or dtype."""
@@ -293,7 +293,6 @@ def open_data(
         >>> list(data.classes), data.counts, data.read([0, 1]).shape
         (['cat', 'dog'], {'cat': 3, 'dog': 1}, (2, 8, 8))
     """
-    size = _size(image_size)
     if not isinstance(memory, int) or memory < 0:
         raise InvalidRequest(f"memory={memory!r} was given; it is a number of bytes, 0 to keep nothing")
     if isinstance(source, LabeledData):
@@ -319,7 +318,8 @@ def open_data(
     for split in (train_split, test_split):
         if split is not None:
             _require_split(split, found.splits, found.origin)
-    images = _as_asked(found.images, size, mode, resize, found.origin)
+    asked = {"image_size": image_size, "mode": mode, "resize": None if resize == "stretch" else resize}
+    images = found.images.as_asked({k: v for k, v in asked.items() if v is not None}, found.origin)
     if skip_broken:
         found, images = without_broken(found, images)
     held_out = None if found.splits is None else found.splits != (train_split or "train")
@@ -327,11 +327,8 @@ def open_data(
         held_out = None  # there is no split to train on
     classes, labels = classes_of(found.targets, found.names, images.name, held_out)
     form = images.form()
-    if min(form.height, form.width) < _SMALLEST:
-        raise InvalidData(
-            f"{images.name(0)} is {form.height}x{form.width}; images need at least {_SMALLEST} pixels a "
-            f"side: pass image_size={_SMALLEST} or more to enlarge them"
-        )
+    if why := form.unfit():
+        raise InvalidData(f"{images.name(0)} {why}")
     data = LabeledData(
         classes,
         labels,
@@ -403,35 +400,8 @@ def _called(split: str, splits: np.ndarray | None) -> str | None:
     return names[0] if len(names) == 1 and names != [split] else None
 
 
-def _as_asked(
-    images: Images, size: tuple[int, int] | None, mode: str | None, resize: Resize, origin: str
-) -> Images:
-    """The images, to be read in the size and mode that were asked for."""
-    if mode is not None and mode not in ("L", "RGB", "RGBA"):
-        raise InvalidRequest(f'mode={mode!r} was given; it is "L", "RGB" or "RGBA"')
-    if mode is not None and not isinstance(images, Pictures):
-        raise InvalidRequest(
-            f"mode={mode!r} was given, but {origin} holds no picture files; convert the arrays first"
-        )
-    if resize not in get_args(Resize):
-        raise InvalidRequest(f"resize={resize!r} was given.{did_you_mean(str(resize), get_args(Resize))}")
-    return replace(images, size=size, mode=mode, resize=resize)
-
-
 def _require_split(name: str, splits: np.ndarray | None, origin: str) -> None:
     known = [] if splits is None else list(dict.fromkeys(splits.tolist()))
     if name not in known and not (splits is None and name == "train"):
         hint = did_you_mean(name, known) or " It has no splits."
         raise InvalidRequest(f'{origin} has no split "{name}".{hint}')
-
-
-def _size(image_size: int | tuple[int, int] | None) -> tuple[int, int] | None:
-    if image_size is None:
-        return None
-    size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-    if len(size) != 2 or not all(isinstance(side, int) and side >= _SMALLEST for side in size):
-        raise InvalidRequest(
-            f"image_size={image_size} was given; it is a number of pixels, {_SMALLEST} or more, or "
-            "(height, width)"
-        )
-    return size

@@ -7,8 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from synthaug.modalities.image.form import ImageForm
-from synthaug.modalities.image.pictures import Images, Stack
+from synthaug.modalities.base import Form
+from synthaug.modalities.source import RowSource
 
 _BLOCK = 1024
 
@@ -26,11 +26,11 @@ class Rows:
         memory: bytes that all rows may take to be kept.
     """
 
-    def __init__(self, images: Images, form: ImageForm, memory: int) -> None:
+    def __init__(self, images: RowSource, form: Form, memory: int) -> None:
         self.images, self.form, self.memory = images, form, memory
         n = len(images)
         row_bytes = int(np.prod(form.shape)) * np.dtype(form.dtype).itemsize
-        in_memory = isinstance(images, Stack) and images.holds(form)
+        in_memory = images.in_memory(form)
         self._kept = None if in_memory or n * row_bytes > memory else np.empty((n, *form.shape), form.dtype)
         self._is_kept, self._is_sound, self._is_hashed = (np.zeros(n, bool) for _ in range(3))
         self._hashes = np.empty(n, np.uint64)
@@ -90,8 +90,8 @@ class Rows:
     def detached(self, index: np.ndarray) -> Rows:
         """The rows of these numbers in memory of their own, which can be sent to another process."""
         names = [self.images.name(int(row)) for row in index]
-        stack = Stack(self.form.container, names.__getitem__, self.images.size, arrays=self.read(index))
-        own = Rows(stack, self.form, self.memory)
+        kept = self.images.replaced(self.read(index), names.__getitem__, self.form)
+        own = Rows(kept, self.form, self.memory)
         own._is_sound[:], own._is_hashed[:] = self._is_sound[index], True
         own._ends[:] = self._ends[:, index]
         own._hashes[:] = self.fingerprints(index)

@@ -21,7 +21,7 @@ from synthaug.data.readers.written import record_of_folder
 from synthaug.errors import InvalidData, Leakage, SpecMismatch, SynthaugWarning, UnsupportedKind
 from synthaug.modalities.arrays import as_array
 from synthaug.modalities.image.cells import is_image
-from synthaug.modalities.image.pictures import Pictures, Stack
+from synthaug.modalities.image.pictures import Pictures
 
 _LABEL = "synthaug_no_label"
 
@@ -123,14 +123,14 @@ def joined(known: LabeledData, images: np.ndarray, labels: np.ndarray) -> Labele
         *(known.name(row) for row in range(len(known))),
         *(f"unlabelled row {row}" for row in range(len(images))),
     ]
-    stack = Stack(known.form.container, names.__getitem__, arrays=np.concatenate([known.read(), images]))
-    return known.of_images(stack, known.origin, np.concatenate([known.labels, labels]))
+    rows = np.concatenate([known.read(), images])
+    kept = known.found.images.replaced(rows, names.__getitem__, known.form)
+    return known.of_images(kept, known.origin, np.concatenate([known.labels, labels]))
 
 
 def _opened(source: Any, like: LabeledData) -> LabeledData:
     images = like.found.images
-    size = images.size
-    said: dict[str, Any] = {"image_size": size, "resize": images.resize}
+    said = {name: value for name, value in images.opening.items() if name != "mode"}
     if isinstance(source, LabeledData):
         return source
     if (
@@ -141,12 +141,9 @@ def _opened(source: Any, like: LabeledData) -> LabeledData:
         listing = list_folder(Path(source))
         if listing.pictures and not listing.scans:
             names = [str(listing.place / path) for path in listing.pictures]
-            pictures = Pictures(
-                names=names.__getitem__,
-                entries=listing.entries(listing.pictures),
-                size=size,
-                resize=images.resize,
-                mode=images.mode,
+            entries = listing.entries(listing.pictures)
+            pictures = Pictures(names=names.__getitem__, entries=entries).as_asked(
+                images.opening, "the folder"
             )
             found = like.of_images(pictures, f"folder {source}", np.zeros(len(pictures), np.int64))
             left_out = {
@@ -161,9 +158,9 @@ def _opened(source: Any, like: LabeledData) -> LabeledData:
     if isinstance(columns := _columns_of(source), Mapping):
         rows = {name: _with_a_label(part, like) for name, part in columns.items()}
         kind: Any = type(columns)
-        return open_data(kind(rows), label=_LABEL, mode=images.mode, **said)
+        return open_data(kind(rows), label=_LABEL, **images.opening)
     if columns is not None:
-        return open_data(_with_a_label(columns, like), label=_LABEL, mode=images.mode, **said)
+        return open_data(_with_a_label(columns, like), label=_LABEL, **images.opening)
     if (alone := _array_of(source)) is not None:
         return open_data((alone, [like.classes.values[0]] * len(alone)), **said)
     with warnings.catch_warnings():

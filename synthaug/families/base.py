@@ -11,6 +11,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from synthaug.modalities.base import Form
+
 Batch: TypeAlias = tuple[Tensor, Tensor]
 """One training batch: inputs (B, ...) float32, or (B, 2, ...) where pairs are asked for, and labels (B,) int64."""
 
@@ -61,7 +63,8 @@ class Family(nn.Module):
     Attributes:
         name: how users ask for it.
         config: its settings, a frozen dataclass of plain values, one of which is ``batch_size``, rows of a step.
-        shape: ``(C, H, W)`` of the rows it makes.
+        form: of the rows it makes.
+        shape: of these as they are encoded, ``(C, H, W)`` for images.
         n_classes: how many classes there are, the length of ``counts``, their training rows; labels are in
             ``[0, n_classes)``.
         keeps_rows: whether the trained state contains training rows, or encodings of single ones, in a buffer
@@ -69,6 +72,7 @@ class Family(nn.Module):
         adjustable: settings that matter to samples alone, not to training.
         tried: what a choice tries of it: a name -> settings among the adjustable ones; itself as it is when empty.
         tried_with: settings that it is trained with for a choice, so that all of that can be drawn from it.
+        kinds: of rows it can make, by the names of modalities; any where it is None.
     """
 
     name: ClassVar[str]
@@ -77,10 +81,11 @@ class Family(nn.Module):
     adjustable: ClassVar[tuple[str, ...]] = ()
     tried: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     tried_with: ClassVar[Mapping[str, Any]] = {}
+    kinds: ClassVar[tuple[str, ...] | None] = None
 
-    def __init__(self, shape: tuple[int, int, int], counts: Sequence[int], config: Any = None) -> None:
+    def __init__(self, form: Form, counts: Sequence[int], config: Any = None) -> None:
         super().__init__()
-        self.shape = shape
+        self.form, self.shape = form, form.encoded
         self.n_classes = len(counts)
         self.config = self.config_type() if config is None else config
 
@@ -93,15 +98,15 @@ class Family(nn.Module):
     def phases(self) -> list[Phase]:
         """The optimizer steps that train it."""
 
-    def remember(self, images: Tensor, labels: Tensor) -> None:
+    def remember(self, rows: Tensor, labels: Tensor) -> None:
         """Takes training rows into the state; called once before training, for families that keep rows.
 
         Args:
-            images: ``(N, C, H, W)`` float32 in [-1, 1], in random order.
+            rows: ``(N, *shape)`` float32, encoded, in random order.
             labels: ``(N,)`` int64.
         """
 
-    def finish(self, images: Tensor, labels: Tensor) -> None:
+    def finish(self, rows: Tensor, labels: Tensor) -> None:
         """Takes into the state what only trained weights can tell of training rows; called once after training.
 
         For families that keep rows, on the module with averaged weights, with the rows of `remember`.
@@ -116,7 +121,7 @@ class Family(nn.Module):
             noise: ``(N, *noise_shape)`` float32, standard normal.
 
         Returns:
-            ``(N, C, H, W)`` float32 in [-1, 1].
+            ``(N, *shape)`` float32, as encoded rows are.
         """
 
 

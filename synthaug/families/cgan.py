@@ -1,4 +1,4 @@
-"""A conditional generative adversarial network for few images."""
+"""A conditional generative adversarial network for few rows."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ from synthaug.families.losses import (
     sameness_penalty,
     slope_penalty,
 )
-from synthaug.modalities.image.diffaug import diffaugment
-from synthaug.modalities.image.nets import Decoder, Encoder, Pyramid, default_base
+from synthaug.modalities.base import Form
 
 _LIPSCHITZ_WEIGHT = 10.0  # Gulrajani et al.
 _R1_EVERY = 16
@@ -102,18 +101,16 @@ class CGAN(Family):
     augmented: Tensor
     anchors: Tensor
 
-    def __init__(self, shape: tuple[int, int, int], counts: Sequence[int], config: Any = None) -> None:
-        super().__init__(shape, counts, config)
+    def __init__(self, form: Form, counts: Sequence[int], config: Any = None) -> None:
+        super().__init__(form, counts, config)
         n_classes = self.n_classes
-        channels, height, width = shape
-        base = self.config.width or default_base(height, width)
-        pyramid = Pyramid.of(height, width, base, cap=4 * base)
+        self.nets = nets = form.backbone(self.config.width)
         self.labels = nn.Embedding(n_classes, 32)
         self.condition = nn.Sequential(nn.Linear(self.config.latent + 32, 128), nn.SiLU())
-        self.generator = Decoder(shape, 128, pyramid)
-        self.features = Encoder(channels, pyramid)
-        self.realness = nn.Linear(self.features.channels, 1)
-        self.projection = nn.Embedding(n_classes, self.features.channels)
+        self.generator = nets.decoder(128)
+        self.features = nets.encoder()
+        self.realness = nn.Linear(nets.channels, 1)
+        self.projection = nn.Embedding(n_classes, nets.channels)
         nn.init.normal_(self.projection.weight, std=0.1)
         if self.config.loss != "wasserstein":
             for module in [*self.features.modules(), self.realness, self.projection]:
@@ -129,7 +126,7 @@ class CGAN(Family):
 
     @property
     def noise_shape(self) -> tuple[int, ...]:  # noqa: D102
-        return (self.config.latent,)
+        return (self.config.latent + self.nets.noise,)  # the last settle what a decoder leaves open
 
     @property
     def _adapts(self) -> bool:
@@ -146,38 +143,40 @@ class CGAN(Family):
         ]
 
     def sample(self, labels: Tensor, noise: Tensor) -> Tensor:  # noqa: D102
-        return self._generate(labels, self.config.truncation * noise)
+        latent, left_open = torch.split(noise, [self.config.latent, self.nets.noise], dim=1)
+        return self.nets.settled(self._generate(labels, self.config.truncation * latent), left_open)
 
     def _generate(self, labels: Tensor, latent: Tensor) -> Tensor:
         out: Tensor = self.generator(self.condition(torch.cat([latent, self.labels(labels)], dim=1)))
         return out
 
     def _make(self, labels: Tensor, rng: torch.Generator) -> Tensor:
-        noise = torch.randn(len(labels), self.config.latent, generator=rng)
-        return self._generate(labels, noise.to(labels.device))
+        noise = torch.randn(len(labels), *self.noise_shape, generator=rng).to(labels.device)
+        latent, left_open = torch.split(noise, [self.config.latent, self.nets.noise], dim=1)
+        return self.nets.relaxed(self._generate(labels, latent), left_open)
 
-    def _augment(self, images: Tensor, rng: torch.Generator) -> Tensor:
-        return diffaugment(
-            images, rng, colour=self.config.colour, probability=self.augmented if self._adapts else None
-        )
+    def _augment(self, rows: Tensor, rng: torch.Generator) -> Tensor:
+        chance = self.augmented if self._adapts else None
+        return self.nets.disturb(rows, rng, strong=self.config.colour, probability=chance)
 
-    def _judge(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def _judge(self, rows: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """(B,) scores, and (B,) cross-entropies of the class where the discriminator has to name it."""
-        features = self.features(images).sum(dim=(2, 3))
+        features = self.features(rows)
+        features = features.flatten(2).sum(2) if features.ndim > 2 else features  # over places
         score: Tensor = self.realness(features).squeeze(1)
         if self.config.conditioning == "projection":
             return score + (features * self.projection(labels)).sum(1), torch.zeros_like(score)
         return score, F.cross_entropy(features @ self.projection.weight.T, labels, reduction="none")
 
-    def _score(self, labels: Tensor, images: Tensor) -> Tensor:
-        return self._judge(images, labels)[0]
+    def _score(self, labels: Tensor, rows: Tensor) -> Tensor:
+        return self._judge(rows, labels)[0]
 
     def _discriminator_loss(self, batch: Batch, progress: float, rng: torch.Generator) -> Loss:
-        c, (images, labels) = self.config, batch
+        c, (rows, labels) = self.config, batch
         with torch.no_grad():
             made = self._make(labels, rng)
         # one forward pass over both, so that both meet the same estimate of the spectral norm
-        inputs = self._augment(torch.cat([images, made]), rng)
+        inputs = self._augment(torch.cat([rows, made]), rng)
         scores, mistakes = self._judge(inputs, torch.cat([labels, labels]))
         real, fake = scores.chunk(2)
         loss = discriminator_loss(c.loss, real, fake) + mistakes[: len(labels)].mean()
@@ -197,9 +196,9 @@ class CGAN(Family):
         return loss, {"d_loss": loss, **figures}
 
     def _generator_loss(self, batch: Batch, progress: float, rng: torch.Generator) -> Loss:
-        images, labels = batch
+        rows, labels = batch
         made = self._make(labels, rng)
         fake, mistakes = self._judge(self._augment(made, rng), labels)
-        sameness = sameness_penalty(made, images, labels)
+        sameness = sameness_penalty(made, rows, labels)
         loss = generator_loss(self.config.loss, fake) + mistakes.mean() + self.config.diversity * sameness
         return loss, {"g_loss": loss, "sameness": sameness}

@@ -21,7 +21,10 @@ from synthaug.families.base import (
     normal,
     parameters_of,
 )
-from synthaug.modalities.image.nets import Decoder, Encoder, Pyramid, default_base
+from synthaug.modalities.base import Form
+
+# Numbers that say from which rows a latent comes.
+_CHOICES = {"prior": 0, "posterior": 1, "interpolation": 3}
 
 
 @dataclass(frozen=True)
@@ -94,23 +97,21 @@ class CVAE(Family):
     exemplars: Tensor
     kept: Tensor
 
-    def __init__(self, shape: tuple[int, int, int], counts: Sequence[int], config: Any = None) -> None:
-        super().__init__(shape, counts, config)
+    def __init__(self, form: Form, counts: Sequence[int], config: Any = None) -> None:
+        super().__init__(form, counts, config)
         n_classes = self.n_classes
-        channels, height, width = shape
-        base = self.config.width or default_base(height, width)
-        pyramid = Pyramid.of(height, width, base, cap=4 * base)
+        self.nets = nets = form.backbone(self.config.width)
         latent, embedding = self.config.latent, 32
-        self.encoder = Encoder(channels, pyramid)
+        self.encoder = nets.encoder()
         self.encoder_labels = nn.Embedding(n_classes, embedding)
         self.posterior = nn.Sequential(
-            nn.Linear(self.encoder.channels * self.encoder.area + embedding, 256),
+            nn.Linear(nets.features + embedding, 256),
             nn.SiLU(),
             nn.Linear(256, 2 * latent),
         )
         self.decoder_labels = nn.Embedding(n_classes, embedding)
         self.condition = nn.Sequential(nn.Linear(latent + embedding, 128), nn.SiLU())
-        self.decoder = Decoder(shape, 128, pyramid)
+        self.decoder = nets.decoder(128)
         self.register_buffer("prior_mean", torch.zeros(n_classes, latent))
         self.register_buffer("prior_covariance", torch.eye(latent).repeat(n_classes, 1, 1))
         own = torch.tensor([n / (n + self.config.shrinkage) for n in counts])
@@ -123,29 +124,31 @@ class CVAE(Family):
 
     @property
     def noise_shape(self) -> tuple[int, ...]:  # noqa: D102
-        # the last numbers pick the row, its neighbour and the point between them
-        return (self.config.latent + {"prior": 0, "posterior": 1, "interpolation": 3}[self.config.sampling],)
+        # after the latent those that say of which rows it is; the last settle what a decoder leaves open
+        return (self.config.latent + _CHOICES[self.config.sampling] + self.nets.noise,)
 
     def phases(self) -> list[Phase]:  # noqa: D102
         return [Phase("elbo", parameters_of(self), self._negative_elbo, lr=self.config.lr, betas=(0.9, 0.99))]
 
     @torch.no_grad()
-    def finish(self, images: Tensor, labels: Tensor) -> None:  # noqa: D102
+    def finish(self, rows: Tensor, labels: Tensor) -> None:  # noqa: D102
         for label in range(self.n_classes):
-            rows = images[labels == label][: self.exemplars.shape[1]]
-            self.kept[label] = len(rows)
-            for start in range(0, len(rows), 256):
-                block = rows[start : start + 256]
+            own = rows[labels == label][: self.exemplars.shape[1]]
+            self.kept[label] = len(own)
+            for start in range(0, len(own), 256):
+                block = own[start : start + 256]
                 encoded = torch.cat(self._encode(block, labels.new_full((len(block),), label)), dim=1)
                 self.exemplars[label, start : start + len(block)] = encoded
 
     def sample(self, labels: Tensor, noise: Tensor) -> Tensor:  # noqa: D102
-        latent, choices = noise[:, : self.config.latent], noise[:, self.config.latent :]
+        sizes = [self.config.latent, _CHOICES[self.config.sampling], self.nets.noise]
+        latent, choices, left_open = torch.split(noise, sizes, dim=1)
         if self.keeps_rows and bool(self.kept.any()):
-            return self._decode(self._near_rows(labels, self.config.temperature * latent, choices), labels)
-        # before training has finished nothing is encoded; a preview shows the prior
-        scale = self.config.temperature * self._scale()[labels]
-        return self._decode(self.prior_mean[labels] + (scale @ latent.unsqueeze(2)).squeeze(2), labels)
+            latent = self._near_rows(labels, self.config.temperature * latent, choices)
+        else:  # before training has finished nothing is encoded; a preview shows the prior
+            scale = self.config.temperature * self._scale()[labels]
+            latent = self.prior_mean[labels] + (scale @ latent.unsqueeze(2)).squeeze(2)
+        return self.nets.settled(self._decode(latent, labels), left_open)
 
     def _near_rows(self, labels: Tensor, latent: Tensor, choices: Tensor) -> Tensor:
         """Latents about the encodings of rows that the choices (N, 1 or 3), standard normal, pick."""
@@ -164,8 +167,8 @@ class CVAE(Family):
         mean, log_variance = rows.chunk(2, dim=1)
         return mean + (0.5 * log_variance).exp() * latent
 
-    def _encode(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        features = torch.cat([self.encoder(images).flatten(1), self.encoder_labels(labels)], dim=1)
+    def _encode(self, rows: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        features = torch.cat([self.encoder(rows).flatten(1), self.encoder_labels(labels)], dim=1)
         mean, log_variance = self.posterior(features).chunk(2, dim=1)
         return mean, log_variance.clamp(-10, 5)
 
@@ -174,15 +177,13 @@ class CVAE(Family):
         return out
 
     def _negative_elbo(self, batch: Batch, progress: float, rng: torch.Generator) -> Loss:
-        images, labels = batch
-        mean, log_variance = self._encode(images, labels)
+        rows, labels = batch
+        mean, log_variance = self._encode(rows, labels)
         latent = mean + (0.5 * log_variance).exp() * normal(mean.shape, rng, like=mean)
-        error = (self._decode(latent, labels) - images).square().mean()
+        reconstruction, error = self.nets.surprise(self._decode(latent, labels), rows)
         kl = self._kl(mean, log_variance, labels).mean()
         self._follow_posteriors(mean.detach(), log_variance.detach().exp(), labels)
         beta = self.config.beta * (min(1.0, progress / self.config.warmup) if self.config.warmup else 1.0)
-        # -log N(x; m, s^2) with s^2 = MSE is D/2 log MSE up to a constant; the floor is half an 8-bit grey level
-        reconstruction = 0.5 * prod(self.shape) * (error + 4e-6).log()
         loss = (reconstruction + beta * kl) / prod(self.shape)
         return loss, {"loss": loss, "mse": error, "kl": kl}
 

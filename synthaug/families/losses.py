@@ -46,8 +46,8 @@ def sameness_penalty(made: Tensor, real: Tensor, labels: Tensor) -> Tensor:
     so that nothing is gained by overshooting.
 
     Args:
-        made: ``(B, C, H, W)`` samples.
-        real: ``(B, C, H, W)`` real rows of the same labels.
+        made: ``(B, ...)`` samples, encoded.
+        real: ``(B, ...)`` real rows of the same labels.
         labels: ``(B,)`` int64; a class with one row does not count.
     """
     wanted = _spread(real, labels)
@@ -57,17 +57,17 @@ def sameness_penalty(made: Tensor, real: Tensor, labels: Tensor) -> Tensor:
 def lipschitz_penalty(
     score: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, rng: torch.Generator
 ) -> Tensor:
-    """The mean squared distance from 1 of the slope between real and generated images.
+    """The mean squared distance from 1 of the slope between real and generated rows.
 
     Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", eq. 3.
 
     Args:
-        score: the discriminator, ``(B, C, H, W)`` -> ``(B,)``, differentiable twice.
-        real: ``(B, C, H, W)``.
+        score: the discriminator, ``(B, ...)`` -> ``(B,)``, differentiable twice.
+        real: ``(B, ...)``.
         fake: the same shape.
         rng: CPU generator that places each point on its line.
     """
-    share = torch.rand(len(real), 1, 1, 1, generator=rng).to(real)
+    share = torch.rand(len(real), *[1] * (real.ndim - 1), generator=rng).to(real)
     slope = (
         _squared_slope(score, torch.lerp(real, fake, share)) + 1e-12
     ).sqrt()  # the root has no slope at 0
@@ -75,7 +75,7 @@ def lipschitz_penalty(
 
 
 def slope_penalty(score: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
-    """Half the mean squared slope at real images: R1 of Mescheder et al. 2018, eq. 9, without its weight.
+    """Half the mean squared slope at real rows: R1 of Mescheder et al. 2018, eq. 9, without its weight.
 
     "Which Training Methods for GANs do actually Converge?"
     """
@@ -95,16 +95,16 @@ def anchor_penalty(real: Tensor, fake: Tensor, anchors: Tensor) -> Tensor:
     return (real - anchors[1]).square().mean() + (fake - anchors[0]).square().mean()
 
 
-def _squared_slope(score: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-    """(B,) squared norms of the gradient of each row's score by its pixels, differentiable."""
-    images = images.detach().requires_grad_()
-    (slope,) = torch.autograd.grad(score(images).sum(), images, create_graph=True)
-    return slope.square().sum(dim=(1, 2, 3))
+def _squared_slope(score: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+    """(B,) squared norms of the gradient of each row's score by its values, differentiable."""
+    rows = rows.detach().requires_grad_()
+    (slope,) = torch.autograd.grad(score(rows).sum(), rows, create_graph=True)
+    return slope.square().flatten(1).sum(dim=1)
 
 
-def _spread(images: Tensor, labels: Tensor) -> Tensor:
+def _spread(rows: Tensor, labels: Tensor) -> Tensor:
     """Root mean square distance of rows from the mean of their class."""
-    rows = images.flatten(1)
+    rows = rows.flatten(1)
     own = F.one_hot(labels).to(rows.dtype)
     means = own.T @ rows / own.sum(0).clamp(min=1)[:, None]
     # the root has no slope at 0

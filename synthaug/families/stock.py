@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from synthaug.families.base import Count, Family, Phase
+from synthaug.modalities.base import Form
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,10 @@ class Stock(Family):
     first: Tensor
     counts: Tensor
 
-    def __init__(self, shape: tuple[int, int, int], counts: Sequence[int], config: Any = None) -> None:
-        super().__init__(shape, counts, config)
+    def __init__(self, form: Form, counts: Sequence[int], config: Any = None) -> None:
+        super().__init__(form, counts, config)
         own = torch.tensor(list(counts))
-        self.register_buffer("exemplars", torch.zeros(int(own.sum()), prod(shape)))
+        self.register_buffer("exemplars", torch.zeros(int(own.sum()), prod(self.shape)))
         self.register_buffer("first", own.cumsum(0) - own, persistent=False)
         self.register_buffer("counts", own, persistent=False)
 
@@ -52,8 +53,8 @@ class Stock(Family):
     def phases(self) -> list[Phase]:  # noqa: D102
         return []
 
-    def remember(self, images: Tensor, labels: Tensor) -> None:  # noqa: D102
-        self.exemplars.copy_(images[labels.argsort(stable=True)].flatten(1))
+    def remember(self, rows: Tensor, labels: Tensor) -> None:  # noqa: D102
+        self.exemplars.copy_(rows[labels.argsort(stable=True)].flatten(1))
 
     def sample(self, labels: Tensor, noise: Tensor) -> Tensor:  # noqa: D102
         share = torch.special.ndtr(noise[:, 0].double())

@@ -16,7 +16,8 @@ from synthaug.families.cgan import CGAN
 from synthaug.families.cvae import CVAE
 from synthaug.families.stock import Stock
 from synthaug.families.warp import Warp
-from synthaug.wording import did_you_mean
+from synthaug.modalities.base import Form
+from synthaug.wording import did_you_mean, quoted
 
 FAMILIES: dict[str, type[Family]] = {family.name: family for family in (CVAE, CGAN, Warp)}
 """The families that come with synthaug."""
@@ -32,6 +33,11 @@ def family_names() -> tuple[str, ...]:
     """Every family that can be asked for: our own, then those of other packages, which are not imported for it."""
     others = sorted(point.name for point in entry_points(group=ENTRY_POINTS))
     return (*FAMILIES, *(name for name in others if name not in FAMILIES))
+
+
+def family_names_for(kind: str) -> tuple[str, ...]:
+    """Our own families that make rows of this kind."""
+    return tuple(name for name, of in FAMILIES.items() if of.kinds is None or kind in of.kinds)
 
 
 def is_known(name: str) -> bool:
@@ -58,21 +64,25 @@ def find_family(name: str) -> type[Family]:
     raise InvalidRequest(f'There is no family "{name}".{did_you_mean(name, family_names())}')
 
 
-def build(
-    name: str, shape: tuple[int, int, int], counts: Sequence[int], options: Mapping[str, Any] | None = None
-) -> Family:
+def build(name: str, form: Form, counts: Sequence[int], options: Mapping[str, Any] | None = None) -> Family:
     """An untrained family.
 
     Args:
         name: one of `family_names`.
-        shape: ``(C, H, W)`` of the rows to make.
+        form: of the rows to make.
         counts: training rows of each class.
         options: settings that differ from the family's defaults.
 
     Raises:
-        InvalidRequest: an unknown family or option, or a value that an option cannot have.
+        InvalidRequest: an unknown family or option, a value that an option cannot have, or a family that does not make
+            rows of this kind.
     """
     family = find_family(name)
+    if family.kinds is not None and form.kind not in family.kinds:
+        raise InvalidRequest(
+            f'The family "{name}" makes rows of the kind {quoted(family.kinds)}, and these are of the kind '
+            f'"{form.kind}". Take {quoted(family_names_for(form.kind))}.'
+        )
     known = {field.name for field in fields(family.config_type)}
     for option in options or {}:
         if option not in known:
@@ -88,4 +98,4 @@ def build(
         raise InvalidRequest(
             f'The option "{where}" of the family "{name}" cannot be {first["input"]!r}: {first["msg"]}.'
         ) from None
-    return family(shape, counts, config)
+    return family(form, counts, config)

@@ -23,7 +23,7 @@ from synthaug.families.base import (
     normal,
     parameters_of,
 )
-from synthaug.modalities.image.nets import Encoder, Pyramid, default_base
+from synthaug.modalities.base import Form
 
 _LABEL_FEATURES = 16
 _EXEMPLAR_FEATURES = 64
@@ -81,20 +81,20 @@ class Warp(Family):
         "warp, shape": {"strength": 0.7, "tone": 0.5},
     }
     keeps_rows = True
+    kinds = ("image",)
     exemplars: Tensor
     kept: Tensor
     prior_mean: Tensor
     prior_covariance: Tensor
 
-    def __init__(self, shape: tuple[int, int, int], counts: Sequence[int], config: Any = None) -> None:
-        super().__init__(shape, counts, config)
-        (channels, height, width), c = shape, self.config
-        base = c.width or default_base(height, width)
-        pyramid = Pyramid.of(height, width, base, cap=4 * base)
-        self.pair = Encoder(2 * channels, pyramid)
-        features = self.pair.channels * self.pair.area
+    def __init__(self, form: Form, counts: Sequence[int], config: Any = None) -> None:
+        super().__init__(form, counts, config)
+        c, channels = self.config, self.shape[0]
+        nets = form.backbone(c.width)
+        self.pair = nets.encoder(rows=2)
+        features = nets.features
         self.posterior = nn.Sequential(nn.Linear(features, 128), nn.SiLU(), nn.Linear(128, 2 * c.latent))
-        self.look = Encoder(channels, pyramid)
+        self.look = nets.encoder()
         self.summary = nn.Linear(features, _EXEMPLAR_FEATURES)
         self.labels = nn.Embedding(self.n_classes, _LABEL_FEATURES)
         points = nn.Linear(128, 2 * c.grid**2 + channels * c.tone_grid**2)
@@ -103,7 +103,7 @@ class Warp(Family):
         seen = c.latent + _EXEMPLAR_FEATURES + _LABEL_FEATURES
         self.field = nn.Sequential(nn.Linear(seen, 128), nn.SiLU(), nn.Linear(128, 128), nn.SiLU(), points)
         most = min(c.exemplars, max(counts))
-        self.register_buffer("exemplars", torch.zeros(self.n_classes, most, prod(shape)))
+        self.register_buffer("exemplars", torch.zeros(self.n_classes, most, prod(self.shape)))
         self.register_buffer("kept", torch.tensor([min(n, most) for n in counts]), persistent=False)
         self.register_buffer("prior_mean", torch.zeros(c.latent))
         self.register_buffer("prior_covariance", torch.eye(c.latent))
@@ -118,10 +118,10 @@ class Warp(Family):
             Phase("pairs", trained, self._negative_elbo, lr=self.config.lr, weight_decay=1e-2, batch="pairs")
         ]
 
-    def remember(self, images: Tensor, labels: Tensor) -> None:  # noqa: D102
+    def remember(self, rows: Tensor, labels: Tensor) -> None:  # noqa: D102
         for label in range(self.n_classes):
-            rows = images[labels == label][: int(self.kept[label])]
-            self.exemplars[label, : len(rows)] = rows.flatten(1)
+            own = rows[labels == label][: int(self.kept[label])]
+            self.exemplars[label, : len(own)] = own.flatten(1)
 
     def sample(self, labels: Tensor, noise: Tensor) -> Tensor:  # noqa: D102
         # the last noise number picks the exemplar, each of a class with equal probability

@@ -24,7 +24,7 @@ from synthaug.data.readers.written import (
 )
 from synthaug.data.usual_splits import SPLIT_NAMES
 from synthaug.files.cards import Card
-from synthaug.modalities.image.form import ImageForm
+from synthaug.modalities.base import Form
 from synthaug.outputs import RECORD, atomic_write_bytes, atomic_write_text, decode_name, encode_name
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Format:
 
     name: str
     suffix: str | None
-    holds: Callable[[ImageForm], bool]
+    holds: Callable[[Form], bool]
     write: Callable[[Path, NamedBlocks, Card, Mapping[str, Any]], str | None]
     recognises: Callable[[Path], bool]
     record: Callable[[Path], dict[str, Any] | None]

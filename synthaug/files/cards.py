@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from synthaug.data.classes import Classes
-from synthaug.modalities.image.form import ImageForm
+from synthaug.modalities.base import Form
+from synthaug.modalities.known import form_of
 from synthaug.wording import table_cell
 
 _SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
@@ -39,7 +40,7 @@ class Card:
     """
 
     classes: Classes
-    form: ImageForm
+    form: Form
     origin: str
     generator: str
     family: str
@@ -73,7 +74,7 @@ class Card:
         """The card that `to_dict` wrote."""
         rest = {k: v for k, v in data.items() if k not in ("classes", "values", "form")}
         classes = Classes(tuple(data["classes"]), tuple(data["values"]))
-        return cls(classes=classes, form=ImageForm.from_dict(data["form"]), **rest)
+        return cls(classes=classes, form=form_of(data["form"]), **rest)
 
     def markdown(self, note: str = "") -> str:
         """A data set card as the Hugging Face Hub shows it: a YAML header and a page for people.

@@ -26,8 +26,7 @@ from synthaug.files.npz import NPZ
 from synthaug.files.parquet import PARQUET
 from synthaug.files.saved import HF
 from synthaug.generators.samples import PROVENANCE_COLUMNS, Samples
-from synthaug.modalities.image.cells import from_pixels
-from synthaug.modalities.image.form import ImageForm
+from synthaug.modalities.base import Form
 from synthaug.wording import did_you_mean, quoted
 
 FORMATS: dict[str, Format] = {format.name: format for format in (FOLDER, PARQUET, NPZ, HF)}
@@ -37,15 +36,14 @@ _SUFFIXES = {format.suffix: format for format in FORMATS.values() if format.suff
 _BLOCK = 1024
 
 
-def choose_format(
-    out: str | Path, format: str | None, form: ImageForm, classes: Iterable[str] = ()
-) -> Format:
+def choose_format(out: str | Path, format: str | None, form: Form, classes: Iterable[str] = ()) -> Format:
     """The format of the output ``out``: the one asked for, or what its suffix says, or a folder.
 
     Raises:
         InvalidRequest: the format or suffix is unknown, the two disagree, or the format cannot hold rows of
             this form (PNG holds uint8, and uint16 in one channel) or the names of their classes.
 
+    >>> from synthaug import ImageForm
     >>> choose_format("bigger.npz", None, ImageForm(28, 28, 1, "HW", "uint8")).name
     'npz'
     """
@@ -189,7 +187,7 @@ class Stored:
 
     def read(self, rows: np.ndarray) -> np.ndarray:
         """The images of rows by their numbers: ``(n, *form.shape)``."""
-        return from_pixels(self._columns.read(rows), self.card.form)
+        return self.card.form.of_cells(self._columns.read(rows))
 
     @property
     def held_out(self) -> np.ndarray:

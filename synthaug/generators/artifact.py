@@ -28,7 +28,7 @@ from synthaug.families import build, is_known
 from synthaug.generators.card import model_card
 from synthaug.generators.facts import Achieved
 from synthaug.generators.generator import ROWS, WEIGHTS, Generator, Selection, at_rest
-from synthaug.modalities.image.form import ImageForm
+from synthaug.modalities.known import form_of
 from synthaug.outputs import atomic_write_bytes, atomic_write_text, one_error, open_output, sha256_file
 from synthaug.wording import one_line
 
@@ -188,10 +188,10 @@ def read_generator(folder: Path) -> Generator:
 
 def _rebuilt(folder: Path, manifest: Mapping[str, Any]) -> Generator:
     names = (WEIGHTS, ROWS) if manifest["contains_training_rows"] else (WEIGHTS,)
-    form = ImageForm.from_dict(manifest["form"])
+    form = form_of(manifest["form"])
     counts = tuple(manifest["data"]["counts"].values())
     state = {k: v for name in names for k, v in load_file(folder / name).items()}
-    made = partial(build, manifest["family"], form.encoded, counts, manifest["config"])
+    made = partial(build, manifest["family"], form, counts, manifest["config"])
     family = at_rest(made, state)
     prints = {k: v.numpy().view(np.uint64) for k, v in load_file(folder / FINGERPRINTS).items()}
     return Generator(

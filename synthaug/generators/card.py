@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from synthaug.generators.generator import WEIGHTS
-from synthaug.modalities.image.form import ImageForm
+from synthaug.modalities.known import form_of
 from synthaug.wording import table_cell
 
 _TEMPLATE = Path(__file__).with_name("card.md.jinja")
@@ -29,7 +29,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         rows=sum(counts.values()),
         counts=json.dumps(dict.fromkeys(counts, 10), ensure_ascii=False),
         classes=[(table_cell(name), n) for name, n in counts.items()],
-        form=str(ImageForm.from_dict(manifest["form"])),
+        form=str(form_of(manifest["form"])),
         steps=manifest["steps"],
         seed=manifest["seed"],
         achieved=table_cell(manifest["achieved"]["text"]),

@@ -27,7 +27,7 @@ from synthaug.errors import InvalidRequest
 from synthaug.families import Family, build
 from synthaug.generators.facts import About, Achieved
 from synthaug.generators.samples import Samples, synthetic_provenance
-from synthaug.modalities.image.form import ImageForm
+from synthaug.modalities.base import Form
 from synthaug.seeding import torch_rng
 
 WEIGHTS = "weights.safetensors"
@@ -86,7 +86,7 @@ class Generator:
     """
 
     family: Family
-    form: ImageForm
+    form: Form
     classes: Classes
     seed: int
     steps: int
@@ -108,7 +108,7 @@ class Generator:
         # Parametrized modules do not pickle, their weights do. So that a spawned worker gets the generator.
         rest = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "family"}
         own = self.family
-        built = partial(type(own), own.shape, tuple(self.training_counts.values()), own.config)
+        built = partial(type(own), own.form, tuple(self.training_counts.values()), own.config)
         return _rebuilt, (built, self.state_files(), str(self.device), rest)
 
     @cached_property
@@ -186,14 +186,14 @@ class Generator:
             )
         counts, config = tuple(self.training_counts.values()), asdict(old.config) | dict(options)
         with torch.random.fork_rng(devices=[]):
-            wanted = build(old.name, old.shape, counts, config).state_dict().keys()
+            wanted = build(old.name, old.form, counts, config).state_dict().keys()
         known = old.state_dict()
         if missing := wanted - known.keys():
             raise InvalidRequest(
                 f"{dict(options)} was asked of a {old.name} that does not keep {sorted(missing)}. Fit one with "
                 f"options={dict(options)}."
             )
-        made = partial(build, old.name, old.shape, counts, config)
+        made = partial(build, old.name, old.form, counts, config)
         family = at_rest(made, {name: known[name] for name in wanted})
         return replace(self, family=family.to(self.device))
 

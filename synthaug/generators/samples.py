@@ -9,7 +9,7 @@ import numpy as np
 
 from synthaug.data.classes import Classes
 from synthaug.data.readers.written import PROVENANCE_COLUMNS as PROVENANCE_COLUMNS
-from synthaug.modalities.image.form import ImageForm
+from synthaug.modalities.base import Form
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Samples:
     """Synthetic rows in the layout, dtype, range and label encoding of the data set they imitate.
 
     Attributes:
-        samples: ``(N, *form.shape)`` of dtype ``form.dtype``, values in ``[form.low, form.high]``.
+        samples: ``(N, *form.shape)`` of dtype ``form.dtype``, values as a data set could hold them.
         labels: ``(N,)`` in the data set's own encoding (int64, str or bool).
         classes: the classes, in the data set's order.
         form: the form of one row.
@@ -31,7 +31,7 @@ class Samples:
     samples: np.ndarray
     labels: np.ndarray
     classes: Classes
-    form: ImageForm
+    form: Form
     provenance: Mapping[str, np.ndarray]
     held_out: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
 

@@ -33,8 +33,7 @@ from synthaug.judging.runner import CLASSIFIERS, OUTCOMES, Runner, Task, Work
 from synthaug.judging.search import Choice, Scored, Trial, search_options
 from synthaug.judging.unlabelled import judge_unlabelled, with_judged
 from synthaug.mixing.schedule import Ratio
-from synthaug.modalities.image.augment import image_augmentations
-from synthaug.modalities.image.form import ImageForm
+from synthaug.modalities.base import Form
 from synthaug.seeding import derive
 from synthaug.training.budget import Training
 from synthaug.training.loop import forget
@@ -116,9 +115,9 @@ class Question:
         """Arms of the user's own, and one for each own augmentation, also with classes drawn evenly."""
         return [*(arm for name in self.augmentations for arm in augmented_arms(name)), *self.arms]
 
-    def augment(self, images: torch.Tensor, labels: np.ndarray, form: ImageForm) -> Mapping[str, Augment]:
+    def augment(self, rows: torch.Tensor, labels: np.ndarray, form: Form) -> Mapping[str, Augment]:
         """All augmentations of encoded training rows."""
-        return image_augmentations(images, labels, form, self.augmentations)
+        return form.augmentations(rows, labels, self.augmentations)
 
     def folds(self) -> list[np.ndarray]:
         """Row numbers that are held out in each fold."""

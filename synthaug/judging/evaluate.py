@@ -29,7 +29,6 @@ from synthaug.judging.quality import judges_of
 from synthaug.judging.results import Evaluation, Replicate
 from synthaug.judging.runner import Runner, Work
 from synthaug.mixing.schedule import USUAL_SHARE
-from synthaug.modalities.image.augment import image_augmentations
 from synthaug.seeding import derive
 from synthaug.training.budget import Training
 from synthaug.training.train import train
@@ -256,7 +255,7 @@ def replicates_of(
     per_class: int,
     seed: int,
     judge: Judge | None = None,
-    augment: Augmentations = image_augmentations,
+    augment: Augmentations | None = None,
 ) -> list[Replicate]:
     """The same training rows beside samples of each of some generators that were trained on them.
 
@@ -266,10 +265,13 @@ def replicates_of(
         per_class: rows of each class in a pool, see `pool_size`.
         seed: of the samples; generators of one evaluation share no noise.
         judge: fitted on the same rows; for arms that take labels from it.
-        augment: makes the augmentations.
+        augment: makes the augmentations; those of the form when None.
     """
     form = makers[0].form
-    augmentations = augment(form.encode(rows.read()), rows.labels, form)
+    encoded, labels = form.encode(rows.read()), rows.labels
+    augmentations = (
+        form.augmentations(encoded, labels, {}) if augment is None else augment(encoded, labels, form)
+    )
     return [
         Replicate(
             rows,

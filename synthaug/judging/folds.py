@@ -25,12 +25,12 @@ from synthaug.judging.pools import draw_pool, fit_judges, no_pool
 from synthaug.judging.protocol import JUDGE_STEPS, JUDGED, ON_BOTH
 from synthaug.judging.runner import Work, in_processes, one_thread, shown
 from synthaug.judging.unlabelled import with_judged
-from synthaug.modalities.image.form import ImageForm
+from synthaug.modalities.base import Form
 
 Fit: TypeAlias = Callable[[LabeledData, str, str], Generator]
 """``fit(rows, family, name)``: a generator of the family trained on the rows; the name is unique to both."""
 
-Augmentations: TypeAlias = Callable[[torch.Tensor, np.ndarray, ImageForm], Mapping[str, Augment]]
+Augmentations: TypeAlias = Callable[[torch.Tensor, np.ndarray, Form], Mapping[str, Augment]]
 """Encoded training rows ``(N, ...)``, their labels ``(N,)`` and what they were encoded from, to augmentations by the
 names that arms know."""
 

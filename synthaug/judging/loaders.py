@@ -26,14 +26,12 @@ from synthaug.mixing.regimen import Blend
 from synthaug.mixing.schedule import Ratio
 from synthaug.mixing.supply import Supply
 from synthaug.mixing.torch.loader import mix_loader
+from synthaug.modalities.base import Augment as Augment
 from synthaug.modalities.image.augment import cutmix as pasted
 from synthaug.seeding import derive, numpy_rng, torch_rng
 
 Encode: TypeAlias = Callable[[np.ndarray], torch.Tensor]
 """Raw rows to what classifiers take: for images ``(N, C, H, W)`` float32 in [-1, 1]."""
-
-Augment: TypeAlias = Callable[[torch.Tensor, int], torch.Tensor]
-"""``augment(batch, seed)``: an encoded batch, changed at random, as a function of the batch and the seed."""
 
 Judge: TypeAlias = Callable[[torch.Tensor], np.ndarray]
 """An encoded batch to what it is taken for: probabilities ``(B, n_classes)``."""

@@ -29,7 +29,7 @@ from synthaug.mixing.supply import Supply
 from synthaug.outputs import atomic_write_text, one_error
 from synthaug.wording import one_line
 
-FORMAT = 5
+FORMAT = 6
 """Of plans and evaluations as JSON data, which name it; others are not read."""
 
 Metric: TypeAlias = Literal["accuracy", "balanced_accuracy"]

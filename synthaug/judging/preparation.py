@@ -15,7 +15,7 @@ from synthaug.judging.arms import Arm
 from synthaug.judging.loaders import BLENDS, Augment, balanced, shuffled
 from synthaug.judging.losses import LOSSES
 from synthaug.mixing.regimen import Regimen
-from synthaug.modalities.image.form import ImageForm
+from synthaug.modalities.known import AnyForm
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +33,7 @@ class Preparation:
     Attributes:
         arm: its name.
         steps: optimizer steps of the training.
-        form: of the images.
+        form: of the rows.
         counts: rows of each class, in the order of the classes, that it was chosen for.
         pipeline: the augmentation of an image as `A.to_dict` writes it; None for none.
         balanced: whether rows are drawn so that classes are equally frequent.
@@ -44,7 +44,7 @@ class Preparation:
 
     arm: str
     steps: int
-    form: ImageForm
+    form: AnyForm
     counts: tuple[int, ...]
     pipeline: Mapping[str, Any] | None = None
     balanced: bool = False

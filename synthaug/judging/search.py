@@ -238,17 +238,16 @@ def search_options(
 
     options = [o for o in offered if o.synthetic]
     (best,) = yield from _in_step([_search(whole, base, options, variants, trials)], ledger)
-    foretold = yield from _foretold(options, base, ledger, range(trials))
-    if foretold is not None and foretold.convincing:
-        return ledger.choice(base, foretold.without[0], foretold, trials)
+    foretold = yield from _foretold(options, base, ledger, trials, seeds)
+    named = None if foretold is None else foretold.without[0]
+    if foretold is not None and (foretold.convincing or (best is not None and best.name == named)):
+        return ledger.choice(base, named, foretold, trials)
     judged = None
     if best is not None and whole.lead(best, base, range(trials)) > worth_judging:
         views = [ledger.view(number) for number in range(len(folds))]
         without = yield from _in_step([_search(view, base, options, variants, 1) for view in views], ledger)
         if any(without):
-            judged = yield from _judged(without, base, ledger, range(trials))
-        if judged is not None and judged.sure.mean > 0 and not judged.convincing:
-            judged = yield from _judged(without, base, ledger, range(seeds))
+            judged = yield from _judged_until_clear(without, base, ledger, trials, seeds)
     return ledger.choice(base, None if best is None else best.name, judged, trials)
 
 
@@ -271,16 +270,25 @@ def trainings_to_expect(*, baselines: int, longer: int, options: int, variants: 
 
 
 def _foretold(
-    options: Sequence[Option], base: Option, ledger: _Ledger, seeds: Sequence[int]
+    options: Sequence[Option], base: Option, ledger: _Ledger, trials: int, seeds: int
 ) -> Generator[list[Trial], Scores, JudgedGain | None]:
     """What all folds say of the option that was foretold to be the best; None where none was, or it is clearly not."""
-    first = seeds[:1]
     for option in options:
-        if option.foretold and ledger.view(None).lead(option, base, first) > -_BEHIND:
-            yield from ledger.train(ledger.runs([option], seeds))
-            found = yield from _judged([option] * len(ledger.folds), base, ledger, seeds)
+        if option.foretold and ledger.view(None).lead(option, base, range(1)) > -_BEHIND:
+            yield from ledger.train(ledger.runs([option], range(trials)))
+            found = yield from _judged_until_clear([option] * len(ledger.folds), base, ledger, trials, seeds)
             return replace(found, foretold=True)
     return None
+
+
+def _judged_until_clear(
+    without: Sequence[Option | None], base: Option, ledger: _Ledger, trials: int, seeds: int
+) -> Generator[list[Trial], Scores, JudgedGain]:
+    """What the folds say with the first seeds, and where that leaves it open with all."""
+    found = yield from _judged(without, base, ledger, range(trials))
+    if found.sure.mean > 0 and not found.convincing:
+        found = yield from _judged(without, base, ledger, range(seeds))
+    return found
 
 
 def _judged(

@@ -23,8 +23,7 @@ from synthaug.judging.loaders import Augment, Ingredients, MakeLoader, balanced,
 from synthaug.judging.pools import no_pool
 from synthaug.judging.protocol import USUAL_PROTOCOL, Protocol, are_unequal
 from synthaug.judging.runner import Work, one_thread
-from synthaug.modalities.image.augment import image_augmentations
-from synthaug.modalities.image.form import ImageForm
+from synthaug.modalities.base import Form
 from synthaug.seeding import derive
 from synthaug.training.classifier import Classifier, train_classifier
 
@@ -61,7 +60,7 @@ class JudgedRows:
 def judge_rows(
     known: Ingredients,
     unlabelled: np.ndarray,
-    augment: Augment,
+    augment: Augment | None,
     *,
     steps: int,
     seed: int,
@@ -81,7 +80,7 @@ def judge_rows(
     Args:
         known: the labelled rows.
         unlabelled: ``(M, ...)`` raw rows like these.
-        augment: what judges are trained with.
+        augment: what judges are trained with; None for nothing.
         steps: optimizer steps of each judge.
         seed: decides the judges.
         prior: how many rows of each class are due, of `PRIORS`.
@@ -100,7 +99,7 @@ def judge_rows(
     return found
 
 
-def as_samples(judged: JudgedRows, rows: np.ndarray, form: ImageForm, classes: Classes, by: str) -> Samples:
+def as_samples(judged: JudgedRows, rows: np.ndarray, form: Form, classes: Classes, by: str) -> Samples:
     """Judged rows as samples of their labels; provenance names the judges in the place of a generator.
 
     Args:
@@ -153,7 +152,7 @@ def judge_unlabelled(
     started = time.perf_counter()
     others = unlabelled.read()
     form = rows.form.fitted(np.concatenate([rows.read(), others]))
-    augment = image_augmentations(form.encode(rows.read()), rows.labels)["policy"]
+    augment = form.augmentations(form.encode(rows.read()), rows.labels, {}).get("policy")
     own_seed = derive(seed, "choice", "judging", name) % 2**31
     parts = Ingredients.of(rows, no_pool(rows), form.encode, ratio=_HALF, batch_size=protocol.batch_size)
     found = judge_rows(
@@ -173,7 +172,7 @@ def judge_unlabelled(
     )
     order = np.argsort(labels, kind="stable")
     counts = np.bincount(labels, minlength=len(rows.classes))
-    family = Stock(form.encoded, counts.tolist())
+    family = Stock(form, counts.tolist())
     family.remember(form.encode(images[order]), torch.from_numpy(labels[order]))
     told = ", ".join(f"{n} {why}" for why, n in found.dropped.items() if n)
     sure = f"{float(found.sure.mean()):.0%} on average" if len(found) else "none"
@@ -210,7 +209,7 @@ def _judges(
     known: Ingredients,
     unlabelled: np.ndarray,
     last: JudgedRows,
-    augment: Augment,
+    augment: Augment | None,
     steps: int,
     seed: int,
     kept: Path | None,

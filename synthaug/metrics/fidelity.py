@@ -39,10 +39,10 @@ class Fidelity:
 class FeatureClassifier(Protocol):
     """A classifier that shows what it sees."""
 
-    def __call__(self, images: Any) -> np.ndarray:
+    def __call__(self, rows: Any) -> np.ndarray:
         """``(N, K)`` probabilities."""
 
-    def features(self, images: Any) -> np.ndarray:
+    def features(self, rows: Any) -> np.ndarray:
         """``(N, D)`` features."""
 
 

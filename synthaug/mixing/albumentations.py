@@ -19,8 +19,9 @@ from synthaug.errors import InvalidRequest, UnsupportedKind
 from synthaug.files.formats import Stored
 from synthaug.mixing.colours import MADE, Tints, tint, warn_of_colours
 from synthaug.mixing.probes import PROBES, spread
-from synthaug.modalities.image.look import mismatch
+from synthaug.modalities.image.form import ImageForm
 from synthaug.modalities.image.pipelines import A, seed_transform
+from synthaug.modalities.look import mismatch
 from synthaug.seeding import derive
 from synthaug.wording import did_you_mean
 
@@ -82,7 +83,10 @@ class SyntheticReplacement(A.ImageOnlyTransform):  # type: ignore[misc]
         self.label_key = label_key
         self._tints: list[tuple[float, int]] | None = []
         self._opened = Stored.at(self.pool)
-        self._classes, self._form = self._opened.card.classes, self._opened.card.form
+        self._classes, form = self._opened.card.classes, self._opened.card.form
+        if not isinstance(form, ImageForm):
+            raise UnsupportedKind(f"{self.pool} holds rows of {form}; albumentations changes images")
+        self._form = form
 
     def __call__(self, *args: Any, force_apply: bool = False, **kwargs: Any) -> Any:
         """The inputs by name, with the image replaced or not."""

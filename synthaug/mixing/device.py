@@ -14,9 +14,8 @@ from synthaug.generators.generator import Generator
 from synthaug.generators.samples import Samples
 from synthaug.mixing.probes import PROBES, look_of
 from synthaug.modalities.arrays import as_array
-from synthaug.modalities.image.cells import contained
-from synthaug.modalities.image.form import Container, ImageForm, fingerprints
-from synthaug.modalities.image.look import Look
+from synthaug.modalities.base import Container, Form
+from synthaug.modalities.look import Look
 from synthaug.seeding import numpy_rng
 
 OnDevice = Callable[[Any], Any]
@@ -34,11 +33,11 @@ class DevicePool:
         container: Container = "tensor" if form.container == "tensor" else "array"
         order = np.argsort(samples.class_indices, kind="stable")
         images = [samples.samples[row].copy() for row in order]
-        ends = [np.full(form.shape, end, form.dtype) for end in (form.low, form.high) if end is not None]
+        ends = form.ends
         if transform is not None:
 
             def changed(image: np.ndarray) -> np.ndarray:
-                return np.asarray(as_array(transform(contained(image, form.layout, container))))
+                return np.asarray(as_array(transform(form.contained(image, container))))
 
             images, ends = list(map(changed, images)), list(map(changed, ends))
         self.classes, self._form, self._held_out = samples.classes, form, samples.held_out
@@ -83,9 +82,7 @@ class LiveRows:
         form = self._generator.form
         classes = np.arange(_LOOKED_AT) % len(self.classes)
         made = self._made(classes, numpy_rng(0, "live rows", "look"), real)
-        ends = [
-            self._changed(torch.full_like(made[:1], end)) for end in (form.low, form.high) if end is not None
-        ]
+        ends = [self._changed(torch.from_numpy(end[None]).to(made)) for end in form.ends]
         few, flat = (
             [as_array(image) for batch in part for image in batch] for part in ([self._changed(made)], ends)
         )
@@ -109,10 +106,9 @@ class LiveRows:
         return torch.stack([torch.as_tensor(self._transform(image)) for image in images])
 
 
-def _check(real: torch.Tensor, look: Look, form: ImageForm, held_out: np.ndarray) -> None:
+def _check(real: torch.Tensor, look: Look, form: Form, held_out: np.ndarray) -> None:
     rows = np.asarray(as_array(real[:PROBES]))
     remedy = "Pass transform=, a function from an image of the samples to one like those of a batch"
     look.require_fit(Look.of(list(rows)), remedy)
     if len(held_out):
-        layout = "HW" if rows.ndim == 3 else form.layout if rows.shape[1:] == form.shape else "CHW"
-        refuse_held_out(fingerprints(rows, layout), held_out, "the batch")
+        refuse_held_out(form.prints_of(rows), held_out, "the batch")

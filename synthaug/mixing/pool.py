@@ -17,9 +17,9 @@ from synthaug.generators.samples import Samples
 from synthaug.mixing.options import Transform
 from synthaug.mixing.probes import PROBES, spread
 from synthaug.mixing.transforms import applied, inner, transforms_of
-from synthaug.modalities.image.cells import contained, container_of
-from synthaug.modalities.image.form import Container, Layout
-from synthaug.modalities.image.look import Look, mismatch
+from synthaug.modalities.base import Container, Form
+from synthaug.modalities.image.cells import container_of
+from synthaug.modalities.look import Look, mismatch
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,13 @@ class Refresh:
 
 
 class _Change(NamedTuple):
-    """Transforms, and the container in which the first is given an image."""
+    """Transforms, and the container in which the first is given a row."""
 
     transforms: tuple[Transform, ...]
     container: Container
 
-    def __call__(self, image: np.ndarray, layout: Layout) -> Any:
-        return applied(self.transforms, contained(image, layout, self.container))
+    def __call__(self, row: np.ndarray, form: Form) -> Any:
+        return applied(self.transforms, form.contained(row, self.container))
 
 
 class Pool(Dataset[Any]):
@@ -74,7 +74,7 @@ class Pool(Dataset[Any]):
         change: _Change | None,
     ) -> None:
         self._rows = torch.from_numpy(np.require(samples.samples, requirements=["C", "W"]))
-        self._layout = samples.form.layout
+        self._form = samples.form
         self._labels = labels
         self._fields = fields
         self._like = like
@@ -114,7 +114,7 @@ class Pool(Dataset[Any]):
         else:
             images = list(pixels.numpy())
             if self.change is not None:
-                images = [self.change(image, self._layout) for image in images]
+                images = [self.change(image, self._form) for image in images]
                 if self._coarse is not None:
                     images = [image.to(self._coarse) if torch.is_tensor(image) else image for image in images]
         if not self._quick or any(type(image) is not self._image_type for image in images):
@@ -155,14 +155,13 @@ class Pool(Dataset[Any]):
         """Moves the rows to memory that forked workers see changes of."""
         self._rows.share_memory_()  # type: ignore[no-untyped-call]
 
-    def look(self, low: float | None, high: float | None) -> Look:
-        """What its images look like; ``low`` and ``high`` are the ends of the samples' range."""
+    def look(self) -> Look:
+        """What its rows look like, and those of the ends of their range."""
         drawn = np.flatnonzero([label is not None for label in self._labels])
         images = [self._fields.image_of(self[row]) for row in spread(drawn, PROBES).tolist()]
         flat = [
-            self._fields.image_of(self._items(torch.full_like(self._rows[:1], end), drawn[:1].tolist())[0])
-            for end in (low, high)
-            if end is not None
+            self._fields.image_of(self._items(torch.from_numpy(end[None]), drawn[:1].tolist())[0])
+            for end in self._form.ends
         ]
         return Look.of(images, flat)
 
@@ -278,7 +277,7 @@ def _first_alike(pools: Sequence[Pool], real: Look, samples: Samples) -> Pool:
     for pool in pools:
         how = "as they are" if pool.change is None else "after the transform"
         try:
-            look = pool.look(samples.form.low, samples.form.high)
+            look = pool.look()
         except SynthaugError:
             raise
         except Exception as error:  # whatever a user's transform may raise

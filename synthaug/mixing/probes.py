@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from synthaug.modalities.image.look import Look
+from synthaug.modalities.look import Look
 
 PROBES = 64
 """Rows that are looked at to compare real and synthetic ones."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,7 @@ from torch.nn import functional as F
 
 from synthaug.errors import InvalidRequest, SpecMismatch
 from synthaug.modalities.arrays import as_array
-from synthaug.modalities.image.cells import channels_last
-from synthaug.modalities.image.form import ImageForm
+from synthaug.modalities.base import Form
 from synthaug.seeding import derive, numpy_rng
 
 Blend = Callable[[torch.Tensor, torch.Tensor, np.random.Generator], tuple[torch.Tensor, torch.Tensor]]
@@ -33,7 +32,7 @@ class Regimen:
         seed: decides what is drawn and blended.
     """
 
-    form: ImageForm
+    form: Form
     augment: Callable[[Any], Any] | None = None
     balanced: bool = False
     blend: Blend | None = None
@@ -52,11 +51,7 @@ class Regimen:
             SpecMismatch: another dtype, range or number of channels.
         """
         pixels = np.asarray(as_array(image))
-        wide = pixels.dtype.kind in "iu" and np.dtype(self.form.dtype).kind in "iu"
-        if wide and np.array_equal(pixels, narrow := pixels.astype(self.form.dtype)):
-            pixels = narrow  # as it is when it is changed
-        own, _ = channels_last(pixels)
-        if own.ndim in (2, 3) and replace(self.form, height=own.shape[0], width=own.shape[1]).holds(own):
+        if self.form.admits(pixels):
             return
         raise SpecMismatch(
             f"{what} hands out images of {'x'.join(map(str, pixels.shape))} {pixels.dtype} from {pixels.min():.4g} to "

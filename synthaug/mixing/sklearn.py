@@ -18,7 +18,6 @@ from synthaug.mixing.prepare import RealRows, align, prepare, refuse_schedule
 from synthaug.mixing.probes import PROBES, look_of
 from synthaug.mixing.schedule import Ratio
 from synthaug.mixing.supply import Supply
-from synthaug.modalities.image.form import ImageForm, fingerprints
 
 
 class SyntheticRows(BaseEstimator):  # type: ignore[misc]
@@ -98,7 +97,7 @@ class SyntheticRows(BaseEstimator):  # type: ignore[misc]
         samples = self._samples(labels, there, supply, ratio, options)
 
         def fingerprints(rows: np.ndarray) -> np.ndarray:
-            return _prints(_beside(X, samples)[0][rows], samples.form)
+            return samples.form.prints_of(_beside(X, samples)[0][rows])
 
         real = RealRows(labels, there, "X", fingerprints, np.arange(len(X)))
         prepared = prepare(real, samples.class_indices, supply, ratio, options)
@@ -111,7 +110,7 @@ class SyntheticRows(BaseEstimator):  # type: ignore[misc]
         warn_of_colours(tints_of(pictures, classes, PROBES), lambda: tints_of(made, made_of, MADE), 2)
         trained_on = getattr(supply.generator, "trained_on", np.empty(0, np.uint64))
         if len(trained_on) and not callable(self.source):
-            _warn_of_others(trained_on, _prints(pictures, samples.form))
+            _warn_of_others(trained_on, samples.form.prints_of(pictures))
         own = zip(prepared.aligned.labels, supply.classes.values, strict=False)
         values = [value if label is None else label for label, value in own]
         theirs = np.array(
@@ -183,11 +182,6 @@ def _beside(X: np.ndarray, samples: Samples) -> tuple[np.ndarray, np.ndarray]:
     remedy = "Put the sampler before what scales or reshapes X, or train the generator on rows like these"
     look_of(made, [end.astype(made.dtype) for end in form.ends]).require_fit(look_of(real), remedy)
     return real, made
-
-
-def _prints(pictures: np.ndarray, form: ImageForm) -> np.ndarray:
-    rows = pictures if pictures.dtype.kind == "f" else pictures.astype(form.dtype)
-    return fingerprints(rows, form.layout)
 
 
 def _warn_of_others(trained_on: np.ndarray, prints: np.ndarray) -> None:

@@ -19,7 +19,7 @@ from synthaug.generators.samples import Samples
 from synthaug.mixing.options import MixOptions
 from synthaug.mixing.pool import Refresh
 from synthaug.mixing.schedule import USUAL_SHARE, Ratio
-from synthaug.modalities.image.form import ImageForm
+from synthaug.modalities.base import Form
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Supply:
         return self._known.classes
 
     @property
-    def form(self) -> ImageForm:
+    def form(self) -> Form:
         """The form of its rows."""
         return self._known.form
 

@@ -1,1 +1,12 @@
 from .arrays import as_array as as_array
+from .base import Augment as Augment, Backbone as Backbone, Container as Container, Form as Form
+from .classifier import ClassifierNetwork as ClassifierNetwork
+from .known import (
+    MODALITIES as MODALITIES,
+    AnyForm as AnyForm,
+    Modality as Modality,
+    classifier_of as classifier_of,
+    form_of as form_of,
+)
+from .look import Look as Look, mismatch as mismatch
+from .source import RowSource as RowSource

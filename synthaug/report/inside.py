@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from synthaug.data.labeled import LabeledData
 from synthaug.errors import InvalidRequest
 from synthaug.generators.generator import Generator
 from synthaug.metrics.fidelity import nearest_rows
-from synthaug.modalities.image.view import save_grid
+from synthaug.modalities.base import Form
 from synthaug.seeding import torch_rng
 
 _CLASSES = 20
@@ -121,7 +122,7 @@ def draw_beside(
     few = [np.flatnonzero(data.labels == data.classes.index(name)) for name in names]
     real = data.read(np.concatenate([np.resize(rows, per_class) for rows in few]))
     made = generator.sample(dict.fromkeys(names, per_class), seed=seed).samples
-    save_grid(path, names, {"real": real, "synthetic": made}, generator.form)
+    _save(path, generator.form, names, {"real": real, "synthetic": made})
 
 
 def draw(
@@ -137,17 +138,21 @@ def draw(
     """
     names, form = generator.classes[:_CLASSES], generator.form
     walk = interpolation(generator, seed=seed)
-    save_grid(folder / "interpolation.png", names, {"from one draw of noise to another": walk}, form)
+    _save(folder / "interpolation.png", form, names, {"from one draw of noise to another": walk})
     first = names[0]
     shown, moved = traversal(generator, first, seed=seed)
     lines = [f"noise {dimension}" for dimension in shown]
-    save_grid(folder / "traversal.png", lines, {f"{first}: each from -2 to 2": moved}, form)
+    _save(folder / "traversal.png", form, lines, {f"{first}: each from -2 to 2": moved})
     about = {
         "interpolation.png": "one walk between two draws of noise, in every class",
         "traversal.png": f'the dimensions of the noise that change "{first}" most',
     }
     if data is not None:
         made, nearest = beside_nearest(generator, data, seed=seed)
-        save_grid(folder / "nearest.png", names, {"synthetic": made, "nearest real row": nearest}, form)
+        _save(folder / "nearest.png", form, names, {"synthetic": made, "nearest real row": nearest})
         about["nearest.png"] = "samples, and in the same order the real row nearest to each"
     return about
+
+
+def _save(path: Path, form: Form, names: Sequence[str], blocks: Mapping[str, np.ndarray]) -> None:
+    form.side_by_side(names, blocks).save(path, optimize=True)

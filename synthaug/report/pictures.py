@@ -11,7 +11,6 @@ from synthaug.data.labeled import LabeledData
 from synthaug.generators.samples import Samples
 from synthaug.judging.curation import Curation
 from synthaug.metrics.fidelity import nearest_rows
-from synthaug.modalities.image.view import to_rgb
 from synthaug.seeding import numpy_rng
 
 
@@ -54,7 +53,7 @@ def pick_pictures(
     nearest = nearest_rows(np.concatenate([samples for *_, samples in chosen]), rows)[0]
     groups = np.split(nearest, np.cumsum([len(samples) for *_, samples in chosen])[:-1])
     return tuple(
-        ClassPictures(name, *(to_rgb(part, pool.form) for part in (rows[real], samples, rows[group])))
+        ClassPictures(name, *(pool.form.drawn(part) for part in (rows[real], samples, rows[group])))
         for (name, real, samples), group in zip(chosen, groups, strict=True)
     )
 
@@ -86,7 +85,7 @@ def pick_judged(
     for label, name in enumerate(samples.classes[:classes]):
         own = samples.class_indices == label
         passing, failing = (
-            to_rgb(samples.samples[np.flatnonzero(own & mask)[:per_class]], samples.form)
+            samples.form.drawn(samples.samples[np.flatnonzero(own & mask)[:per_class]])
             for mask in (curation.keep, ~curation.keep)
         )
         dropped = {effect.name: effect.dropped.get(name, 0) for effect in curation.effects}

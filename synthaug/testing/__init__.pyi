@@ -1,4 +1,9 @@
 from .adapters import check_adapter as check_adapter
-from .families import FAMILY_CHECKS as FAMILY_CHECKS, check_family as check_family, untrained as untrained
+from .families import (
+    FAMILY_CHECKS as FAMILY_CHECKS,
+    check_family as check_family,
+    image_form as image_form,
+    untrained as untrained,
+)
 from .formats import check_format as check_format
 from .planted import Planted as Planted, planted_generator as planted_generator

@@ -11,11 +11,18 @@ import torch
 from torch import Tensor
 
 from synthaug.families import Batch, BatchKind, Family, build, find_family
+from synthaug.modalities.image import ImageForm
 
 COUNTS = (9, 4, 30)
 """Training rows of each class that a family is built for here."""
 
 _SHAPE = (1, 12, 10)
+
+
+def image_form(shape: tuple[int, int, int]) -> ImageForm:
+    """The form of float images ``(C, H, W)`` in [-1, 1]."""
+    channels, height, width = shape
+    return ImageForm(height, width, channels, "CHW", "float32", -1.0, 1.0)
 
 
 def check_family(name: str, options: Mapping[str, Any] | None = None) -> None:
@@ -36,7 +43,7 @@ def untrained(name: str, options: Mapping[str, Any], shape: tuple[int, int, int]
     """The family with first weights, the same each time, and with rows to keep where it keeps some."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        family = build(name, shape, COUNTS, options)
+        family = build(name, image_form(shape), COUNTS, options)
         if family.keeps_rows:
             labels = torch.arange(len(COUNTS)).repeat_interleave(torch.tensor(COUNTS))
             images = torch.rand(len(labels), *shape) * 2 - 1
@@ -113,7 +120,7 @@ def its_settings_are_plain_values_with_a_batch_size(name: str, options: Mapping[
 
 def the_state_dict_carries_everything(name: str, options: Mapping[str, Any]) -> None:
     """A family with the weights of another one makes the same rows."""
-    family, other = untrained(name, options).eval(), build(name, _SHAPE, COUNTS, options).eval()
+    family, other = untrained(name, options).eval(), build(name, image_form(_SHAPE), COUNTS, options).eval()
     other.load_state_dict(family.state_dict())
     noise, labels = torch.randn(2, *family.noise_shape), torch.tensor([0, 1])
     assert torch.equal(family.sample(labels, noise), other.sample(labels, noise)), "a state is lost"
@@ -131,7 +138,7 @@ def what_a_choice_tries_can_be_had_without_another_training(name: str, options: 
         assert set(wanted) <= set(state), f'"{called}" needs a state that a choice does not train'
 
 
-def _batch(shape: tuple[int, int, int], kind: BatchKind, n: int = 6) -> Batch:
+def _batch(shape: tuple[int, ...], kind: BatchKind, n: int = 6) -> Batch:
     rng = torch.Generator().manual_seed(1)
     form = (n, 2, *shape) if kind == "pairs" else (n, *shape)
     return torch.rand(form, generator=rng) * 2 - 1, torch.arange(n) % len(COUNTS)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from synthaug.data import Classes, Label
 from synthaug.families import Family, Phase, parameters_of
 from synthaug.generators import Achieved, Generator
+from synthaug.modalities import Form
 from synthaug.modalities.image import ImageForm
 
 FORM = ImageForm(8, 9, 1, "HW", "uint8", 0.0, 255.0)
@@ -35,8 +36,8 @@ class Planted(Family):
     name = "planted"
     config_type = _Settings
 
-    def __init__(self, shape: tuple[int, int, int], counts: Sequence[int], config: object = None) -> None:
-        super().__init__(shape, counts, config)
+    def __init__(self, form: Form, counts: Sequence[int], config: object = None) -> None:
+        super().__init__(form, counts, config)
         self.level = nn.Parameter(torch.linspace(-1, 1, self.n_classes))
         self.calls, self.dies_at = 0, None
 
@@ -51,20 +52,20 @@ class Planted(Family):
         self.calls += 1
         if self.calls == self.dies_at:
             raise ZeroDivisionError
-        return (noise + self.level[labels][:, None, None, None]).tanh()
+        return (noise + self.level[labels].view(-1, *[1] * len(self.shape))).tanh()
 
     def _away_from_the_mean(
         self, batch: tuple[Tensor, Tensor], progress: float, rng: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
         images, labels = batch
-        loss = (images.mean(dim=(1, 2, 3)) - self.level[labels].tanh()).square().mean()
+        loss = (images.flatten(1).mean(dim=1) - self.level[labels].tanh()).square().mean()
         return loss, {"loss": loss.detach()}
 
 
 def planted_generator(
     classes: Sequence[str] = ("cat", "dog", "T-shirt/top"),
     values: Sequence[Label] | None = None,
-    form: ImageForm = FORM,
+    form: Form = FORM,
     *,
     rows: Sequence[int] | None = None,
     held_out: np.ndarray | None = None,
@@ -79,7 +80,7 @@ def planted_generator(
         held_out: ``(M,)`` uint64 fingerprints of rows that its own must not meet.
     """
     counts = dict(zip(classes, rows or [10] * len(classes), strict=True))
-    family = Planted(form.encoded, list(counts.values()))
+    family = Planted(form, list(counts.values()))
     return Generator(
         family=family.eval().requires_grad_(False),
         form=form,

@@ -15,8 +15,7 @@ from synthaug.families import Family
 from synthaug.generators.facts import Achieved, HeldOutAccuracy
 from synthaug.metrics.fidelity import measure_fidelity
 from synthaug.metrics.scores import score
-from synthaug.modalities.image.form import ImageForm
-from synthaug.modalities.image.view import coarse
+from synthaug.modalities.base import Form
 from synthaug.seeding import numpy_rng, torch_rng
 from synthaug.training.classifier import Classifier, train_classifier
 from synthaug.training.loop import Score
@@ -43,7 +42,7 @@ class Appraiser:
     """
 
     def __init__(
-        self, real: LabeledData, held_out: LabeledData | None, form: ImageForm, *, steps: int, seed: int
+        self, real: LabeledData, held_out: LabeledData | None, form: Form, *, steps: int, seed: int
     ) -> None:
         self.real, self.held_out, self.form = real, held_out, form
         self.classes = real.classes
@@ -53,17 +52,17 @@ class Appraiser:
         looked_at = self.present[np.linspace(0, len(self.present) - 1, _SPREAD_CLASSES).astype(int)]
         self.looked_at = np.unique(looked_at)
         few = [np.flatnonzero(real.labels == k)[: 4 * _SPREAD_ROWS] for k in self.looked_at]
-        self.real_spread = _spreads([coarse(form.encode(real.read(rows))) for rows in few])
+        self.real_spread = _spreads([form.coarse(form.encode(real.read(rows))) for rows in few])
 
     def spread(self, average: nn.Module) -> dict[str, float]:
         """How varied the samples of each class are, and how different the classes, over the same of real rows.
 
-        The root mean square distance of pictures averaged down to 7x7 cells from the mean picture of their class;
+        The root mean square distance of rows, of pictures averaged down to 7x7 cells, from the mean of their class;
         for the classes, that of the means from their mean. 1.0 is as real rows are. Of many classes 64 are looked
         at. Classes of one row, or of equal rows, are left out.
         """
         made, labels = self._make(average, self.looked_at, _SPREAD_ROWS, "spread")
-        ours = _spreads([coarse(made[labels == int(k)]) for k in self.looked_at])
+        ours = _spreads([self.form.coarse(made[labels == int(k)]) for k in self.looked_at])
         names = [*(self.classes[int(k)] for k in self.looked_at), "the difference between classes"]
         pairs = zip(names, ours, self.real_spread, strict=True)
         return {name: made / real for name, made, real in pairs if real > 1e-6}

@@ -7,7 +7,7 @@ import torch
 
 from synthaug.data.labeled import LabeledData
 from synthaug.families import Batch, BatchKind
-from synthaug.modalities.image.form import ImageForm
+from synthaug.modalities.base import Form
 from synthaug.seeding import numpy_rng
 
 
@@ -25,7 +25,7 @@ class Batches:
         rows: the row numbers of each of them.
     """
 
-    def __init__(self, data: LabeledData, form: ImageForm, size: int, seed: int) -> None:
+    def __init__(self, data: LabeledData, form: Form, size: int, seed: int) -> None:
         self.data, self.form, self.size, self.seed = data, form, size, seed
         self.present = np.unique(data.labels)
         self.rows = {int(k): np.flatnonzero(data.labels == k) for k in self.present}
@@ -36,10 +36,10 @@ class Batches:
         order = np.tile(rng.permutation(self.present), -(-self.size // len(self.present)))[: self.size]
         first = [rng.integers(len(self.rows[int(k)])) for k in order]
         rows = np.array([self.rows[int(k)][i] for k, i in zip(order, first, strict=True)])
-        images, labels = self.form.encode(self.data.read(rows)), torch.from_numpy(self.data.labels[rows])
+        encoded, labels = self.form.encode(self.data.read(rows)), torch.from_numpy(self.data.labels[rows])
         if kind == "pairs":
             sizes = [len(self.rows[int(k)]) for k in order]
             second = [(i + rng.integers(1, n)) % n for i, n in zip(first, sizes, strict=True)]
             others = np.array([self.rows[int(k)][i] for k, i in zip(order, second, strict=True)])
-            images = torch.stack([images, self.form.encode(self.data.read(others))], dim=1)
-        return images, labels
+            encoded = torch.stack([encoded, self.form.encode(self.data.read(others))], dim=1)
+        return encoded, labels

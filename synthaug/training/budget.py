@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from synthaug.data.labeled import LabeledData
 from synthaug.errors import InvalidRequest, SynthaugWarning
 from synthaug.families import Family, build
 from synthaug.generators.generator import resolve_device
+from synthaug.modalities.base import Form
 from synthaug.seeding import derive
 from synthaug.training.appraise import LEAST_STEPS
 from synthaug.training.batches import Batches
@@ -27,7 +29,6 @@ BUDGET = "budget.json"
 """Beside a checkpoint: the minutes that were given, and the plans of steps that they came to."""
 
 _MINUTES = 3.0
-_MAX_SIDE = 128
 
 
 @dataclass(frozen=True)
@@ -78,20 +79,22 @@ class Training:
             "budget": f"{minutes:g} minutes" if self.steps is None else f"{self.steps} steps",
         }
 
-    def untrained(self, data: LabeledData, shape: tuple[int, int, int] | None = None) -> Family:
+    def untrained(self, data: LabeledData, form: Form | None = None) -> Family:
         """The family as training begins, the same each time, on the device.
 
         Initial weights come from the seed alone; the caller's global stream is left as it was.
 
         Args:
             data: the training rows.
-            shape: ``(C, H, W)`` of another size than theirs.
+            form: another than theirs.
         """
+        if form is None:
+            form = data.form if data.form.complete else data.form.fitted(data.read())
         with torch.random.fork_rng(devices=[]):
             # not CUDA's, which is the user's
             torch.default_generator.manual_seed(derive(self.seed, "weights"))
             counts = tuple(data.counts.values())
-            family = build(self.family, shape or data.form.encoded, counts, self.options)
+            family = build(self.family, form, counts, self.options)
         return family.to(resolve_device(self.device), memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
     def planned(self, data: LabeledData, batches: Batches, share: float, folder: Path | None) -> Steps:
@@ -160,19 +163,17 @@ class Training:
             raise InvalidRequest(f"A budget of {minutes} minutes was asked for; give a positive number.")
 
     def _check_size(self, data: LabeledData) -> None:
-        """Asks for a size where the images are large, and says what each choice costs."""
-        channels, height, width = data.form.encoded
-        if max(height, width) <= _MAX_SIDE:
+        """Asks for a size where rows are large, and says what each choice costs."""
+        if (found := data.form.smaller()) is None:
             return
-        small = _MAX_SIDE // 2
-        trial = self.untrained(data, (channels, small, small))
+        small, remedy = found
+        trial = self.untrained(data, small)
         rows = torch.zeros(4, *trial.shape), torch.arange(4) % len(data.classes)
         started = time.monotonic()
         run_loop(trial, trial.phases(), lambda kind, step: rows, steps=2, seed=self.seed)
-        pixel = (time.monotonic() - started) / 2 / 4 / small**2
-        hours = pixel * trial.config.batch_size * 3000 * height * width / 3600
+        minutes = (time.monotonic() - started) / 2 / 4 * trial.config.batch_size * 3000 / 60
+        larger = prod(data.form.encoded) / prod(small.encoded)
         raise InvalidRequest(
-            f"The images are {height}x{width}. 3000 training steps at that size take about {hours:.1f} hours here, "
-            f"about {60 * hours * small**2 / (height * width):.0f} minutes at {small}x{small}. "
-            f"Choose with image_size={small} (or --image-size), or image_size=({height}, {width}) to keep the size."
+            f"The {data.form.noun}s are large: {data.form}. 3000 training steps at that size take about "
+            f"{minutes * larger / 60:.1f} hours here, about {minutes:.0f} minutes as {small}. Choose with {remedy}."
         )

@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save
 from torch.nn import functional as F
 
 from synthaug.errors import InvalidRequest
-from synthaug.modalities.image.classifier import ImageClassifier
+from synthaug.modalities.classifier import ClassifierNetwork
+from synthaug.modalities.known import classifier_of
 from synthaug.outputs import atomic_write_bytes
 from synthaug.seeding import derive
 
@@ -25,32 +26,30 @@ ClassifierLoss: TypeAlias = Callable[[torch.Tensor, torch.Tensor, float], torch.
 float32 distributions; progress is the share of the steps already made, in [0, 1)."""
 
 # Tuned on rows 500 to 599 of each class of Fashion-MNIST's training images, which nothing else here uses.
-_LEARNING_RATE = 3e-2
-_WEIGHT_DECAY = 0.1
 _LABEL_SMOOTHING = 0.1
 _WARM_UP = 0.2
 
 
 class Classifier:
-    """A trained image classifier: call it for probabilities, or ask it for features."""
+    """A trained classifier: call it for probabilities, or ask it for features."""
 
-    def __init__(self, network: ImageClassifier) -> None:
+    def __init__(self, network: ClassifierNetwork) -> None:
         self._network = network.eval()
 
-    def __call__(self, images: torch.Tensor | np.ndarray) -> np.ndarray:
-        """``(N, n_classes)`` float32 probabilities of images ``(N, C, H, W)`` float32 in [-1, 1]."""
-        return self._in_blocks(images, lambda block: self._network(block).softmax(dim=1))
+    def __call__(self, rows: torch.Tensor | np.ndarray) -> np.ndarray:
+        """``(N, n_classes)`` float32 probabilities of encoded rows ``(N, ...)`` float32."""
+        return self._in_blocks(rows, lambda block: self._network(block).softmax(dim=1))
 
-    def features(self, images: torch.Tensor | np.ndarray) -> np.ndarray:
-        """``(N, D)`` float32: what the last layer sees of images ``(N, C, H, W)`` float32 in [-1, 1]."""
-        return self._in_blocks(images, self._network.features)
+    def features(self, rows: torch.Tensor | np.ndarray) -> np.ndarray:
+        """``(N, D)`` float32: what the last layer sees of encoded rows."""
+        return self._in_blocks(rows, self._network.features)
 
     @torch.no_grad()
     def _in_blocks(
-        self, images: torch.Tensor | np.ndarray, of: Callable[[torch.Tensor], torch.Tensor]
+        self, rows: torch.Tensor | np.ndarray, of: Callable[[torch.Tensor], torch.Tensor]
     ) -> np.ndarray:
         device = next(self._network.parameters()).device
-        blocks = torch.split(torch.as_tensor(images), 256)
+        blocks = torch.split(torch.as_tensor(rows), 256)
         return torch.cat([of(block.to(device)).cpu() for block in blocks]).numpy()
 
 
@@ -69,15 +68,15 @@ def train_classifier(
     device: torch.device | str = "cpu",
     kept: Path | None = None,
 ) -> Classifier:
-    """A small convolutional network, trained for exactly ``steps`` optimizer steps.
+    """A small network for the kind of rows, trained for exactly ``steps`` optimizer steps.
 
     AdamW, linear warm-up and cosine decay, label smoothing, dropout. The loader is gone through again and
     again until the steps are spent. A step of 64 images of 28x28 takes about 8 ms on one CPU thread.
 
     Args:
-        loader: batches ``(X, y)``: ``X`` ``(B, C, H, W)`` float32 in [-1, 1] with H and W at least 8 and the
-            same in every batch; ``y`` ``(B,)`` int64 in ``[0, n_classes)``, or ``(B, n_classes)`` float32
-            distributions.
+        loader: batches ``(X, y)``: ``X`` encoded rows, for images ``(B, C, H, W)`` float32 in [-1, 1] with H and W
+            at least 8 and the same in every batch; ``y`` ``(B,)`` int64 in ``[0, n_classes)``, or ``(B, n_classes)``
+            float32 distributions.
         steps: optimizer steps, at least 1.
         seed: decides first weights and dropout. The global torch stream is left as it was found.
         n_classes: number of outputs.
@@ -98,21 +97,20 @@ def train_classifier(
             torch.cuda.manual_seed(derive(seed, "classifier"))
         batches = _cycle(loader)
         X, y = next(batches)
-        network = ImageClassifier(tuple(X.shape[1:]), n_classes).to(place)
+        network = classifier_of(tuple(X.shape[1:]), n_classes).to(place)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # absent from torch's stubs
         if kept is not None and kept.exists():
             network.load_state_dict(load_file(kept))
             return Classifier(network)
-        optimizer = torch.optim.AdamW(network.parameters(), weight_decay=_WEIGHT_DECAY, fused=True)
+        optimizer = torch.optim.AdamW(network.parameters(), weight_decay=network.weight_decay, fused=True)
         for step in range(steps):
             if step > 0:
                 X, y = next(batches)
             warm = (step + 1) / (_WARM_UP * steps + 1)
             decay = (1 + math.cos(math.pi * step / steps)) / 2
-            optimizer.param_groups[0]["lr"] = _LEARNING_RATE * min(warm, decay)
-            images = X.to(place, memory_format=torch.channels_last)
+            optimizer.param_groups[0]["lr"] = network.learning_rate * min(warm, decay)
             optimizer.zero_grad()
-            losses = loss(network(images), y.to(place), step / steps)
+            losses = loss(network(X.to(place)), y.to(place), step / steps)
             losses.mean().backward()  # type: ignore[no-untyped-call]
             optimizer.step()
     if kept is not None:

@@ -66,7 +66,7 @@ def train(
     rows, seed = data.detached(), training.seed
     form = rows.form.fitted(rows.read())
     chosen_by = None if validation is None else _alike(validation, data)
-    module = training.untrained(data)
+    module = training.untrained(data, form)
     batches = Batches(rows, form, module.config.batch_size, seed)
     share = _TRAINING_SHARE if chosen_by is None else _TRAINING_SHARE - _SCORING_SHARE
     planned = training.planned(data, batches, share, folder)

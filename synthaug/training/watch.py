@@ -15,7 +15,6 @@ import torch
 from synthaug.errors import InvalidRequest
 from synthaug.families import Family
 from synthaug.generators.artifact import HISTORY
-from synthaug.modalities.image.view import grid
 from synthaug.seeding import torch_rng
 from synthaug.training.batches import Batches
 from synthaug.wording import did_you_mean
@@ -178,7 +177,7 @@ class Preview:
             [self.batches.data.read(np.resize(self.batches.rows[int(k)], 3)) for k in shown]
         )
         names = [self.classes[int(k)] for k in shown]
-        picture = grid(names, {"real": real, "synthetic": made}, form)
+        picture = form.side_by_side(names, {"real": real, "synthetic": made})
         if self.folder is not None:
             self.folder.mkdir(exist_ok=True)
             picture.save(self.folder / f"step-{step:06d}.png", optimize=True)

@@ -29,7 +29,7 @@ from synthaug.families import (
     slope_penalty,
 )
 from synthaug.modalities.image import diffaugment
-from synthaug.testing import FAMILY_CHECKS, Planted, check_family, untrained
+from synthaug.testing import FAMILY_CHECKS, Planted, check_family, image_form, untrained
 from synthaug.training import run_loop
 
 Case = tuple[str, dict[str, Any]]
@@ -88,7 +88,7 @@ def test_a_family_of_another_package_is_found_by_its_entry_point(
     monkeypatch.syspath_prepend(tmp_path)
     assert family_names() == (*FAMILIES, "mistaken", "planted")
     assert find_family("planted") is Planted
-    assert isinstance(build("planted", (1, 8, 8), (5, 5)), Planted)
+    assert isinstance(build("planted", image_form((1, 8, 8)), (5, 5)), Planted)
     check_family("planted")
     made = fit(shapes, "planted", steps=3, out=tmp_path / "gen", progress=False)
     assert (
@@ -100,9 +100,9 @@ def test_a_family_of_another_package_is_found_by_its_entry_point(
 
 def test_unknown_families_and_options_are_refused_with_the_closest_name() -> None:
     with pytest.raises(InvalidRequest, match=r'no family "cvea".*Did you mean "cvae"'):
-        build("cvea", (1, 8, 8), (5, 5))
+        build("cvea", image_form((1, 8, 8)), (5, 5))
     with pytest.raises(InvalidRequest, match=r'no option "latnet".*Did you mean "latent"'):
-        build("cvae", (1, 8, 8), (5, 5), {"latnet": 3})
+        build("cvae", image_form((1, 8, 8)), (5, 5), {"latnet": 3})
 
 
 def test_differentiable_augmentation_lets_gradients_through_and_depends_on_its_stream_alone() -> None:
@@ -120,7 +120,7 @@ def test_warp_bends_rows_of_the_class_it_was_asked_for_and_copies_them_at_no_str
     labels = torch.tensor([0, 0, 0, 1, 1, 1])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        family = build("warp", (1, 12, 10), (3, 3), {"strength": 0.0, "tone": 0.0})
+        family = build("warp", image_form((1, 12, 10)), (3, 3), {"strength": 0.0, "tone": 0.0})
     family.remember(rows, labels)
     made = family.sample(torch.tensor([1] * 50), torch.randn(50, *family.noise_shape))
     nearest = torch.cdist(made.flatten(1), rows.flatten(1)).min(dim=1)
@@ -133,7 +133,7 @@ def test_warp_changes_the_tone_of_rows_and_keeps_black_and_the_range() -> None:
     rows[:, :, :4] = -1
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        family = build("warp", (1, 12, 10), (2,), {"strength": 0.0, "tone": 1000.0})
+        family = build("warp", image_form((1, 12, 10)), (2,), {"strength": 0.0, "tone": 1000.0})
     family.remember(rows, torch.tensor([0, 0]))
     made = family.sample(torch.zeros(50, dtype=torch.int64), torch.randn(50, *family.noise_shape))
     assert torch.allclose(made[:, :, :3], torch.tensor(-1.0))
@@ -197,7 +197,7 @@ def test_adaptive_augmentation_rises_while_real_rows_are_told_for_sure_and_falls
 
 def test_wasserstein_scores_cannot_steer_the_augmentation() -> None:
     with pytest.raises(InvalidRequest, match=r"have no zero.*Use augmentation=\"full\", or another loss"):
-        build("cgan", (1, 8, 8), (5, 5), {"loss": "wasserstein", "augmentation": "adaptive"})
+        build("cgan", image_form((1, 8, 8)), (5, 5), {"loss": "wasserstein", "augmentation": "adaptive"})
 
 
 def test_truncation_scales_the_noise() -> None:
@@ -228,7 +228,7 @@ def transparent(means: list[list[float]], labels: list[int], **options: Any) -> 
     """A trained cvae with these encodings and no noise about them, that shows latents in place of images."""
     counts = [labels.count(k) for k in sorted(set(labels))]
     with torch.random.fork_rng(devices=[]):
-        family = build("cvae", (1, 8, 8), counts, {"latent": 2, "temperature": 0.0, **options})
+        family = build("cvae", image_form((1, 8, 8)), counts, {"latent": 2, "temperature": 0.0, **options})
     family.encoder, family.posterior = Corner(), Known(means)
     family.condition = family.decoder = nn.Identity()
     rows = torch.arange(len(means)).float().view(-1, 1, 1, 1).expand(-1, 1, 8, 8)
@@ -278,8 +278,8 @@ def test_latents_are_drawn_from_the_prior_until_the_encodings_are_known() -> Non
     labels, noise, counts = torch.tensor([0, 1]), torch.randn(2, 33), (9, 4, 30)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        unfinished = build("cvae", (1, 12, 10), counts, {"sampling": "posterior"}).eval()
-        prior = build("cvae", (1, 12, 10), counts).eval()
+        unfinished = build("cvae", image_form((1, 12, 10)), counts, {"sampling": "posterior"}).eval()
+        prior = build("cvae", image_form((1, 12, 10)), counts).eval()
     prior.load_state_dict(unfinished.state_dict(), strict=False)
     assert torch.equal(unfinished.sample(labels, noise), prior.sample(labels, noise[:, :32]))
 

@@ -178,7 +178,9 @@ def test_what_was_foretold_to_be_the_best_is_found_with_fewer_rows_and_trainings
     assert np.mean([of.accepted for of in told]) > np.mean([of.accepted for of in chosen]) + 0.05
     first = [of for of in told if of.judged is not None and of.judged.foretold]
     assert {of.candidate for of in first} == {"option 4"}
-    assert np.median([of.trainings for of in first]) <= np.median([of.trainings for of in chosen])
+    at_once = [of.trainings for of in first if of.judged and of.judged.seeds == 2]
+    assert at_once
+    assert np.median(at_once) <= np.median([of.trainings for of in chosen])
     assert {of.judged.without for of in first if of.judged} == {("option 4",) * 3}
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from synthaug import LabeledData, open_data
 from synthaug.errors import InvalidData, Leakage
 from synthaug.families import Family, Phase, build
+from synthaug.testing import image_form
 from synthaug.training import Appraiser, Training, train
 
 Arrays = tuple[np.ndarray, np.ndarray]
@@ -19,7 +20,7 @@ class Replay(Family):
     name = "replay"
 
     def __init__(self, rows: Tensor, labels: Tensor, flat: tuple[int, ...] = (), swap: bool = False) -> None:
-        super().__init__(tuple(rows.shape[1:]), [1] * int(labels.max() + 1), ())  # type: ignore[arg-type]
+        super().__init__(image_form(tuple(rows.shape[1:])), [1] * int(labels.max() + 1), ())  # type: ignore[arg-type]
         self.rows, self.labels, self.flat, self.swap = rows, labels, flat, swap
         self.nothing = torch.nn.Parameter(torch.zeros(1))
 
@@ -126,5 +127,5 @@ def test_validation_rows_are_matched_by_the_names_of_their_classes(shapes: Array
 
 
 def test_a_family_is_built_to_be_judged(real: LabeledData) -> None:
-    family = build("cvae", (1, 12, 10), (40, 40)).eval()
+    family = build("cvae", image_form((1, 12, 10)), (40, 40)).eval()
     assert all(np.isfinite(value) for value in appraiser(real, held_out=False).spread(family).values())

@@ -14,7 +14,7 @@ from synthaug.data.items import Key
 from synthaug.errors import InvalidData, InvalidRequest
 from synthaug.modalities.arrays import as_array
 from synthaug.modalities.image.medical import AS_STORED, ScanOptions
-from synthaug.modalities.image.pictures import Images
+from synthaug.modalities.source import RowSource
 from synthaug.wording import did_you_mean
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Source:
         synthetic: ``(N,)`` bool, the rows that synthaug made, in what it wrote; None elsewhere.
     """
 
-    images: Images
+    images: RowSource
     targets: Any
     origin: str
     names: Sequence[str] | None = None

@@ -9,10 +9,10 @@ import numpy as np
 
 from synthaug.data.readers.base import Source
 from synthaug.errors import InvalidData, SynthaugWarning
-from synthaug.modalities.image.pictures import Chosen, Images
+from synthaug.modalities.source import RowSource
 
 
-def without_broken(found: Source, images: Images) -> tuple[Source, Images]:
+def without_broken(found: Source, images: RowSource) -> tuple[Source, RowSource]:
     """A source without the rows that cannot be decoded; every row is decoded.
 
     Args:
@@ -47,4 +47,4 @@ def without_broken(found: Source, images: Images) -> tuple[Source, Images]:
         beside=None if found.beside is None else found.beside.take(kept),
         reading=replace(found.reading, left_out=left_out),
     )
-    return chosen, Chosen(images.container, None, images.size, images.resize, images.mode, images, kept)
+    return chosen, images.chosen(kept)

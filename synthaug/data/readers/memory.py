@@ -17,7 +17,7 @@ from synthaug.data.readers.base import NO_TABLES, Columns, Source, group_array
 from synthaug.data.readers.written import feature_of_labels
 from synthaug.errors import InvalidData, SynthaugWarning, UnsupportedKind
 from synthaug.modalities.arrays import as_array
-from synthaug.modalities.image.form import Container
+from synthaug.modalities.base import Container
 from synthaug.modalities.image.kinds import is_signal, narrowed
 from synthaug.modalities.image.pictures import Images, Pictures, Stack
 

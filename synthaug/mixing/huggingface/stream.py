@@ -28,7 +28,7 @@ from synthaug.mixing.probes import PROBES, look_of
 from synthaug.mixing.schedule import plain_ratio
 from synthaug.mixing.supply import Supply
 from synthaug.modalities.arrays import as_array
-from synthaug.modalities.image.look import Look
+from synthaug.modalities.look import Look
 from synthaug.seeding import derive
 from synthaug.wording import did_you_mean
 

@@ -46,7 +46,7 @@ from synthaug.mixing.torch.labels import labels_of
 from synthaug.mixing.torch.rows import MixedRows
 from synthaug.mixing.torch.stream import MixedStream, StreamBatches
 from synthaug.mixing.transforms import transforms_of, without_transforms
-from synthaug.modalities.image.form import ImageForm
+from synthaug.modalities.base import Form
 
 _BLOCK = 1024
 
@@ -284,7 +284,7 @@ def _marking(loader: DataLoader[Any], marks: Marks, items: list[Any]) -> dict[st
 # --------------------------------------------------------------------------------------------------- held out
 
 
-def _refuse_items(items: Sequence[Any], *, fields: ItemFields, form: ImageForm, held_out: np.ndarray) -> None:
+def _refuse_items(items: Sequence[Any], *, fields: ItemFields, form: Form, held_out: np.ndarray) -> None:
     prints = _fingerprints(items, fields, form, np.arange(len(items)))
     refuse_held_out(prints, held_out, "a batch of the loader's stream")
 
@@ -300,12 +300,11 @@ def _prints_with_and_without(
     return np.where(np.isin(inside, supply.held_out), inside, prints)
 
 
-def _fingerprints(raw: Any, fields: ItemFields, form: ImageForm, rows: np.ndarray) -> np.ndarray:
-    """Of the images of ``rows``, brought to the generator's size as its own data were."""
+def _fingerprints(raw: Any, fields: ItemFields, form: Form, rows: np.ndarray) -> np.ndarray:
+    """Of the images of ``rows``, brought to the generator's form as its own data were."""
     found = [np.empty(0, np.uint64)]
     for start in range(0, len(rows), _BLOCK):
         items = [raw[row] for row in rows[start : start + _BLOCK].tolist()]
         images, labels = map(fields.image_of, items), map(fields.label_of, items)
-        size = form.height, form.width
-        found.append(open_data((list(images), list(labels)), image_size=size).fingerprints())
+        found.append(open_data((list(images), list(labels)), **form.opening).fingerprints())
     return np.concatenate(found)

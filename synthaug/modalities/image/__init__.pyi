@@ -8,6 +8,7 @@ from .augment import (
     mirror_is_valid as mirror_is_valid,
     policy as policy,
 )
+from .backbone import ImageBackbone as ImageBackbone
 from .cells import (
     contained as contained,
     container_of as container_of,
@@ -21,13 +22,11 @@ from .cells import (
 from .classifier import ImageClassifier as ImageClassifier
 from .diffaug import diffaugment as diffaugment
 from .form import (
-    Container as Container,
     ImageForm as ImageForm,
     Layout as Layout,
     fingerprints as fingerprints,
 )
 from .kinds import is_signal as is_signal, narrowed as narrowed
-from .look import Look as Look, mismatch as mismatch
 from .medical import Plane as Plane, ScanOptions as ScanOptions
 from .nets import (
     ConditionalNorm as ConditionalNorm,
@@ -42,4 +41,4 @@ from .nets import (
 from .pictures import Images as Images, Pictures as Pictures, Stack as Stack
 from .pipelines import seed_transform as seed_transform
 from .scans import Scans as Scans
-from .view import coarse as coarse, grid as grid, save_grid as save_grid, strip as strip, to_rgb as to_rgb
+from .view import coarse as coarse, grid as grid, strip as strip, to_rgb as to_rgb

@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 from synthaug.modalities.arrays import as_array
-from synthaug.modalities.image.form import CHANNELS, Container, ImageForm, Layout
+from synthaug.modalities.base import Container, Form
+from synthaug.modalities.image.form import CHANNELS, ImageForm, Layout
 
 
 def is_image(value: Any) -> bool:
@@ -68,13 +69,16 @@ def contained(image: np.ndarray, layout: Layout, container: Container) -> Any:
     return image
 
 
-def fits_png(form: ImageForm) -> bool:
+def fits_png(form: Form) -> bool:
     """Whether rows of this form can be PNG files: uint8, or uint16 in one channel."""
+    if not isinstance(form, ImageForm):
+        return False
     return form.dtype == "uint8" or (form.dtype == "uint16" and form.channels == 1)
 
 
-def png_bytes(image: np.ndarray, form: ImageForm) -> bytes:
+def png_bytes(image: np.ndarray, form: Form) -> bytes:
     """One row as a PNG file: ``image`` of shape ``form.shape``, see `fits_png`."""
+    assert isinstance(form, ImageForm), "see fits_png"
     pixels = np.moveaxis(image, 0, -1) if form.layout == "CHW" else image
     if form.channels == 1:
         pixels = pixels.reshape(form.height, form.width)

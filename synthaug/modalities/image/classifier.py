@@ -8,14 +8,17 @@ import torch
 from torch import nn
 
 from synthaug.errors import InvalidRequest
+from synthaug.modalities.classifier import ClassifierNetwork
 
 # Tuned on rows 500 to 599 of each class of Fashion-MNIST's training images, which nothing else here uses.
 _WIDTHS = (12, 24, 48)
 _DROPOUT = 0.3
 
 
-class ImageClassifier(nn.Module):
+class ImageClassifier(ClassifierNetwork):
     """Three convolutions whose cost hardly grows with the image, 3x3 pooled cells, one linear layer."""
+
+    learning_rate, weight_decay = 3e-2, 0.1  # tuned on the same rows
 
     def __init__(self, shape: tuple[int, ...], n_classes: int) -> None:
         super().__init__()
@@ -42,7 +45,7 @@ class ImageClassifier(nn.Module):
         self.features = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(3), nn.Flatten())
         self.head = nn.Sequential(nn.Dropout(_DROPOUT), nn.Linear(9 * channels, n_classes))
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
         """``(N, n_classes)`` logits of images ``(N, C, H, W)``."""
-        logits: torch.Tensor = self.head(self.features(images))
-        return logits
+        # Convolutions on a CPU run up to twice as fast with channels last.
+        return super().forward(rows.contiguous(memory_format=torch.channels_last))

@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from synthaug.errors import InvalidData, SpecMismatch
+from synthaug.modalities.base import Augment, Backbone, Container, Form
 
 if TYPE_CHECKING:
     import torch
+    from PIL.Image import Image
 
 Layout = Literal["HW", "HWC", "CHW"]
-Container = Literal["array", "tensor", "pil"]
 
 CHANNELS = (1, 3, 4)
 """How many an image may have."""
+
+SMALLEST = 8
+"""Pixels a side."""
 
 # The spans float images are kept in by convention; the first that holds every row is taken.
 _FLOAT_SPANS = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
 # How far beyond its range an image may reach, as a share of it: rounding and resizing overshoot, another
 # normalisation by far more.
 _SLACK = 0.05
+# Pixels a side beyond which a step takes so long that it has to be asked for.
+_LARGE = 128
 
 
 @dataclass(frozen=True)
-class ImageForm:
+class ImageForm(Form):
     """The form of one image as a data set hands it out, and the way to a float32 tensor in [-1, 1] and back.
 
     Attributes:
@@ -38,6 +45,9 @@ class ImageForm:
             images until they are `fitted` to training rows.
         container: what the data set hands out.
     """
+
+    kind: ClassVar = "image"
+    noun: ClassVar = "image"
 
     height: int
     width: int
@@ -139,6 +149,18 @@ class ImageForm:
             ends = np.array([self.low, self.high], images.dtype)
         return fingerprints(images, self.layout, ends)
 
+    def prints_of(self, rows: np.ndarray) -> np.ndarray:
+        """Of images ``(N, H, W)``, of this layout or with channels first; integers are taken for this dtype."""
+        rows = rows if rows.dtype.kind == "f" else rows.astype(self.dtype)
+        layout = "HW" if rows.ndim == 3 else self.layout if rows.shape[1:] == self.shape else "CHW"
+        return fingerprints(rows, layout)
+
+    def contained(self, row: np.ndarray, container: Container) -> Any:
+        """An image as an array, a tensor or a PIL image."""
+        from synthaug.modalities.image.cells import contained
+
+        return contained(row, self.layout, container)
+
     def why_not(self, other: ImageForm) -> str | None:
         """Why rows of the other form cannot stand among rows of this one; None where they can.
 
@@ -151,6 +173,36 @@ class ImageForm:
         if known and (self.low, self.high) != (other.low, other.high):
             return f"{self} is not {other}"
         return None
+
+    def unfit(self) -> str | None:
+        """Where images are too small."""
+        if min(self.height, self.width) >= SMALLEST:
+            return None
+        return (
+            f"is {self.height}x{self.width}; images need at least {SMALLEST} pixels a side: pass "
+            f"image_size={SMALLEST} or more to enlarge them"
+        )
+
+    @property
+    def opening(self) -> dict[str, Any]:
+        """Its size."""
+        return {"image_size": (self.height, self.width)}
+
+    def admits(self, row: np.ndarray) -> bool:
+        """Whether dtype, range and channels are those of this form, whatever the size and wherever the channels."""
+        from synthaug.modalities.image.cells import channels_last
+
+        wide = row.dtype.kind in "iu" and np.dtype(self.dtype).kind in "iu"
+        if wide and np.array_equal(row, narrow := row.astype(self.dtype)):
+            row = narrow  # as it is when it is changed
+        own, _ = channels_last(row)
+        return own.ndim in (2, 3) and replace(self, height=own.shape[0], width=own.shape[1]).holds(own)
+
+    def of_cells(self, cells: Any) -> np.ndarray:
+        """Of arrays as PNG files hold them, channels last or none, or of rows as they are."""
+        from synthaug.modalities.image.cells import from_pixels
+
+        return from_pixels(cells, self)
 
     def holds(self, pixels: np.ndarray) -> bool:
         """Whether an image ``(H, W)`` or ``(H, W, C)`` has the size, channels, dtype and range of this form.
@@ -167,12 +219,52 @@ class ImageForm:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data; `from_dict` reads it back."""
-        return {"kind": "image", **asdict(self)}
+        return {"kind": self.kind, **asdict(self)}
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> ImageForm:
+    def from_dict(cls, data: Mapping[str, Any]) -> ImageForm:
         """The form that `to_dict` wrote."""
         return cls(**{name: value for name, value in data.items() if name != "kind"})
+
+    def backbone(self, width: int | None = None) -> Backbone:
+        """Convolutions; the width is that at full resolution."""
+        from synthaug.modalities.image.backbone import ImageBackbone
+
+        return ImageBackbone(self.encoded, width)
+
+    def augmentations(
+        self, rows: torch.Tensor, labels: np.ndarray, own: Mapping[str, Any]
+    ) -> Mapping[str, Augment]:
+        """Those of `image_augmentations`."""
+        from synthaug.modalities.image.augment import image_augmentations
+
+        return image_augmentations(rows, labels, self, own)
+
+    def coarse(self, rows: torch.Tensor) -> torch.Tensor:
+        """Averages over cells, 7 by 7."""
+        from synthaug.modalities.image.view import coarse
+
+        return coarse(rows)
+
+    def smaller(self) -> tuple[ImageForm, str] | None:
+        """Of images above 128 pixels a side, 64 by 64 ones."""
+        if max(self.height, self.width) <= _LARGE:
+            return None
+        side = _LARGE // 2
+        asked = f"image_size={side} (or --image-size), or image_size=({self.height}, {self.width}) to keep the size"
+        return replace(self, height=side, width=side), asked
+
+    def drawn(self, rows: np.ndarray) -> np.ndarray:
+        """The images, in colour."""
+        from synthaug.modalities.image.view import to_rgb
+
+        return to_rgb(rows, self)
+
+    def side_by_side(self, names: Sequence[str], blocks: Mapping[str, np.ndarray]) -> Image:
+        """A line of images for each name."""
+        from synthaug.modalities.image.view import grid
+
+        return grid(names, blocks, self)
 
     def __str__(self) -> str:
         span = "range unknown" if self.low is None else f"range [{self.low:g}, {self.high:g}]"

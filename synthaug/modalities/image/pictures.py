@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import io
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from synthaug.errors import InvalidData, UnsupportedKind
+from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
+from synthaug.modalities.base import Container
 from synthaug.modalities.image.depth import stored_bits
-from synthaug.modalities.image.form import CHANNELS, Container, ImageForm, Layout
+from synthaug.modalities.image.form import CHANNELS, SMALLEST, ImageForm, Layout
+from synthaug.modalities.source import RowSource
+from synthaug.wording import did_you_mean, quoted
 
 Resize = Literal["stretch", "crop", "pad"]
+MODES = ("L", "RGB", "RGBA")
+"""Pillow modes that pictures can be converted to."""
 
 _FRAMED = (b"GIF8", b"II*\0", b"MM\0*")  # how files begin that may have further pages or frames
 _ORIENTATION = 0x0112  # the EXIF tag; 5 to 8 are quarter turns
@@ -75,7 +80,7 @@ def _channels_first(image: np.ndarray, layout: Layout) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Images(ABC):
+class Images(RowSource):
     """Images by row number.
 
     Attributes:
@@ -84,20 +89,16 @@ class Images(ABC):
         size: (height, width) to which every row is brought on reading, or None.
         resize: how: all of it stretched, its middle cut out, or all of it with black around it.
         mode: the Pillow mode that pictures in files are converted to; as they are when None.
+        converts: whether pictures are read from files, and so can be.
     """
+
+    converts: ClassVar[bool] = False
 
     container: Container = "array"
     names: Callable[[int], str] | None = None
     size: tuple[int, int] | None = None
     resize: Resize = "stretch"
     mode: str | None = None
-
-    @abstractmethod
-    def __len__(self) -> int: ...
-
-    def name(self, row: int) -> str:
-        """What to call a row in a message."""
-        return self.names(row) if self.names else f"row {row}"
 
     @abstractmethod
     def _kind(self, row: int) -> Kind:
@@ -155,9 +156,41 @@ class Images(ABC):
                 found[row] = str(error)
         return found
 
-    def several_frames(self) -> int:
-        """Rows of which only the first of several pages or frames is read."""
-        return 0
+    @property
+    def opening(self) -> dict[str, Any]:
+        """The size, how images are brought to it, and their mode, where these were asked for."""
+        said = {"image_size": self.size, "mode": self.mode}
+        return {"resize": self.resize} | {name: value for name, value in said.items() if value is not None}
+
+    def as_asked(self, options: Mapping[str, Any], origin: str) -> Images:
+        """The images, read in another size and mode."""
+        size, mode, resize = (options.get(name) for name in ("image_size", "mode", "resize"))
+        if mode is not None and mode not in MODES:
+            raise InvalidRequest(f"mode={mode!r} was given; it is {quoted(MODES)}")
+        if mode is not None and not self.converts:
+            raise InvalidRequest(
+                f"mode={mode!r} was given, but {origin} holds no picture files; convert the arrays first"
+            )
+        if resize is not None and resize not in get_args(Resize):
+            raise InvalidRequest(f"resize={resize!r} was given.{did_you_mean(str(resize), get_args(Resize))}")
+        return replace(self, size=_size(size), mode=mode, resize=resize or "stretch")
+
+    @property
+    def resized(self) -> bool:
+        """Whether images are brought to a size that was asked for."""
+        return self.size is not None
+
+    def in_memory(self, form: ImageForm) -> bool:
+        """Whether arrays of this form lie in memory."""
+        return False
+
+    def replaced(self, rows: np.ndarray, names: Callable[[int], str], form: ImageForm) -> Stack:
+        """Arrays in memory."""
+        return Stack(form.container, names, self.size, arrays=rows)
+
+    def chosen(self, rows: np.ndarray) -> Chosen:
+        """Some of the images."""
+        return Chosen(self.container, None, self.size, self.resize, self.mode, self, rows)
 
     def require_alike(self, rows: np.ndarray) -> None:
         """Refuse rows that cannot be read into one form, without decoding them.
@@ -169,19 +202,19 @@ class Images(ABC):
         if len(kinds) > 1:
             raise self._mixed(kinds)
 
-    def require_finite(self, rows: np.ndarray, images: np.ndarray) -> None:
+    def require_finite(self, rows: np.ndarray, values: np.ndarray) -> None:
         """Refuse what no arithmetic can be done with.
 
         Args:
             rows: numbers of rows.
-            images: what they were read as.
+            values: what they were read as.
 
         Raises:
             InvalidData: naming the first row with a value that is not finite.
         """
-        if images.dtype.kind != "f":
+        if values.dtype.kind != "f":
             return
-        finite = np.isfinite(images).reshape(len(images), -1).all(axis=1)
+        finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
         if not finite.all():
             name = self.name(int(rows[int(np.argmin(finite))]))
             raise InvalidData(f"{name} holds NaN or infinite values; remove the row or replace the values")
@@ -231,6 +264,18 @@ class Images(ABC):
             resized = np.pad(resized, ((0, 0), *ends))
         resized = resized.astype(image.dtype)
         return resized if layout == "CHW" else resized[0] if layout == "HW" else np.moveaxis(resized, 0, 2)
+
+
+def _size(image_size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    if image_size is None:
+        return None
+    size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+    if len(size) != 2 or not all(isinstance(side, int) and side >= SMALLEST for side in size):
+        raise InvalidRequest(
+            f"image_size={image_size} was given; it is a number of pixels, {SMALLEST} or more, or "
+            "(height, width)"
+        )
+    return size
 
 
 def _middle(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -303,13 +348,13 @@ class Stack(Images):
         array = self.arrays[row]
         return array, layout_of(array.shape, channels_first=self.container == "tensor")
 
-    def holds(self, form: ImageForm) -> bool:
+    def in_memory(self, form: ImageForm) -> bool:
         """Whether the arrays are rows of this form already."""
         return isinstance(self.arrays, np.ndarray) and self.arrays.shape[1:] == form.shape
 
     def read(self, rows: np.ndarray, form: ImageForm) -> np.ndarray:
         """The images of `rows`, by one indexing in the usual case of equal forms."""
-        if isinstance(self.arrays, np.ndarray) and self.holds(form):
+        if isinstance(self.arrays, np.ndarray) and self.in_memory(form):
             chosen: np.ndarray = self.arrays[rows]
             return chosen
         return super().read(rows, form)
@@ -332,6 +377,7 @@ class Entries(Protocol):
 class Pictures(Images):
     """N images that Pillow decodes: paths, encoded bytes, ``{"bytes": ..., "path": ...}`` or PIL images."""
 
+    converts = True
     entries: Entries = ()
 
     def __len__(self) -> int:

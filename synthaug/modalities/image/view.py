@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -76,11 +75,6 @@ def grid(names: Sequence[str], blocks: Mapping[str, np.ndarray], form: ImageForm
             canvas.paste(tile, (left + column * width, 18 + line * height))
         left += columns[title] * width + 10
     return canvas
-
-
-def save_grid(path: Path, names: Sequence[str], blocks: Mapping[str, np.ndarray], form: ImageForm) -> None:
-    """Writes `grid` as a PNG file."""
-    grid(names, blocks, form).save(path, optimize=True)
 
 
 def strip(images: np.ndarray) -> dict[str, Any]:

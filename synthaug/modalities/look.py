@@ -1,4 +1,4 @@
-"""What can be seen of some images without judging them, so that real and synthetic ones can be held side by side."""
+"""What can be seen of some rows without judging them, so that real and synthetic ones can be held side by side."""
 
 from __future__ import annotations
 

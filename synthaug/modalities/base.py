@@ -1,0 +1,230 @@
+"""What every kind of data gives the rest of the house: the form of a row, and networks over encoded rows."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypeVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+    from torch import nn
+
+Container = Literal["array", "tensor", "pil", "frame"]
+"""What a data set hands out a row in."""
+
+Augment: TypeAlias = "Callable[[torch.Tensor, int], torch.Tensor]"
+"""``augment(batch, seed)``: an encoded batch, changed at random, as a function of the batch and the seed."""
+
+F = TypeVar("F", bound="Form")
+
+
+class Form(ABC):
+    """The form of one row as a data set hands it out, and the way to a float32 tensor and back.
+
+    It is a frozen dataclass of plain values, so that forms are compared by what they say.
+
+    Attributes:
+        kind: the modality, by its name.
+        noun: what one row is called in a message.
+        dtype: of the values of a raw row.
+        container: what the data set hands out.
+    """
+
+    kind: ClassVar[str]
+    noun: ClassVar[str]
+    dtype: str
+    container: Container
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """The array shape of one raw row."""
+
+    @property
+    @abstractmethod
+    def encoded(self) -> tuple[int, ...]:
+        """The shape of an encoded row."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether it is known what an encoded row is, before the form is fitted to any."""
+        return True
+
+    def unfit(self) -> str | None:
+        """Why no row of this form can be learned from, as the end of a sentence that names one; None where they can."""
+        return None
+
+    @property
+    def opening(self) -> dict[str, Any]:
+        """Options of `open_data` that bring other rows to this form."""
+        return {}
+
+    def admits(self, row: np.ndarray) -> bool:
+        """Whether a row is, as an augmentation gets it, of this form; where an augmentation takes any size, of any."""
+        return row.shape == self.shape and row.dtype == self.dtype
+
+    def of_cells(self, cells: Any) -> np.ndarray:
+        """``(n, *shape)`` raw rows of what a file holds them as."""
+        return np.ascontiguousarray(np.stack(cells).reshape(-1, *self.shape), self.dtype)
+
+    @property
+    def ends(self) -> list[np.ndarray]:
+        """A raw row of the lowest and one of the highest values, where these are known."""
+        return []
+
+    @abstractmethod
+    def fitted(self: F, rows: np.ndarray) -> F:
+        """This form with what only training rows ``(N, *shape)`` can tell, such as ranges.
+
+        Raises:
+            InvalidData: rows that nothing can be learned from.
+        """
+
+    @abstractmethod
+    def encode(self, rows: np.ndarray) -> torch.Tensor:
+        """``(N, *shape)`` raw rows -> ``(N, *encoded)`` float32, about [-1, 1].
+
+        Raises:
+            SpecMismatch: rows of another shape or dtype.
+        """
+
+    @abstractmethod
+    def decode(self, tensors: torch.Tensor) -> np.ndarray:
+        """``(N, *encoded)`` tensors -> ``(N, *shape)`` rows of ``dtype`` that a data set could hold."""
+
+    @abstractmethod
+    def decode_on_device(self, tensors: torch.Tensor) -> torch.Tensor:
+        """As `decode`, but a tensor where ``tensors`` are."""
+
+    @abstractmethod
+    def fingerprints(self, rows: np.ndarray, ends: np.ndarray | None = None) -> np.ndarray:
+        """``(N,)`` uint64 content hashes of rows ``(N, *shape)``.
+
+        Args:
+            rows: raw rows.
+            ends: values that show the range of the whole set where ``rows`` are a part of it.
+        """
+
+    def prints_of(self, rows: np.ndarray) -> np.ndarray:
+        """``(N,)`` uint64 fingerprints of rows as they come in a batch, which may lie otherwise than in this form."""
+        return self.fingerprints(rows)
+
+    def contained(self, row: np.ndarray, container: Container) -> Any:
+        """A raw row in a container of the kind that is asked for."""
+        if container == "tensor":
+            import torch
+
+            return torch.from_numpy(row)
+        return row
+
+    @abstractmethod
+    def why_not(self: F, other: F) -> str | None:
+        """Why rows of the other form cannot stand among rows of this one; None where they can."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON data with the ``kind``; `from_dict` reads it back."""
+
+    @classmethod
+    @abstractmethod
+    def from_dict(cls: type[F], data: Mapping[str, Any]) -> F:
+        """The form that `to_dict` wrote."""
+
+    @abstractmethod
+    def backbone(self, width: int | None = None) -> Backbone:
+        """Networks over encoded rows of this form, on which families are built.
+
+        Args:
+            width: of the networks; None chooses by the form.
+        """
+
+    def augmentations(
+        self, rows: torch.Tensor, labels: np.ndarray, own: Mapping[str, Any]
+    ) -> Mapping[str, Augment]:
+        """Classical augmentations by the names that arms know them by; none where the kind has none.
+
+        Args:
+            rows: ``(N, *encoded)`` training rows, which may tell what is allowed.
+            labels: ``(N,)`` int64.
+            own: augmentations of the user's own, by name.
+        """
+        return {}
+
+    def coarse(self, rows: torch.Tensor) -> torch.Tensor:
+        """``(N, *encoded)`` -> ``(N, D)``: what is left of rows without their noise, to tell how they spread."""
+        return rows.flatten(1)
+
+    def smaller(self) -> tuple[Form, str] | None:
+        """Where a training step of such rows takes long: a form of less, and how to ask for it; None elsewhere."""
+        return None
+
+    @abstractmethod
+    def drawn(self, rows: np.ndarray) -> np.ndarray:
+        """Rows ``(N, *shape)`` as small pictures ``(N, H, W, 3)`` uint8."""
+
+    @abstractmethod
+    def side_by_side(self, names: Sequence[str], blocks: Mapping[str, np.ndarray]) -> Image:
+        """A picture of blocks of rows beside one another.
+
+        Args:
+            names: what the lines of the picture are, such as classes.
+            blocks: title -> ``(len(names) * n, *shape)`` rows, n of each line in the order of ``names``.
+        """
+
+
+class Backbone(ABC):
+    """Networks over encoded rows of one form: what families are built on, whatever a row is.
+
+    A decoder gives *open* rows, such as the shares of each level of a category. Noise of their own settles them to
+    encoded rows as a data set has them.
+
+    Attributes:
+        channels: features of an encoder that are left once places, where it has some, are summed over.
+        features: features of an encoder, flattened.
+        noise: standard normal numbers that settle one open row; 0 where there is nothing open.
+    """
+
+    channels: int
+    features: int
+    noise: int = 0
+
+    @abstractmethod
+    def encoder(self, rows: int = 1) -> nn.Module:
+        """``(B, rows x encoded)`` -> ``(B, channels, ...)``, which are `features` in all.
+
+        Args:
+            rows: how many encoded rows it sees side by side, along their first axis.
+        """
+
+    @abstractmethod
+    def decoder(self, condition: int) -> nn.Module:
+        """``(B, condition)`` -> open rows ``(B, ...)``."""
+
+    def settled(self, opened: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Open rows, settled by noise ``(B, self.noise)``: encoded rows ``(B, *encoded)``."""
+        return opened
+
+    def relaxed(self, opened: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """As `settled`, but such that a gradient flows to ``opened``: what a discriminator is shown."""
+        return self.settled(opened, noise)
+
+    @abstractmethod
+    def surprise(self, opened: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """How unlikely encoded rows are under open ones: the mean over rows in nats, a scalar; and a plain error."""
+
+    @abstractmethod
+    def disturb(
+        self, rows: torch.Tensor, rng: torch.Generator, *, strong: bool, probability: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Encoded rows changed at random as a discriminator is shown them; gradients flow through.
+
+        Args:
+            rows: ``(B, *encoded)``.
+            rng: CPU generator of all randomness.
+            strong: whether changes that are not right for every data set are made as well.
+            probability: scalar in [0, 1] with which a change happens to a row; always when None.
+        """

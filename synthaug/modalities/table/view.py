@@ -1,0 +1,89 @@
+"""Rows of a table as people see them: columns of real rows beside those of synthetic ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from synthaug.wording import one_line
+
+if TYPE_CHECKING:
+    from synthaug.modalities.table.columns import Column
+    from synthaug.modalities.table.form import TableForm
+
+_WIDTH, _HEIGHT, _LABEL, _GAP = 168, 72, 14, 10
+_ACROSS, _PANELS = 4, 24
+_BARS = 12
+_COLOURS = ("#3b6fb6", "#d9822b", "#5a9e54", "#8a63a8")
+_CELL = 6
+
+
+def column_bars(form: TableForm, blocks: Mapping[str, np.ndarray]) -> Image.Image:
+    """For each of the first 24 columns how often values are found, the blocks side by side.
+
+    Args:
+        form: fitted, of the rows.
+        blocks: title -> ``(n, D)`` rows.
+    """
+    columns = form.columns[:_PANELS]
+    lines = -(-len(columns) // _ACROSS)
+    size = (_ACROSS * (_WIDTH + _GAP) + _GAP, lines * (_HEIGHT + _LABEL + _GAP) + 2 * _GAP + _LABEL)
+    picture = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(picture)
+    for number, title in enumerate(blocks):
+        left = _GAP + number * (_WIDTH + _GAP)
+        draw.rectangle((left, 6, left + 8, 14), fill=_COLOURS[number % len(_COLOURS)])
+        draw.text((left + 12, 4), one_line(title)[:28], fill="black")
+    for number, column in enumerate(columns):
+        line, across = divmod(number, _ACROSS)
+        corner = (_GAP + across * (_WIDTH + _GAP), 2 * _GAP + _LABEL + line * (_HEIGHT + _LABEL + _GAP))
+        draw.text(corner, one_line(column.name)[:28], fill="black")
+        cells = [rows[:, number] for rows in blocks.values()]
+        _bars(draw, (corner[0], corner[1] + _LABEL), shares_of(column, cells))
+    return picture
+
+
+def shares_of(column: Column, cells: Sequence[np.ndarray]) -> np.ndarray:
+    """``(blocks, bars)``: shares of the cells with each value, or in each range of values; the last are missing ones.
+
+    Ranges hold equally many of the first block's values each, so that heavy tails do not hide the rest.
+    """
+    if column.codes is not None:
+        ends = np.arange(column.codes + 1) - 0.5
+    else:
+        known = cells[0][~np.isnan(cells[0].astype(np.float64))]
+        ends = np.unique(np.quantile(known, np.linspace(0, 1, _BARS + 1))) if len(known) else np.zeros(1)
+        ends = np.append(ends[:-1], np.inf) if len(ends) > 1 else np.array([-np.inf, np.inf])
+        ends[0] = -np.inf
+    found = []
+    for block in cells:
+        values = block.astype(np.float64)
+        missing = np.isnan(values)
+        counts = np.histogram(values[~missing], ends)[0]
+        found.append(np.append(counts, missing.sum()) / max(1, len(values)))
+    return np.array(found)
+
+
+def row_strips(encoded: np.ndarray) -> np.ndarray:
+    """``(N, 6, 6 E, 3)`` uint8: each number of encoded rows ``(N, E)`` in [-1, 1] as a cell, dark where it is low."""
+    grey = np.rint((encoded.clip(-1, 1) + 1) * 127.5).astype(np.uint8)
+    cells = np.repeat(np.repeat(grey[:, None, :], _CELL, axis=1), _CELL, axis=2)
+    return np.repeat(cells[..., None], 3, axis=3)
+
+
+def _bars(draw: ImageDraw.ImageDraw, corner: tuple[int, int], shares: np.ndarray) -> None:
+    left, top = corner
+    draw.line((left, top + _HEIGHT, left + _WIDTH, top + _HEIGHT), fill="#999999")
+    blocks, bars = shares.shape
+    most = max(float(shares.max()), 1e-9)
+    each = _WIDTH / (bars * (blocks + 0.5))
+    for bar in range(bars):
+        for block in range(blocks):
+            start = left + (bar * (blocks + 0.5) + block) * each
+            height = (_HEIGHT - 4) * shares[block, bar] / most
+            if height >= 1:
+                box = (start, top + _HEIGHT - height, max(start, start + each - 1), top + _HEIGHT - 1)
+                draw.rectangle(box, fill=_COLOURS[block % len(_COLOURS)])
