@@ -18,7 +18,10 @@ import synthaug
 from synthaug.judging import longer, with_synthetic
 from synthaug.metrics import wilson_interval
 
-JUDGED = "what was foretold by all folds, else each by what the others chose; by how sure classifiers are; up to 4 seeds"
+JUDGED = (
+    "what was foretold by all folds, else each by what the others chose; by how sure classifiers are; "
+    "up to 4 seeds"
+)
 """How a choice is judged: choices that were judged otherwise are made anew."""
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from synthaug.data.classes import Label, plain_label
 from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
 from synthaug.modalities.arrays import as_array
+from synthaug.modalities.cells import rows_among
 from synthaug.modalities.image.cells import image_like, is_image
 from synthaug.wording import did_you_mean
 
@@ -29,7 +30,7 @@ _FILE = re.compile(
 
 @dataclass(frozen=True)
 class ItemFields:
-    """The structure of one item: a tuple, list, namedtuple or dict with an image and a label in it.
+    """The structure of one item: a tuple, list, namedtuple or dict with an image, or a vector, and a label in it.
 
     Attributes:
         image: position or key of the image.
@@ -71,7 +72,7 @@ class ItemFields:
                 known = [str(k) for k in fields]
                 raise InvalidRequest(f"the items have no field {key!r}.{did_you_mean(str(key), known)}")
         if image is None:
-            pictures = [key for key, value in fields.items() if key != label and is_image(value)]
+            pictures = rows_among({key: value for key, value in fields.items() if key != label})
             if not pictures:
                 _refuse_other_kinds(fields, label)
             image = _only(pictures, IMAGE_NAMES, "image", fields)
@@ -196,8 +197,8 @@ def _refuse_other_kinds(fields: Mapping[Any, Any], label: Key | None) -> None:
         array = as_array(value)
         if isinstance(array, np.ndarray) and array.ndim and array.size > 1:
             raise UnsupportedKind(
-                f"the field {key!r} of an item has the shape {array.shape} and is no image; tables and signals are not "
-                "supported yet"
+                f"the field {key!r} of an item has the shape {array.shape} of {array.dtype} and is neither an image "
+                "nor a vector; signals and videos are not supported yet"
             )
     others = [key for key in fields if key != label and key not in LABEL_NAMES]
     texts = [key for key in others if isinstance(fields[key], str)]

@@ -17,7 +17,7 @@ from synthaug.data.items import Key
 from synthaug.data.readers import Columns, Reading, ScanOptions, Source, read_source
 from synthaug.data.readers.broken import without_broken
 from synthaug.data.readers.memory import rows_of
-from synthaug.data.remarks import of_classes, of_pictures
+from synthaug.data.remarks import of_classes, of_rows
 from synthaug.data.rows import Rows
 from synthaug.data.usual_splits import usual_split
 from synthaug.errors import InvalidData, InvalidRequest, SynthaugWarning
@@ -172,7 +172,7 @@ class LabeledData:
             InvalidData: at a single class, a class with no or one image, images of mixed sizes or kinds, all of one
                 value, and corrupt, truncated or non-finite images, by the name of the class, file or row.
         """
-        counts = self.counts
+        counts, noun = self.counts, self.form.noun
         if len(counts) < 2:
             raise InvalidData(
                 f'{self.origin} has a single class, "{next(iter(counts))}"; at least two are needed'
@@ -180,8 +180,8 @@ class LabeledData:
         for name, count in counts.items():
             if count < 2:
                 raise InvalidData(
-                    f'class "{name}" of {self.origin} has {"one image" if count else "no images"}; at least '
-                    "2 a class are needed: add images, or leave the class out: "
+                    f'class "{name}" of {self.origin} has {f"one {noun}" if count else f"no {noun}s"}; at '
+                    f"least 2 a class are needed: add {noun}s, or leave the class out: "
                     f"open_data(source, leave_out=[{name!r}]), or --leave-out {shlex.quote(name)}"
                 )
         for remark in of_classes(self):
@@ -190,14 +190,14 @@ class LabeledData:
         low, high = self.span()
         if low == high:
             raise InvalidData(
-                f"every pixel of every image of {self.origin} is {low:g}: there is nothing to learn"
+                f"every {self.form.grain} of every {noun} of {self.origin} is {low:g}: there is nothing to learn"
             )
-        for remark in of_pictures(self):
+        for remark in of_rows(self):
             _warn(remark)
 
     def remarks(self) -> list[str]:
         """What should be known before rows are trained on, a sentence each; every image has to be decodable."""
-        return [*of_classes(self), *of_pictures(self)]
+        return [*of_classes(self), *of_rows(self)]
 
     def broken(self) -> dict[int, str]:
         """Rows that cannot be decoded, and why; each row is decoded."""
@@ -251,22 +251,24 @@ def open_data(
     resize: Resize = "stretch",
     skip_broken: bool = False,
     scans: str | Mapping[str, Any] | None = None,
+    kinds: Mapping[str, str] | None = None,
     memory: int = _MEMORY,
 ) -> LabeledData:
-    """The labelled images of `source`, listed but not decoded.
+    """The labelled rows of `source`, listed but not decoded.
 
     Verbs take whatever this function takes where nothing has to be said of it; columns, sizes and splits are said here.
     Training rows decide what classes there are: rows of other splits without a label, or of other classes, are left out
     with a warning.
 
     Args:
-        source: ``(X, y)`` of NumPy arrays or torch tensors (``(N, H, W)``, ``(N, H, W, C)`` or
-            ``(N, C, H, W)`` with 1, 3 or 4 channels); a map-style torch data set (read once, kept in
-            memory); a Hugging Face ``Dataset`` or ``DatasetDict``; the path of a folder of class folders
-            (also below ``train/``, ``validation/`` and ``test/``), of a parquet file in the Hugging Face
-            image layout, of an npz file with ``X``, ``y`` and perhaps ``split``, or of a folder written by
-            ``save_to_disk``; a hub name; ``"bundled:fashion-mnist"`` or ``"bundled:digits"``; or what this
-            function returned, with nothing said of it again.
+        source: ``(X, y)`` of NumPy arrays or torch tensors (``(N, H, W)``, ``(N, H, W, C)`` or ``(N, C, H, W)`` with 1,
+            3 or 4 channels, or vectors ``(N, D)``); a data frame with a column of labels, or one of features and labels
+            beside it; an Arrow table; the path of a table as csv or parquet; a map-style torch data set (read once,
+            kept in memory); a Hugging Face ``Dataset`` or ``DatasetDict``; the path of a folder of class folders (also
+            below ``train/``, ``validation/`` and ``test/``), of a parquet file in the Hugging Face image layout, of an
+            npz file with ``X``, ``y`` and perhaps ``split``, or of a folder written by ``save_to_disk``; a hub name;
+            ``"bundled:fashion-mnist"`` or ``"bundled:digits"``; or what this function returned, with nothing said of it
+            again.
         label: the label's column, key or position, where it cannot be guessed.
         image: the image's column, key or position, where it cannot be guessed.
         group: the column, key or position of a group that must stay on one side of a split, or one group name
@@ -281,6 +283,8 @@ def open_data(
         skip_broken: leave out pictures that cannot be decoded, with a warning that says how many; each is decoded now.
         scans: how medical files are read, e.g. ``{"frames": "split"}``, ``"axis=1"`` or ``"window=40:400"``; see
             `ScanOptions`.
+        kinds: what columns of a table are, where their types do not say it: "number", "integer", "category", "boolean",
+            "date", or "beside" for one that stays with its row and is not learned, as ``{"patient": "beside"}``.
         memory: bytes that the decoded rows may take to be kept; a larger set is decoded whenever it is read.
 
     Raises:
@@ -296,7 +300,7 @@ def open_data(
     if not isinstance(memory, int) or memory < 0:
         raise InvalidRequest(f"memory={memory!r} was given; it is a number of bytes, 0 to keep nothing")
     if isinstance(source, LabeledData):
-        said = (label, image, group, image_size, train_split, test_split, mode, scans)
+        said = (label, image, group, image_size, train_split, test_split, mode, scans, kinds)
         others = (len(leave_out), skip_broken, memory != _MEMORY, resize != "stretch")
         if any(option is not None for option in said) or any(others):
             raise InvalidRequest(
@@ -304,7 +308,7 @@ def open_data(
                 "source to open_data"
             )
         return source
-    columns = Columns(image, label, group, ScanOptions.of(scans))
+    columns = Columns(image, label, group, ScanOptions.of(scans), kinds or {})
     with one_error(InvalidData, "The data set cannot be read", "Check the path, and the right to read it."):
         found = read_source(source, columns)
     made = getattr(source, "provenance", None)  # as what expand gave has it

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 _FEW = 5  # images of a class
 _SHOWN = 10  # classes in a sentence
-_NARROW = 32  # a range of 8-bit values that is an eighth of what they may span
 
 
 def of_classes(data: LabeledData) -> Iterator[str]:
@@ -20,21 +19,16 @@ def of_classes(data: LabeledData) -> Iterator[str]:
     few = [f'"{name}" ({count})' for name, count in data.counts.items() if count < _FEW]
     if few:
         more = f" and {len(few) - _SHOWN} more" if len(few) > _SHOWN else ""
-        yield f"few images of {', '.join(few[:_SHOWN])}{more}: below {_FEW} a class, samples are close to copies"
+        yield f"few {data.form.noun}s of {', '.join(few[:_SHOWN])}{more}: below {_FEW} a class, samples are close to copies"
     if doubt := data.classes.doubt:
         yield f"{data.origin}: {doubt} If they are, leave the class out: leave_out= of open_data, or --leave-out"
 
 
-def of_pictures(data: LabeledData) -> Iterator[str]:
-    """Pages that are not read, a narrow range, and pictures under two labels; all rows have been checked."""
+def of_rows(data: LabeledData) -> Iterator[str]:
+    """Pages that are not read, what the form doubts, and rows under two labels; all rows have been checked."""
     if n := data.several_frames():
         yield f"{n} files of {data.origin} have several pages or frames; only the first of each is read"
-    low, high = data.span()
-    if data.form.dtype == "uint8" and low < high < _NARROW:
-        yield (
-            f"the uint8 images of {data.origin} reach from {low:g} to {high:g}, but samples may reach to 255: "
-            f"bring them to the whole range first, X * {int(255 // high)}"
-        )
+    yield from data.form.doubts(data.span(), data.origin)
     yield from _under_two_labels(data)
 
 
@@ -50,7 +44,8 @@ def _under_two_labels(data: LabeledData) -> Iterator[str]:
     pictures = np.unique(prints[other])
     row = int(np.flatnonzero(np.isin(prints, pictures))[0])
     twin = int(np.flatnonzero((prints == prints[row]) & (labels != labels[row]))[0])
-    of = "1 picture of {} is" if len(pictures) == 1 else f"{len(pictures)} pictures of {{}} are"
+    thing = data.form.thing
+    of = f"1 {thing} of {{}} is" if len(pictures) == 1 else f"{len(pictures)} {thing}s of {{}} are"
     yield (
         f"{of.format(data.origin)} there under two labels, the first as {data.name(row)} "
         f'("{data.classes[labels[row]]}") and {data.name(twin)} ("{data.classes[labels[twin]]}"): '

@@ -1,5 +1,6 @@
 from .arrays import as_array as as_array
 from .base import Augment as Augment, Backbone as Backbone, Container as Container, Form as Form
+from .cells import is_vector as is_vector, rows_among as rows_among
 from .classifier import ClassifierNetwork as ClassifierNetwork
 from .known import (
     MODALITIES as MODALITIES,

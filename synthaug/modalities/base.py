@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypeVar
 
 import numpy as np
@@ -30,12 +30,16 @@ class Form(ABC):
     Attributes:
         kind: the modality, by its name.
         noun: what one row is called in a message.
+        thing: what its content is called there.
+        grain: what one value of it is called.
         dtype: of the values of a raw row.
         container: what the data set hands out.
     """
 
     kind: ClassVar[str]
     noun: ClassVar[str]
+    thing: ClassVar[str] = "row"
+    grain: ClassVar[str] = "value"
     dtype: str
     container: Container
 
@@ -57,6 +61,10 @@ class Form(ABC):
     def unfit(self) -> str | None:
         """Why no row of this form can be learned from, as the end of a sentence that names one; None where they can."""
         return None
+
+    def doubts(self, span: tuple[float, float], origin: str) -> Iterator[str]:
+        """What should be known of rows whose values have this span before they are trained on, a sentence each."""
+        yield from ()
 
     @property
     def opening(self) -> dict[str, Any]:

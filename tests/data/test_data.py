@@ -315,11 +315,7 @@ def test_the_layout_follows_from_the_shape_and_tensors_prefer_channels_first(sha
 @pytest.mark.parametrize(
     ("images", "error", "message"),
     [
-        (
-            np.zeros((4, 64)),
-            UnsupportedKind,
-            r"X of shape \(4, 64\).*tables are not images and are not supported yet",
-        ),
+        (np.zeros((4, 64), np.uint8), UnsupportedKind, r"X.reshape\(-1, 8, 8\), for vectors X.astype"),
         (np.zeros((4, 28, 28, 2), np.uint8), InvalidData, r"shape \(28, 28, 2\).*1, 3 or 4 channels"),
         (np.full((4, 28, 28), 70000), UnsupportedKind, "dtype int64.*convert with .*astype"),
         (
@@ -617,11 +613,7 @@ class Stream(torch.utils.data.IterableDataset):
         (lambda: torch.tensor(PICTURES), "an array without labels"),
         (lambda: {"X": PICTURES}, "an object of type dict was given; taken are a tuple"),
         (lambda: 3, "an object of type int was given"),
-        (lambda: hub().to_pandas(), "a data frame was given; tables are not images"),
-        (
-            lambda: datasets.Dataset.from_dict({"a": [1.0], "label": [0]}),
-            r"no image column \(columns: a, label\)",
-        ),
+        (lambda: hub().to_pandas(), 'Column "image" holds struct.*which is not taken'),
         (lambda: Items([3]), "an item of type int was found; taken are"),
         (lambda: [(PICTURES[0], {"boxes": [1], "labels": [2]})], "a label with the fields boxes, labels"),
         (lambda: [(PICTURES[0], torch.eye(3)[0])], r"a label of shape \(3,\).*soft and multi-hot"),
@@ -729,12 +721,8 @@ def test_other_names_are_loaded_from_the_hub(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "error", "message"),
     [
-        (
-            "a.csv",
-            b"x,y\n1,2\n",
-            UnsupportedKind,
-            "a.csv is a table; tables are not images and are not supported yet",
-        ),
+        ("a.xlsx", b"", UnsupportedKind, "a.xlsx is a table in a format that is not read; write it as .csv"),
+        ("a.jsonl", b'{"x": 1}', UnsupportedKind, "lists no pictures.*read as .csv or .parquet"),
         ("a.pt", b"", UnsupportedKind, "a.pt is a file of an unknown kind; taken are"),
         ("a.npz", b"no zip", InvalidData, "a.npz cannot be read as an .npz file"),
         ("a.parquet", b"no parquet", InvalidData, "a.parquet cannot be read as a parquet file"),
@@ -744,14 +732,6 @@ def test_files_of_other_kinds_are_refused_by_name(tmp_path, name, content, error
     (tmp_path / name).write_bytes(content)
     with pytest.raises(error, match=message):
         open_data(tmp_path / name)
-
-
-def test_a_parquet_table_is_refused_as_a_table(tmp_path):
-    parquet.write_table(pyarrow.table({"age": [1, 2], "label": [0, 1]}), tmp_path / "a.parquet")
-    with pytest.raises(
-        UnsupportedKind, match=r"no image column \(columns: age, label\); tables are not images"
-    ):
-        open_data(tmp_path / "a.parquet")
 
 
 def test_an_npz_file_may_name_its_classes(tmp_path):

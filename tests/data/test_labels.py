@@ -459,8 +459,8 @@ def test_the_option_that_decides_is_taken():
         (("scans/7.png", 1), "where it is the path of an image, open that first"),
         (("a good film", 1), "the field 0 of an item is text, 'a good film'.*text is not supported yet"),
         (
-            (np.zeros(64), 1),
-            r"the field 0 of an item has the shape \(64,\).*tables and signals are not supported yet",
+            (np.zeros((2, 3, 4, 5)), 1),
+            r"the field 0 of an item has the shape \(2, 3, 4, 5\).*signals and videos are not supported yet",
         ),
         ((torch.zeros(5, 3, 16, 16), 1), r"the field 0 of an item has the shape \(5, 3, 16, 16\)"),
         (

@@ -212,7 +212,7 @@ REFUSED: dict[str, tuple[Files, type[SynthaugError], str]] = {
     "audio": ({"cat/1.wav": b"RIFF"}, UnsupportedKind, "audio is not supported yet"),
     "video": ({"cat/1.mp4": b"x"}, UnsupportedKind, "video is not supported yet"),
     "text": ({"cat/1.txt": "x"}, UnsupportedKind, "text is not supported yet"),
-    "tables": ({"train.csv": "x,y\n1,2\n"}, UnsupportedKind, "tables are not images"),
+    "tables": ({"train.csv": "x,y\n1,2\n"}, UnsupportedKind, "holds tables; give the path of one of them"),
     "flat": (FLAT, InvalidData, "images without class folders"),
     "flat splits": (IN_SPLITS, InvalidData, "without class folders or a table"),
     "flat splits, a table for the test": (

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from synthaug.data.readers.base import NO_TABLES, Columns, Reading, Source
+from synthaug.data.readers.base import Columns, Reading, Source
 from synthaug.data.readers.columns import read_huggingface
 from synthaug.data.readers.medical import ScanRows, is_scan, scans
 from synthaug.data.readers.memory import read_arrays, read_map_style
 from synthaug.data.readers.names import KINDS, read_named
+from synthaug.data.readers.tables import read_arrow, read_frame, read_frame_and_labels
 from synthaug.errors import UnsupportedKind
 from synthaug.modalities.arrays import as_array
 from synthaug.modalities.image.medical import ScanOptions
@@ -29,15 +30,17 @@ def read_source(source: Any, columns: Columns) -> Source:
         columns: where things are, where that cannot be guessed.
 
     Raises:
-        UnsupportedKind: at an object that is no labelled image data set of a known kind.
+        UnsupportedKind: at an object that is no labelled data set of a known kind.
         InvalidData: at a missing path, an empty or broken source, labels of another length.
         InvalidRequest: at a column that does not exist.
     """
     if isinstance(source, str | os.PathLike):
         return read_named(os.fspath(source), columns)
     if isinstance(source, tuple) and len(source) == 2:
+        if hasattr(source[0], "iloc") and getattr(source[0], "ndim", 1) == 2:
+            return read_frame_and_labels(*source, columns)
         columns.refuse("arrays")
-        return read_arrays(*source, group=columns.group)
+        return read_arrays(*source, group=columns.group, columns=columns)
     datasets = sys.modules.get("datasets")
     if datasets is not None:
         if isinstance(source, datasets.Dataset | datasets.DatasetDict):
@@ -56,8 +59,11 @@ def read_source(source: Any, columns: Columns) -> Source:
             )
         if isinstance(source, torch.utils.data.DataLoader):
             raise UnsupportedKind("a DataLoader was given; pass its data set: loader.dataset")
-    if hasattr(source, "iloc"):
-        raise UnsupportedKind(f"a data frame was given; {NO_TABLES}")
+    if hasattr(source, "iloc") and getattr(source, "ndim", 1) == 2:
+        return read_frame(source, columns)
+    arrow = sys.modules.get("pyarrow")
+    if arrow is not None and isinstance(source, arrow.Table):
+        return read_arrow(source, columns, "Arrow table")
     if isinstance(as_array(source), np.ndarray):
         raise UnsupportedKind("an array without labels was given; pass a tuple (X, y)")
     if (

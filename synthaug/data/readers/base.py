@@ -20,7 +20,6 @@ from synthaug.wording import did_you_mean
 if TYPE_CHECKING:
     import pyarrow
 
-NO_TABLES = "tables are not images and are not supported yet"
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm")
 TABLE_SUFFIXES = (".csv", ".tsv", ".xlsx", ".xls", ".arff")
 
@@ -34,16 +33,19 @@ class Columns:
         label: column, key or position of the label.
         group: column, key or position of the group, or N group names.
         scans: how medical files are read.
+        kinds: of columns of a table, by their names, where their types do not say it.
     """
 
     image: Key | None = None
     label: Key | None = None
     group: Any = None
     scans: ScanOptions = AS_STORED
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
-    def refuse(self, what: str) -> None:
+    def refuse(self, what: str, names: Sequence[str] = ("image", "label", "group")) -> None:
         """Refuse what names a column of a source that has none."""
-        for name, value in (("image", self.image), ("label", self.label), ("group", self.group)):
+        for name in names:
+            value = getattr(self, name)
             if isinstance(value, str | int):
                 raise InvalidRequest(
                     f"{name}={value!r} was given, but {what} have no columns; leave it out"

@@ -16,9 +16,10 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from synthaug.data.items import IMAGE_NAMES, LABEL_NAMES
-from synthaug.data.readers.base import NO_TABLES, Columns, Reading, Source, column_of, group_array
+from synthaug.data.readers.base import Columns, Reading, Source, column_of, group_array
 from synthaug.data.readers.beside import LazyTable
 from synthaug.data.readers.memory import stored
+from synthaug.data.readers.tables import read_arrow
 from synthaug.data.readers.written import (
     RECORD_KEY,
     SYNTHETIC,
@@ -96,6 +97,10 @@ def read_parquet(path: Path, columns: Columns) -> Source:
     try:
         schema = parquet.read_schema(path)
         record = record_in((schema.metadata or {}).get(RECORD_KEY, b""))
+        if _is_plain(schema, columns):
+            table = parquet.read_table(path)
+            read = _of_plain(table, columns, record, f"file {path}", names=_FileRows(path.name))
+            return replace(read, path=path, reading=Reading("a parquet file"))
         found = _find_columns(schema, columns, str(path), record)
         table = parquet.read_table(path, columns=[found.image, *found.few])
     except (OSError, pyarrow.ArrowInvalid) as error:
@@ -148,6 +153,10 @@ def _read_sets(
 
     parts = dict(source) if isinstance(source, datasets.DatasetDict) else None
     rows = source if parts is None else datasets.concatenate_datasets(_alike(parts, path))
+    if _is_plain(rows.features.arrow_schema, columns):
+        table = _arrow_table(rows.with_format(None))
+        read = _of_plain(table, columns, record, "Hugging Face data set", rows.features.arrow_schema)
+        return read if parts is None else _in_parts(read, parts, record)
     found = _find_columns(
         rows.features.arrow_schema, columns, "the data set", record, apart=parts is not None
     )
@@ -171,8 +180,54 @@ def _read_sets(
         )
     if parts is None:
         return read
+    return _in_parts(read, parts, record)
+
+
+def _in_parts(read: Source, parts: Mapping[str, Any], record: Mapping[str, Any] | None) -> Source:
+    """What was read of several splits, with the split of each row."""
     told = list(parts) if record is None else [decode_name(name) for name in parts]
     return replace(read, splits=np.repeat(told, [len(part) for part in parts.values()]))
+
+
+def _is_plain(schema: pyarrow.Schema, columns: Columns) -> bool:
+    """Whether columns are those of a table, none of which holds pictures."""
+    features = _features(schema)
+    pictures = (
+        _holds_pictures(schema, features, name) or _array_dtype(schema.field(name).type) is not None
+        for name in schema.names
+    )
+    return columns.image is None and not any(pictures)
+
+
+def _of_plain(
+    table: pyarrow.Table,
+    columns: Columns,
+    record: Mapping[str, Any] | None,
+    origin: str,
+    schema: pyarrow.Schema | None = None,
+    names: Any = None,
+) -> Source:
+    """The rows of a table, of which ``schema`` knows the features."""
+    schema = table.schema if schema is None else schema
+    layout, features = layout_of(record), _features(schema)
+    own: dict[str, str | None] = {name: name for name in _own_columns(schema, layout)}
+    own["synthetic"] = _synthetic_column(schema, layout)
+    label = columns.label
+    if layout is not None:
+        own["split"], label = layout.split, layout.label if label is None else label
+    if label is None:
+        named = [name for name, feature in features.items() if feature.get("_type") == "ClassLabel"]
+        label = named[0] if len(named) == 1 else None
+    feature = features.get(str(label), {}) if label is not None else {}
+    return read_arrow(
+        table,
+        replace(columns, label=label),
+        origin,
+        names=names,
+        own=own,
+        label_feature=feature if feature.get("_type") in ("ClassLabel", "Value") else None,
+        class_names=feature.get("names") or (None if record is None else names_in(record)),
+    )
 
 
 def _arrow_table(rows: Any) -> pyarrow.Table:
@@ -365,9 +420,7 @@ def _image_column(schema: pyarrow.Schema, features: Mapping[str, Any], asked: An
         if _holds_pictures(schema, features, name) or _array_dtype(schema.field(name).type) is not None
     )
     if asked is None and not pictures:
-        raise UnsupportedKind(
-            f"{origin} has no image column (columns: {', '.join(schema.names)}); {NO_TABLES}"
-        )
+        raise UnsupportedKind(f"{origin} has no image column (columns: {', '.join(schema.names)})")
     known = pictures if asked is None else dict.fromkeys(schema.names)
     found = column_of(known, asked, IMAGE_NAMES, "image", origin)
     if found not in pictures:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from synthaug.data.readers.base import NO_TABLES, Columns, Reading, Source, group_array
+from synthaug.data.readers.base import Columns, Reading, Source, group_array
 from synthaug.data.readers.listing import Listing, list_folder
 from synthaug.data.readers.lists import (
     SUFFIXES,
@@ -24,6 +24,7 @@ from synthaug.data.readers.lists import (
 )
 from synthaug.data.readers.medical import read_scans, with_scans
 from synthaug.data.readers.refused import refuse_boxes, refuse_covers, refuse_parts, refuse_without_pictures
+from synthaug.data.readers.tables import read_text_table
 from synthaug.data.usual_splits import SPLITS, usual_split
 from synthaug.errors import InvalidData, UnsupportedKind
 from synthaug.modalities.image.pictures import Pictures
@@ -78,18 +79,20 @@ def read_listing(listing: Listing, columns: Columns, origin: str) -> Source:
 
 
 def read_table(path: Path, columns: Columns) -> Source:
-    """The pictures that a table names, by paths that start beside it or by names below its folder.
+    """The pictures that a table names, by paths that start beside it or by names below its folder; else its own rows.
 
     Raises:
-        UnsupportedKind: it names none.
+        UnsupportedKind: a file of lines that names no pictures.
     """
     listing = list_of_table(path)
     if not listing.pictures and not listing.scans:
         listing = list_folder(path.parent)
         if columns.image is None and other_table(replace(listing, others=[path.name]), "", columns) is None:
-            raise UnsupportedKind(
-                f"{path} is a table; {NO_TABLES}. One that lists pictures is read where these lie below its folder"
-            )
+            if path.suffix.lower() == ".jsonl":
+                raise UnsupportedKind(
+                    f"{path} lists no pictures below its folder, and tables are read as .csv or .parquet"
+                )
+            return read_text_table(path, columns)
     found = _by_table(listing, path.name, columns, f"table {path}")
     return replace(found, path=path)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import os
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -13,7 +14,8 @@ from PIL import Image
 
 from synthaug.data.classes import names_of
 from synthaug.data.items import ItemFields, Key
-from synthaug.data.readers.base import NO_TABLES, Columns, Source, group_array
+from synthaug.data.readers.base import Columns, Source, group_array
+from synthaug.data.readers.tables import read_vectors
 from synthaug.data.readers.written import feature_of_labels
 from synthaug.errors import InvalidData, SynthaugWarning, UnsupportedKind
 from synthaug.modalities.arrays import as_array
@@ -22,12 +24,15 @@ from synthaug.modalities.image.kinds import is_signal, narrowed
 from synthaug.modalities.image.pictures import Images, Pictures, Stack
 
 
-def read_arrays(x: Any, y: Any, group: Any = None, origin: str = "arrays") -> Source:
+def read_arrays(
+    x: Any, y: Any, group: Any = None, origin: str = "arrays", columns: Columns | None = None
+) -> Source:
     """The rows of ``X`` and the labels of ``y``."""
     if hasattr(x, "iloc"):
-        if getattr(x, "ndim", 1) > 1:
-            raise UnsupportedKind(f"X is a data frame; {NO_TABLES}")
         x = x.to_list()
+    if (vectors := _vectors(x)) is not None:
+        told = Columns() if columns is None else columns
+        return read_vectors(vectors, y, replace(told, group=group), origin)
     images = stored(list(x)) if isinstance(x, list | tuple) else _of_array(x)
     one = isinstance(y, np.ndarray) and not y.ndim
     n = len(y) if hasattr(y, "__len__") and not one else None
@@ -35,6 +40,19 @@ def read_arrays(x: Any, y: Any, group: Any = None, origin: str = "arrays") -> So
         raise InvalidData(f"{len(images)} images and {n} labels were given; every image needs one label")
     groups = group_array(group, len(images))
     return Source(images, y, origin, groups=groups, label_feature=feature_of_labels(y))
+
+
+def _vectors(x: Any) -> Any:
+    """``x`` where it is an array of one vector a row, or a list of vectors of one length; None elsewhere."""
+    if isinstance(x, list | tuple):
+        arrays = [as_array(row) for row in x]
+        alike = {(a.shape, a.dtype) if isinstance(a, np.ndarray) else None for a in arrays}
+        if len(alike) != 1 or None in alike or arrays[0].ndim != 1 or arrays[0].size < 2:
+            return None
+        stacked = np.stack(arrays)
+        return stacked if arrays[0] is x[0] else sys.modules["torch"].from_numpy(stacked)
+    array = as_array(x)
+    return x if isinstance(array, np.ndarray) and array.ndim == 2 and array.dtype.kind in "biuf" else None
 
 
 def _of_array(x: Any) -> Images:
@@ -46,13 +64,9 @@ def _of_array(x: Any) -> Images:
     if array.dtype == object or array.dtype.kind in "US":
         return stored(list(array))
     if array.ndim not in (3, 4):
-        flat = math.isqrt(array.shape[1]) if array.ndim == 2 else 0
-        hint = "if these are pictures, give them their height and width"
-        if flat >= 8 and flat**2 == array.shape[1]:
-            hint += f", e.g. X.reshape(-1, {flat}, {flat})"
         raise UnsupportedKind(
-            f"X of shape {array.shape} was given; images are (N, H, W), (N, H, W, C) or (N, C, H, W), "
-            f"and {NO_TABLES}, nor are signals; {hint}"
+            f"X of shape {array.shape} was given; images are (N, H, W), (N, H, W, C) or (N, C, H, W), vectors (N, D), "
+            "and signals are not supported yet"
         )
     if array.ndim == 3 and len(array) and is_signal(array):
         _refuse_signals(f"X of shape {array.shape} {array.dtype}", array.shape[1:])
@@ -77,8 +91,8 @@ def stored(pictures: list[Any]) -> Images:
             )
         if array.ndim < 2 and array.size != 1:
             raise UnsupportedKind(
-                f"row {row} has the shape {array.shape}; images have a height and a width, and {NO_TABLES}, nor are "
-                "signals"
+                f"row {row} has the shape {array.shape}, and others have another; images have a height and a width, "
+                "and vectors are all of one length"
             )
         if array.ndim == 2 and is_signal(array[None]):
             _refuse_signals(f"row {row} of shape {array.shape} {array.dtype}", array.shape)
@@ -139,13 +153,9 @@ def read_map_style(source: Any, columns: Columns) -> Source:
             raise type(error)(f"row {row}: {error}") from None
         if by_key:
             groups.append(ItemFields.of(item, image=fields.image, label=group).label_of(item))
-    return Source(
-        stored(pictures),
-        targets,
-        f"data set {type(source).__name__}",
-        names=_class_names(source, fields, targets),
-        groups=group_array(groups if by_key else group, n),
-    )
+    named = group_array(groups if by_key else group, n)
+    found = read_arrays(pictures, targets, None, f"data set {type(source).__name__}")
+    return replace(found, names=_class_names(source, fields, targets), groups=named, label_feature=None)
 
 
 def _pixels(picture: Any) -> np.ndarray:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from synthaug.data.readers.archives import is_archive, is_sharded, list_archive
-from synthaug.data.readers.base import NO_TABLES, TABLE_SUFFIXES, Columns, Reading, Source
+from synthaug.data.readers.base import TABLE_SUFFIXES, Columns, Reading, Source
 from synthaug.data.readers.columns import read_huggingface, read_parquet, read_saved
 from synthaug.data.readers.folder import lists_pictures, read_listing, read_table
 from synthaug.data.readers.listing import list_folder
@@ -23,9 +23,9 @@ from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
 from synthaug.wording import did_you_mean
 
 KINDS = (
-    "a tuple (X, y) of arrays, a map-style torch data set, a Hugging Face data set, the path of a folder or archive of "
-    "class folders, of a .parquet, .npz or .npy file, of a table that lists pictures or of a saved Hugging Face "
-    "data set, or a hub name"
+    "a tuple (X, y) of arrays, a data frame, a map-style torch data set, a Hugging Face data set, the path of a folder "
+    "or archive of class folders, of a .csv, .parquet, .npz or .npy file, of a table that lists pictures or of a saved "
+    "Hugging Face data set, or a hub name"
 )
 _PAIRS = {
     "X": "y",
@@ -63,7 +63,9 @@ def read_named(source: str, columns: Columns) -> Source:
         if suffix == ".npz":
             return read_npz(path, columns)
         if suffix in TABLE_SUFFIXES:
-            raise UnsupportedKind(f"{path} is a table; {NO_TABLES}")
+            raise UnsupportedKind(
+                f"{path} is a table in a format that is not read; write it as .csv or .parquet, or give a data frame"
+            )
         raise UnsupportedKind(f"{path} is a file of an unknown kind; taken are {KINDS}")
     siblings = _siblings(path)
     close = difflib.get_close_matches(path.name, siblings, n=1, cutoff=0.75)

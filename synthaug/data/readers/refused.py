@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import NoReturn
 
-from synthaug.data.readers.base import NO_TABLES
 from synthaug.data.readers.listing import Listing, kind_of, suffixes_of
 from synthaug.data.usual_splits import usual_split
 from synthaug.errors import InvalidData, UnsupportedKind
@@ -35,7 +34,7 @@ def refuse_without_pictures(listing: Listing) -> NoReturn:
     """
     kind, place = kind_of(listing.others), listing.place
     if kind == "tables":
-        raise UnsupportedKind(f"{place} holds tables; {NO_TABLES}")
+        raise UnsupportedKind(f"{place} holds tables; give the path of one of them, or a data frame")
     if kind in ("audio", "video", "text"):
         raise UnsupportedKind(f"{place} holds {kind} files; {kind} is not supported yet, images are")
     if kind is not None:

@@ -23,7 +23,7 @@ from synthaug.mixing.torch.rows import MixedRows
 from synthaug.mixing.torch.stream import MixedStream
 from synthaug.mixing.torch.views import IN_THE_STEP, views_of_item
 from synthaug.modalities.arrays import as_array
-from synthaug.modalities.image.cells import is_image
+from synthaug.modalities.cells import rows_among
 
 _AGAIN = 8  # rows that are read twice
 _PREPARE = {"accelerate", "lightning", "lightning_fabric", "pytorch_lightning"}
@@ -120,7 +120,7 @@ def fields_in(item: Any, items: Items) -> ItemFields:
     try:
         return ItemFields.of(item, None, items.image, items.label)
     except (InvalidData, UnsupportedKind) as error:
-        images = [key for key, value in fields_of(item).items() if is_image(value)]
+        images = rows_among(fields_of(item))
         if views_of_item(item) <= (len(images) == 1):
             raise
         several = f", image={tuple(images)!r}" if len(images) > 1 else ""

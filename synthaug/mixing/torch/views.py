@@ -10,6 +10,7 @@ import torch
 
 from synthaug.data.items import IMAGE_NAMES, LABEL_NAMES, ItemFields, Key, fields_of
 from synthaug.errors import InvalidData, UnsupportedKind
+from synthaug.modalities.cells import rows_among
 from synthaug.modalities.image.cells import is_image
 
 IN_THE_STEP = (
@@ -60,7 +61,7 @@ def fields_of_batch(
                 f"mixer(batch[{key!r}]), or name the labels beside it with label="
             )
     views = tuple(image) if isinstance(image, list | tuple) else () if image is None else (image,)
-    found = [key for key, value in first.items() if key != label and is_image(value)]
+    found = rows_among({key: value for key, value in first.items() if key != label})
     if not views and len(found) > 1 and not set(found) & set(IMAGE_NAMES):
         raise InvalidData(
             f"several fields of the batch may be the image: {', '.join(map(repr, found))}. Name it, "
@@ -78,20 +79,22 @@ def fields_of_batch(
 def each_view(value: Any, rows: int, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
     """A field with its images changed: it is a tensor of them, or holds some, as views of the same image."""
     if torch.is_tensor(value):
-        return change(value) if _are_images(value, rows) else value
+        return change(value) if _are_images(value, rows) or _are_vectors(value, rows) else value
     if isinstance(value, Mapping):
         changed: Any = copy.copy(value)
         for key, part in value.items():
-            changed[key] = each_view(part, rows, change)
+            changed[key] = part if _is_flat(part) else each_view(part, rows, change)
         return changed
     if isinstance(value, tuple | list):
-        parts = [each_view(part, rows, change) for part in value]
+        parts = [part if _is_flat(part) else each_view(part, rows, change) for part in value]
         return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
     return value
 
 
 def views_in(value: Any, rows: int) -> list[torch.Tensor]:
-    """The images of a field."""
+    """The images of a field; the vectors where it is a tensor of such."""
+    if torch.is_tensor(value) and _are_vectors(value, rows):
+        return [value]
     return [tensor for tensor in _tensors((value,)) if _are_images(tensor, rows)]
 
 
@@ -114,6 +117,15 @@ def _tensors(value: Any) -> Iterator[torch.Tensor]:
 
 def _are_images(value: torch.Tensor, rows: int) -> bool:
     return value.ndim in (3, 4) and len(value) == rows
+
+
+def _are_vectors(value: torch.Tensor, rows: int) -> bool:
+    return value.ndim == 2 and len(value) == rows and value.shape[1] > 1
+
+
+def _is_flat(value: Any) -> bool:
+    """Whether a part of a field is a tensor without the axes of images; beside images it is none of them."""
+    return torch.is_tensor(value) and value.ndim < 3
 
 
 def _first_of(value: Any, rows: int) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -29,6 +29,8 @@ _FLOAT_SPANS = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
 # How far beyond its range an image may reach, as a share of it: rounding and resizing overshoot, another
 # normalisation by far more.
 _SLACK = 0.05
+# A range of 8-bit values that is an eighth of what they may span.
+_NARROW = 32
 # Pixels a side beyond which a step takes so long that it has to be asked for.
 _LARGE = 128
 
@@ -48,6 +50,8 @@ class ImageForm(Form):
 
     kind: ClassVar = "image"
     noun: ClassVar = "image"
+    thing: ClassVar = "picture"
+    grain: ClassVar = "pixel"
 
     height: int
     width: int
@@ -182,6 +186,15 @@ class ImageForm(Form):
             f"is {self.height}x{self.width}; images need at least {SMALLEST} pixels a side: pass "
             f"image_size={SMALLEST} or more to enlarge them"
         )
+
+    def doubts(self, span: tuple[float, float], origin: str) -> Iterator[str]:
+        """A narrow range of 8-bit values."""
+        low, high = span
+        if self.dtype == "uint8" and low < high < _NARROW:
+            yield (
+                f"the uint8 images of {origin} reach from {low:g} to {high:g}, but samples may reach to 255: bring them "
+                f"to the whole range first, X * {int(255 // high)}"
+            )
 
     @property
     def opening(self) -> dict[str, Any]:

@@ -1,0 +1,237 @@
+"""Tables: data frames, Arrow tables, files of text, and arrays of vectors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from synthaug.data.items import LABEL_NAMES
+from synthaug.data.readers.base import Columns, Reading, Source, column_of, group_array
+from synthaug.data.readers.written import feature_of_column, feature_of_labels
+from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
+from synthaug.modalities.arrays import as_array
+from synthaug.modalities.base import Container
+from synthaug.modalities.table.cells import rows_of_table
+from synthaug.modalities.table.columns import Column
+from synthaug.modalities.table.inference import columns_of_array, infer_columns
+from synthaug.modalities.table.records import Records
+from synthaug.wording import did_you_mean
+
+if TYPE_CHECKING:
+    import pyarrow
+
+BESIDE = "beside"
+"""The kind of a column that stays with its row and is not learned, such as a number of a patient."""
+
+
+def read_frame(frame: Any, columns: Columns) -> Source:
+    """The rows of a data frame, one of whose columns holds the labels.
+
+    Raises:
+        InvalidData: no label column stands out, or a column that cannot be used.
+    """
+    found = read_arrow(arrow_of(frame), columns, "data frame", container="frame")
+    return replace(found, reading=Reading("a data frame"))
+
+
+def read_frame_and_labels(frame: Any, y: Any, columns: Columns) -> Source:
+    """The rows of a data frame of features, and labels beside it.
+
+    Raises:
+        InvalidData: as many rows as labels are needed.
+    """
+    columns.refuse("a frame with labels beside it", names=("image", "label"))
+    if len(frame) != len(y):
+        raise InvalidData(f"{len(frame)} rows and {len(y)} labels were given; every row needs one label")
+    table = arrow_of(frame)
+    group = columns.group
+    if isinstance(group, str | int):
+        name = column_of(dict.fromkeys(table.column_names), str(group), (), "group", "the frame")
+        group, table = table[name].to_pylist(), table.drop_columns([name])
+    records, beside = _records(table, columns.kinds, "frame")
+    return Source(
+        records, y, "data frame", groups=group_array(group, len(frame)), beside=beside,
+        label_feature=feature_of_labels(y), reading=Reading("a data frame"),
+    )  # fmt: skip
+
+
+def read_vectors(x: Any, y: Any, columns: Columns, origin: str) -> Source:
+    """The rows of an array ``(N, D)`` of numbers, and their labels.
+
+    Raises:
+        InvalidData: as many rows as labels are needed; or what may be pictures that lie flat.
+    """
+    array = as_array(x)
+    if len(array) != len(y):
+        raise InvalidData(f"{len(array)} rows and {len(y)} labels were given; every row needs one label")
+    if columns.kinds:
+        raise InvalidRequest("kinds= was given, and the columns of an array have no kinds: give a data frame")
+    refuse_flat_pictures(array)
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    records = Records(array, columns_of_array(array), "array" if array is x else "tensor")
+    groups = group_array(columns.group, len(array))
+    return Source(
+        records, y, origin, groups=groups, label_feature=feature_of_labels(y), reading=Reading("vectors")
+    )
+
+
+def refuse_flat_pictures(array: np.ndarray) -> None:
+    """Refuse 8-bit rows of a square number of values, which may be pictures as well as vectors.
+
+    Raises:
+        UnsupportedKind: saying how to tell which of them.
+    """
+    side = math.isqrt(array.shape[1])
+    if array.dtype == np.uint8 and side >= 8 and side**2 == array.shape[1]:
+        raise UnsupportedKind(
+            f"X of shape {array.shape} uint8 may hold pictures of {side}x{side} pixels, or vectors: for pictures give "
+            f'them their height and width, X.reshape(-1, {side}, {side}), for vectors X.astype("float32")'
+        )
+
+
+def read_text_table(path: Path, columns: Columns) -> Source:
+    """The rows of a file of text: comma, semicolon or tab between cells, the names of the columns in the first line.
+
+    Raises:
+        InvalidData: a file that is no such table, or as `read_arrow`.
+    """
+    import pyarrow
+    from pyarrow import csv
+
+    try:
+        with open(path, encoding="utf-8-sig", errors="strict") as file:
+            head = file.readline()
+        delimiter = max((",", ";", "\t"), key=head.count)
+        strings = csv.ConvertOptions(strings_can_be_null=True, quoted_strings_can_be_null=False)
+        table = csv.read_csv(
+            path, parse_options=csv.ParseOptions(delimiter=delimiter), convert_options=strings
+        )
+    except (OSError, UnicodeDecodeError, pyarrow.ArrowInvalid) as error:
+        raise InvalidData(f"{path} cannot be read as a table: {error}") from error
+    found = read_arrow(table, columns, f"table {path}", names=_LinesOf(path.name))
+    return replace(found, path=path, reading=Reading("a table"))
+
+
+class _LinesOf:
+    """``line 5 of patients.csv`` for row 3."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+
+    def __call__(self, row: int) -> str:
+        return f"line {row + 2} of {self.file}"
+
+
+def read_arrow(
+    table: pyarrow.Table,
+    columns: Columns,
+    origin: str,
+    *,
+    names: Callable[[int], str] | None = None,
+    container: Container = "frame",
+    own: Mapping[str, str | None] | None = None,
+    label_feature: Any = None,
+    class_names: Any = None,
+) -> Source:
+    """The rows of an Arrow table.
+
+    Args:
+        table: with a column of labels.
+        columns: where things are.
+        origin: what to call the source in a message.
+        names: what to call a row.
+        container: what the source hands out.
+        own: columns that synthaug has put there, which are no features: what each is -> its name; ``split``, ``group``
+            and ``synthetic`` are known.
+        label_feature: of the label's column, where it is known.
+        class_names: what label i is called.
+
+    Raises:
+        InvalidData: no label column stands out, or a column that cannot be used.
+    """
+    own = own or {}
+    ours = {name for name in own.values() if name is not None}
+    others = [name for name in table.column_names if name not in ours]
+    group = columns.group
+    if isinstance(group, str | int):
+        group = column_of(dict.fromkeys([*others, *ours]), str(group), (), "group", origin)
+    asked = None if columns.label is None else str(columns.label)
+    found = [name for name in others if name != group]
+    label = asked or _label_of(found)
+    label = column_of(dict.fromkeys(others), label, LABEL_NAMES, "label", origin)
+    split = own.get("split") or ("split" if "split" in others and label != "split" else None)
+    features = [name for name in others if name not in (label, group, split)]
+    records, beside = _records(table.select(features), columns.kinds, container)
+    whole = table.select([name for name in others if name not in (label, split)])
+    groups = table[group].to_pylist() if isinstance(group, str) else group
+    synthetic = own.get("synthetic")
+    return Source(
+        replace(records, names=names),
+        table[label].to_pylist(),
+        origin,
+        names=class_names,
+        splits=None if split is None else _splits(table[split].to_pylist(), split, origin),
+        groups=group_array(groups, table.num_rows),
+        beside=whole if whole.num_columns else beside,
+        label_column=label,
+        label_feature=label_feature or feature_of_column(table.schema.field(label).type),
+        synthetic=None if synthetic is None else table[synthetic].to_numpy(zero_copy_only=False).astype(bool),
+    )
+
+
+def arrow_of(frame: Any) -> pyarrow.Table:
+    """A data frame as an Arrow table, without its index.
+
+    Raises:
+        InvalidData: columns of one name, or of values of several types.
+    """
+    import pyarrow as pa
+
+    twice = frame.columns[frame.columns.duplicated()]
+    if len(twice):
+        raise InvalidData(f'Several columns are called "{twice[0]}". Rename or leave out all but one.')
+    try:
+        return pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        told = str(error.args[-1] if error.args else error)
+        raise InvalidData(f"A column of the frame holds values of several types: {told}") from error
+
+
+def _label_of(names: list[str]) -> str | None:
+    """The column called "label", or the only one with a usual name; None where none stands out."""
+    if "label" in names:
+        return "label"
+    usual = [name for name in names if name in LABEL_NAMES]
+    return usual[0] if len(usual) == 1 else None
+
+
+def _records(
+    table: pyarrow.Table, kinds: Mapping[str, str], container: Container
+) -> tuple[Records, pyarrow.Table | None]:
+    """Feature columns as rows, and the columns that are no features."""
+    aside = [name for name, kind in kinds.items() if kind == BESIDE]
+    for name in aside:
+        if name not in table.column_names:
+            raise InvalidRequest(
+                f'A kind is given for column "{name}", which is no feature of the table.'
+                f"{did_you_mean(name, table.column_names)}"
+            )
+    features = table.drop_columns(aside) if aside else table
+    learned = {name: kind for name, kind in kinds.items() if kind != BESIDE}
+    columns: tuple[Column, ...] = infer_columns(features, kinds=learned)
+    rows = rows_of_table(features, columns)
+    return Records(rows, columns, container), table if table.num_columns else None
+
+
+def _splits(found: list[Any], name: str, origin: str) -> np.ndarray:
+    if None in found:
+        raise InvalidData(
+            f'row {found.index(None)} of {origin} has no split in the column "{name}"; give every row one, or rename '
+            "the column"
+        )
+    return np.array([str(split) for split in found])

@@ -1,0 +1,166 @@
+"""Tables and vectors: what is read of them, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import torch
+from pyarrow import parquet
+
+from synthaug import open_data
+from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
+from synthaug.modalities.table import table_of_rows
+
+N = 24
+
+
+def frame() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "age": rng.integers(20, 80, N),
+            "income": np.where(rng.random(N) < 0.2, np.nan, rng.lognormal(8, 2, N)),
+            "job": pd.Categorical(rng.choice(["nurse", "clerk"], N), categories=["clerk", "nurse", "judge"]),
+            "seen": pd.date_range("2024-01-01", periods=N, freq="D"),
+            "member": rng.random(N) < 0.5,
+            "patient": [f"p{i:03d}" for i in range(N)],
+            "finding": ["well", "ill", "ill"] * 8,
+        }
+    )
+
+
+ASIDE = {"patient": "beside"}
+
+
+def test_a_frame_is_read_with_the_column_that_is_named_as_its_label() -> None:
+    data = open_data(frame(), label="finding", kinds=ASIDE)
+    assert data.counts == {"ill": 16, "well": 8}
+    assert [column.kind for column in data.form.columns] == [
+        "integer",
+        "number",
+        "category",
+        "date",
+        "boolean",
+    ]
+    assert data.read().shape == (N, 5)
+    table = table_of_rows(data.read(), data.form.columns)
+    assert table.equals(pa.Table.from_pandas(frame(), preserve_index=False).select(table.column_names))
+
+
+def test_columns_beside_stay_with_their_rows() -> None:
+    data = open_data(frame(), label="finding", kinds=ASIDE)
+    assert data.take([3, 1]).beside["patient"].to_pylist() == ["p003", "p001"]
+    assert "finding" not in data.beside.schema.names
+
+
+@pytest.mark.parametrize("way", ["frame and labels", "arrow", "csv", "parquet", "datasets", "splits"])
+def test_every_way_to_hand_over_a_table_gives_the_same_rows(way: str, tmp_path: Path) -> None:
+    whole = frame().drop(columns=["seen"])
+    plain = whole.assign(job=whole["job"].astype(str))
+    said = {"label": "finding", "kinds": ASIDE}
+    expected = open_data(plain, **said)
+    if way == "frame and labels":
+        found = open_data((plain.drop(columns="finding"), plain["finding"]), kinds=ASIDE)
+    elif way == "arrow":
+        found = open_data(pa.Table.from_pandas(plain, preserve_index=False), **said)
+    elif way == "csv":
+        plain.to_csv(tmp_path / "a.csv", index=False)
+        found = open_data(tmp_path / "a.csv", **said)
+    elif way == "parquet":
+        parquet.write_table(pa.Table.from_pandas(plain, preserve_index=False), tmp_path / "a.parquet")
+        found = open_data(tmp_path / "a.parquet", **said)
+    elif way == "datasets":
+        found = open_data(datasets.Dataset.from_pandas(plain), **said)
+    else:
+        parts = {"train": plain[:20], "test": plain[20:]}
+        sets = {
+            name: datasets.Dataset.from_pandas(part, preserve_index=False) for name, part in parts.items()
+        }
+        found = open_data(datasets.DatasetDict(sets), **said)
+        assert found.splits is not None
+        assert found.splits.tolist() == ["train"] * 20 + ["test"] * 4
+    assert np.allclose(found.read(), expected.read(), equal_nan=True)
+    assert found.fingerprints().tolist() == expected.fingerprints().tolist()
+    assert [found.classes[k] for k in found.labels] == [expected.classes[k] for k in expected.labels]
+
+
+def test_rows_of_one_group_are_told_by_a_column_that_is_not_learned() -> None:
+    data = open_data(frame(), label="finding", group="patient")
+    assert data.groups is not None
+    assert len(set(data.groups)) == N
+    assert "patient" not in [column.name for column in data.form.columns]
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64])
+def test_arrays_of_vectors_keep_their_dtype(kind: type) -> None:
+    X = np.arange(N * 12).reshape(N, 12).astype(kind)
+    for given in (X, torch.from_numpy(X)):
+        data = open_data((given, [0, 1] * (N // 2)))
+        assert data.form.container == ("array" if given is X else "tensor")
+        assert data.read().dtype == kind
+        assert np.array_equal(data.read(), X)
+    items = open_data(torch.utils.data.TensorDataset(torch.from_numpy(X), torch.arange(N) % 2))
+    assert np.array_equal(items.read(), X)
+    assert items.fingerprints().tolist() == data.fingerprints().tolist()
+
+
+def test_missing_cells_are_no_broken_rows_and_infinite_ones_are() -> None:
+    X = np.random.default_rng(0).normal(size=(N, 9))
+    X[3, 4] = np.nan
+    open_data((X, [0, 1] * (N // 2))).check()
+    X[5, 2] = np.inf
+    with pytest.raises(InvalidData, match='Column "2" holds an infinite value in row 5'):
+        open_data((X, [0, 1] * (N // 2)))
+
+
+@pytest.mark.parametrize(
+    ("change", "said", "error", "told"),
+    [
+        (lambda f: f, {}, InvalidData, "no label column stands out in data frame"),
+        (lambda f: f, {"label": "findin"}, InvalidRequest, 'no column "findin".*"finding"'),
+        (lambda f: f, {"label": "finding"}, InvalidData, 'Column "patient" holds 24 different texts'),
+        (lambda f: f.assign(age=np.nan), {"label": "finding"}, InvalidData, 'Every cell of column "age" is missing'),
+        (lambda f: f.assign(age=np.inf), {"label": "finding"}, InvalidData, 'Column "age" holds an infinite value'),
+        (
+            lambda f: f.assign(finding=np.linspace(0, 1, N)),
+            {"label": "finding", "kinds": ASIDE},
+            UnsupportedKind,
+            "0.04347",
+        ),
+        (
+            lambda f: f.assign(finding=["well", None, "ill"] * 8),
+            {"label": "finding", "kinds": ASIDE},
+            InvalidData,
+            "row 1: a missing label was found",
+        ),
+        (
+            lambda f: pd.concat([f, f[["age"]]], axis=1),
+            {"label": "finding"},
+            InvalidData,
+            'Several columns are called "age"',
+        ),
+        (
+            lambda f: f.assign(age=[[1]] * N),
+            {"label": "finding", "kinds": ASIDE},
+            UnsupportedKind,
+            'Column "age" holds list',
+        ),
+        (lambda f: f, {"label": "finding", "kinds": {"job": "text"}}, InvalidRequest, "is not a kind of column"),
+        (lambda f: f, {"label": "finding", "kinds": {"jbo": "beside"}}, InvalidRequest, 'column "jbo".*"job"'),
+        (lambda f: f, {"label": "finding", "kinds": ASIDE, "image_size": 8}, InvalidRequest, "holds no images"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_used_is_refused_with_the_remedy(change, said, error, told) -> None:
+    with pytest.raises(error, match=told):
+        open_data(change(frame()), **said)
+
+
+def test_a_class_of_one_row_is_refused_in_the_words_of_tables() -> None:
+    rare = frame().assign(finding=["well"] * 23 + ["ill"])
+    with pytest.raises(InvalidData, match='class "ill" of data frame has one row; at least 2 a class'):
+        open_data(rare, label="finding", kinds=ASIDE).check()
