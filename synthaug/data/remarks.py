@@ -19,7 +19,8 @@ def of_classes(data: LabeledData) -> Iterator[str]:
     few = [f'"{name}" ({count})' for name, count in data.counts.items() if count < _FEW]
     if few:
         more = f" and {len(few) - _SHOWN} more" if len(few) > _SHOWN else ""
-        yield f"few {data.form.noun}s of {', '.join(few[:_SHOWN])}{more}: below {_FEW} a class, samples are close to copies"
+        listed = f"{', '.join(few[:_SHOWN])}{more}"
+        yield f"few {data.form.noun}s of {listed}: below {_FEW} a class, samples are close to copies"
     if doubt := data.classes.doubt:
         yield f"{data.origin}: {doubt} If they are, leave the class out: leave_out= of open_data, or --leave-out"
 

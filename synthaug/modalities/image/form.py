@@ -192,8 +192,8 @@ class ImageForm(Form):
         low, high = span
         if self.dtype == "uint8" and low < high < _NARROW:
             yield (
-                f"the uint8 images of {origin} reach from {low:g} to {high:g}, but samples may reach to 255: bring them "
-                f"to the whole range first, X * {int(255 // high)}"
+                f"the uint8 images of {origin} reach from {low:g} to {high:g}, but samples may reach to 255: bring "
+                f"them to the whole range first, X * {int(255 // high)}"
             )
 
     @property
