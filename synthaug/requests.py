@@ -19,7 +19,7 @@ import numpy as np
 
 from synthaug import data, files, generators, judging, report, training
 from synthaug.errors import InvalidRequest
-from synthaug.judging.protocol import FAMILIES, USUAL_PROTOCOL
+from synthaug.judging.protocol import USUAL_PROTOCOL
 from synthaug.outputs import require_apart
 from synthaug.seeding import whole_seed
 
@@ -289,7 +289,8 @@ class ChooseRequest(Request):
 
     Attributes:
         dataset: the data set.
-        families: what to try, of cvae, cgan, warp and the families of other packages; repeatable.
+        families: what to try, of cvae, cgan, warp and the families of other packages, by the kind of rows where none
+            is named; repeatable.
         train: the user's own training.
         protocol: how it is found out.
         seed: the only source of randomness.
@@ -300,7 +301,7 @@ class ChooseRequest(Request):
     """
 
     dataset: data.LabeledData
-    families: Sequence[str] = FAMILIES
+    families: Sequence[str] = ()
     train: judging.Train | None = None
     protocol: judging.Protocol = USUAL_PROTOCOL
     seed: int = 0
@@ -317,8 +318,8 @@ class ChooseRequest(Request):
         return judging.Question(
             rows,
             held_out,
-            _as_tuple(self.families),
-            self.train,
+            _as_tuple(self.families) or judging.families_for(rows.form.kind),
+            self.train or judging.learner_of(self.protocol.learner),
             self.protocol,
             self.seed,
             self.augmentations,
@@ -357,7 +358,8 @@ class EvaluateRequest(Request):
 
     Attributes:
         dataset: the data set.
-        families: what to try, of cvae, cgan, warp and the families of other packages; repeatable.
+        families: what to try, of cvae, cgan, warp and the families of other packages, by the kind of rows where none
+            is named; repeatable.
         generator: a saved generator; it is evaluated as it is, nothing is chosen.
         ratio: share of synthetic rows in a batch; chosen without it.
         train: the user's own training.
@@ -370,7 +372,7 @@ class EvaluateRequest(Request):
     """
 
     dataset: data.LabeledData
-    families: Sequence[str] = FAMILIES
+    families: Sequence[str] = ()
     generator: generators.Generator | None = None
     ratio: float | None = None
     train: judging.Train | None = None
@@ -388,10 +390,10 @@ class EvaluateRequest(Request):
         parts = judging.TestedRows.of(self.dataset, self.seed)
         return judging.Inquiry(
             parts,
-            _as_tuple(self.families),
+            _as_tuple(self.families) or judging.families_for(self.dataset.form.kind),
             self.generator,
             self.ratio,
-            self.train,
+            self.train or judging.learner_of(self.protocol.learner),
             self.protocol,
             self.seed,
             self.augmentations,

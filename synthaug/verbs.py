@@ -16,7 +16,7 @@ from typing import Any
 
 from synthaug import data, files, generators, judging, mixing, report, training
 from synthaug.errors import InvalidArtifact, InvalidRequest, OutputExists
-from synthaug.judging.protocol import FAMILIES, USUAL_PROTOCOL
+from synthaug.judging.protocol import USUAL_PROTOCOL
 from synthaug.outputs import Output, atomic_write_text, open_output, require_apart
 from synthaug.requests import (
     ChooseRequest,
@@ -318,7 +318,7 @@ def expand(
 def choose(
     dataset: Any,
     *,
-    families: str | Sequence[str] = FAMILIES,
+    families: str | Sequence[str] = (),
     train: judging.Train | None = None,
     protocol: judging.Protocol = USUAL_PROTOCOL,
     seed: int = 0,
@@ -339,7 +339,7 @@ def choose(
 
     Args:
         dataset: as in `fit`; of its splits the training one.
-        families: families to try.
+        families: families to try; those of the kind of rows where none is named (`synthaug.judging.FAMILIES`).
         train: ``fn(loader, steps, seed)`` as in `evaluate`; the built-in small classifier when None.
         protocol: folds, optimizer steps, and the budget of each generator, one for each fold and family.
         seed: the only source of randomness.
@@ -374,7 +374,9 @@ def choose(
             judging.sweep(place.path)
             return judging.Plan.load(place.path, device)
         work = _work(place, device, jobs, progress)
-        plan = judging.choose(asked.question, work, judging.Runner(train, work)).with_generator()
+        plan = judging.choose(
+            asked.question, work, judging.Runner(asked.question.train, work)
+        ).with_generator()
         if place is not None:
             plan.write(place.work)
             place.commit()
@@ -385,7 +387,7 @@ def choose(
 def evaluate(
     dataset: Any,
     *,
-    families: str | Sequence[str] = FAMILIES,
+    families: str | Sequence[str] = (),
     generator: generators.Generator | judging.Plan | str | Path | None = None,
     ratio: float | None = None,
     train: judging.Train | None = None,
@@ -449,7 +451,7 @@ def evaluate(
             told = (place.path / "report.json").read_text(encoding="utf-8")
             return judging.Evaluation.from_dict(json.loads(told))
         work = _work(place, device, jobs, progress)
-        found = judging.evaluate(asked.inquiry, work, judging.Runner(train, work))
+        found = judging.evaluate(asked.inquiry, work, judging.Runner(asked.inquiry.train, work))
         if place is None:
             return found.evaluation
         evaluation = report.report_on(found, asked.inquiry, work, place.work)

@@ -24,6 +24,7 @@ from .table import (
     FAMILIES as FAMILIES,
     build as build,
     family_names as family_names,
+    family_names_for as family_names_for,
     find_family as find_family,
     is_known as is_known,
 )

@@ -3,6 +3,7 @@ from .arms import (
     LADDER as LADDER,
     LONGER as LONGER,
     Arm as Arm,
+    arms_for as arms_for,
     find_arm as find_arm,
     longer as longer,
     on_top as on_top,
@@ -28,6 +29,7 @@ from .evaluate import (
 )
 from .folds import Fold as Fold, Folds as Folds
 from .identity import identity_of as identity_of, identity_of_own as identity_of_own
+from .learners import LEARNERS as LEARNERS, NETWORK as NETWORK, Learner as Learner, learner_of as learner_of
 from .loaders import (
     Augment as Augment,
     Encode as Encode,
@@ -69,6 +71,7 @@ from .protocol import (
     PLAN_GENERATOR as PLAN_GENERATOR,
     USUAL_PROTOCOL as USUAL_PROTOCOL,
     Protocol as Protocol,
+    families_for as families_for,
     is_unequal as is_unequal,
     weights_of as weights_of,
 )

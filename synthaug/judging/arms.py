@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
@@ -23,6 +23,7 @@ from synthaug.judging.loaders import (
     shuffled,
 )
 from synthaug.judging.losses import adjusted_loss, deferred_loss, plain_loss, weighted_loss
+from synthaug.modalities.base import Form
 from synthaug.training.classifier import ClassifierLoss
 from synthaug.wording import percent
 
@@ -48,6 +49,7 @@ class Arm:
         judged: whether it needs the judge of the ingredients.
         compared: in which evaluations it is compared.
         tried: in which choices it is one of the baselines to begin with; None for none.
+        kinds: of rows that it can be done to; any where it is None.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Arm:
     judged: bool = False
     compared: Asked = "full"
     tried: Asked | None = None
+    kinds: tuple[str, ...] | None = None
 
     def batches(self, parts: Ingredients, augmentations: Mapping[str, Augment], seed: int) -> DataLoader[Any]:
         """The loader, with the augmentation that the arm needs."""
@@ -172,6 +175,7 @@ LADDER: tuple[Arm, ...] = (
         name="CutMix",
         loader=cutmix,
         loss=plain_loss,
+        kinds=("image",),
         about="As “real + classical”, boxes of one row pasted into another, labels in proportion.",
         tried="full",
     ),
@@ -254,12 +258,41 @@ ARMS: tuple[Arm, ...] = tuple(arm for arm in LADDER if arm.compared == "usual")
 """What an evaluation compares unless asked for more."""
 
 
-def starting_arms(*, unequal: bool, full: bool) -> tuple[Arm, ...]:
+def arms_for(form: Form) -> tuple[Arm, ...]:
+    """The arms that there are for rows of a form.
+
+    Of kinds without augmentations they are those that are left without one; of two that are then the same the first
+    stays. What else is asked for with everything is then usual, as there is little.
+    """
+    if form.augmented:
+        return LADDER
+    found: dict[Any, Arm] = {}
+    for arm in LADDER:
+        if arm.kinds is not None and form.kind not in arm.kinds:
+            continue
+        about = arm.about.replace("real + classical", "real").replace("“both”", "“real + synthetic”")
+        plain = replace(arm, augmentation=None, about=about)
+        maker = arm.loader
+        way = (maker.func, *maker.keywords.items()) if isinstance(maker, partial) else maker
+        found.setdefault((way, arm.loss, arm.steps, arm.judged), plain)
+    return tuple(
+        replace(arm, compared="usual", tried="usual" if _is_tried(arm) else None) for arm in found.values()
+    )
+
+
+def _is_tried(arm: Arm) -> bool:
+    """Whether a choice begins with it, or would without an augmentation."""
+    return not arm.synthetic and (arm.tried is not None or arm.loader is balanced)
+
+
+def starting_arms(*, unequal: bool, full: bool, arms: Sequence[Arm] | None = None) -> tuple[Arm, ...]:
     """The baselines that a choice begins with.
 
     Args:
         unequal: whether classes are unequally frequent.
         full: whether everything is asked for.
+        arms: all that there are; `LADDER` when None.
     """
     asked = ("usual", "full") if full else ("usual",)
-    return tuple(arm for arm in LADDER if arm.tried in asked and (unequal or not arm.unequal))
+    known = LADDER if arms is None else arms
+    return tuple(arm for arm in known if arm.tried in asked and (unequal or not arm.unequal))

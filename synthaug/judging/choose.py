@@ -20,7 +20,16 @@ from synthaug.data.splits import cross_folds
 from synthaug.errors import InvalidRequest, SynthaugWarning
 from synthaug.families import find_family
 from synthaug.generators.generator import Generator, Selection, resolve_device
-from synthaug.judging.arms import LADDER, LONGER, Arm, augmented_arms, find_arm, longer, starting_arms
+from synthaug.judging.arms import (
+    LADDER,
+    LONGER,
+    Arm,
+    arms_for,
+    augmented_arms,
+    find_arm,
+    longer,
+    starting_arms,
+)
 from synthaug.judging.folds import Fit, Folds, Unlabelled
 from synthaug.judging.loaders import Augment
 from synthaug.judging.menu import Menu, Source, Treatment, sources_of, unlabelled_sources
@@ -279,7 +288,8 @@ def _offered(question: Question, folds: Folds) -> list[Arm]:
     known = set.intersection(*({None, *fold.augmentations} for fold in folds.folds))
     unequal = is_unequal(question.rows)
     own = [arm for arm in question.own_arms if unequal or not arm.unequal]
-    asked = [*starting_arms(unequal=unequal, full=question.protocol.full), *own]
+    known_arms = arms_for(question.rows.form)
+    asked = [*starting_arms(unequal=unequal, full=question.protocol.full, arms=known_arms), *own]
     arms = [arm for arm in asked if (arm.loss is None or own_loss) and arm.augmentation in known]
     return arms or [find_arm("real")]
 

@@ -14,6 +14,7 @@ from synthaug.data.guards import require_no_copies, require_unseen
 from synthaug.data.labeled import LabeledData
 from synthaug.errors import InvalidRequest, SpecMismatch
 from synthaug.judging.arms import ARMS, Arm
+from synthaug.judging.learners import Learner
 from synthaug.judging.loaders import Ingredients
 from synthaug.judging.plan import Metric, Plan
 from synthaug.judging.predict import Train, takes_loss
@@ -310,4 +311,6 @@ def _most(ratio: Ratio) -> float:
 
 
 def _title(function: Any) -> str:
+    if isinstance(function, Learner):
+        return function.title
     return str(getattr(function, "__qualname__", type(function).__name__))

@@ -17,7 +17,7 @@ from synthaug.data.splits import THREE, three_parts, with_three_splits
 from synthaug.errors import InvalidRequest, SynthaugWarning
 from synthaug.generators.generator import Generator
 from synthaug.generators.samples import Samples
-from synthaug.judging.arms import ARMS, LADDER, Arm
+from synthaug.judging.arms import Arm, arms_for
 from synthaug.judging.choose import Question, choose, generator_name, pool_seed
 from synthaug.judging.compare import Proposal, compare
 from synthaug.judging.folds import Augmentations
@@ -125,7 +125,8 @@ class Inquiry:
     @property
     def arms(self) -> tuple[Arm, ...]:
         """What is compared, as far as it applies."""
-        usual = LADDER if self.protocol.full else ARMS
+        known = arms_for(self.parts.train.form)
+        usual = tuple(arm for arm in known if self.protocol.full or arm.compared == "usual")
         return usual if self.chooses else (*usual, *self.question.own_arms)
 
     @property

@@ -9,13 +9,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synthaug.errors import InvalidRequest
+from synthaug.families import family_names_for
+from synthaug.judging.learners import NETWORK, learner_of
 from synthaug.wording import did_you_mean
 
 if TYPE_CHECKING:
     from synthaug.data.labeled import LabeledData
 
-FAMILIES = ("cvae", "warp")
-"""What a choice tries unless asked for others."""
+FAMILIES: dict[str, tuple[str, ...]] = {"image": ("cvae", "warp"), "table": ("cvae",)}
+"""What a choice tries unless asked for others, by the kind of rows; of other kinds every family of ours that makes such
+rows."""
+
+
+def families_for(kind: str) -> tuple[str, ...]:
+    """What a choice tries of families for rows of a kind, unless asked for others."""
+    return FAMILIES.get(kind) or family_names_for(kind)
+
 
 BATCH_SIZE = 64
 """Rows per batch of a classifier, unless asked for others."""
@@ -57,6 +66,8 @@ class Protocol:
         prior: how frequent classes are among unlabelled rows: "judged", as judges see them; "even"; "labelled", as
             among the labelled rows; or "between" judged and even.
         today: the way that is trained today, an arm by its name, to be told what the advice gains over it.
+        learner: what is trained to judge where no training is given: "network", or one of scikit-learn, "linear",
+            "forest" or "boosting", which takes no steps and is fitted once.
     """
 
     folds: int = 3
@@ -70,6 +81,7 @@ class Protocol:
     full: bool = False
     prior: str = "judged"
     today: str | None = None
+    learner: str = NETWORK
 
     def check(self) -> None:
         """Refuse numbers that nothing can be judged with.
@@ -91,6 +103,7 @@ class Protocol:
                 raise InvalidRequest(f"{name}={value} was asked for; it has to be at least {least}{why}.")
         if self.prior not in PRIORS:
             raise InvalidRequest(f'prior="{self.prior}" was asked for.{did_you_mean(self.prior, PRIORS)}')
+        learner_of(self.learner)
         require_seeds(self.seeds, self.generators)
 
     def generator_budget(self) -> dict[str, Any]:

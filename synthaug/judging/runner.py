@@ -19,6 +19,7 @@ import torch
 
 from synthaug.errors import InvalidRequest
 from synthaug.judging.arms import Arm
+from synthaug.judging.learners import bound
 from synthaug.judging.loaders import Augment, Encode, Ingredients
 from synthaug.judging.predict import Predictions, Train, train_and_predict
 from synthaug.metrics.scores import Scores
@@ -197,7 +198,9 @@ def train_arm(task: Task, train: Train | None = None) -> Outcome:
         train: the user's training; the built-in classifier on one thread when None.
     """
     start, n_classes = time.perf_counter(), task.parts.n_classes
-    training: Train = partial(train_classifier, n_classes=n_classes) if train is None else train
+    training: Train = (
+        partial(train_classifier, n_classes=n_classes) if train is None else bound(train, n_classes)
+    )
     if task.arm.loss is not None:
         training = partial(training, loss=task.arm.loss(task.parts))
     loader = task.arm.batches(task.parts, task.augmentations, task.seed)

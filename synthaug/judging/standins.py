@@ -23,7 +23,8 @@ def copies(pool: Samples, rows: np.ndarray, labels: np.ndarray) -> Samples:
 def between_neighbours(pool: Samples, rows: np.ndarray, labels: np.ndarray, seed: int) -> Samples:
     """As many rows of each class as a pool has, each between a real row and one of its 5 nearest of the class.
 
-    Chawla et al., "SMOTE: synthetic minority over-sampling technique", 2002, in every class.
+    Chawla et al., "SMOTE: synthetic minority over-sampling technique", 2002, in every class; of a category the nearer
+    row's level.
     """
     rng = numpy_rng(seed, "arms", "smote")
     made, of = [], []
@@ -33,17 +34,14 @@ def between_neighbours(pool: Samples, rows: np.ndarray, labels: np.ndarray, seed
         own = rows[rng.permutation(found)[:_NEIGHBOUR_ROWS]]
         count = int(np.sum(pool.labels == label))
         first = rng.integers(len(own), size=count)
-        second = _neighbours(own)[first, rng.integers(_NEIGHBOURS, size=count)]
-        share = rng.random((count, *[1] * (own.ndim - 1)))
-        between = own[first] + share * (own[second].astype(np.float64) - own[first])
-        whole = np.issubdtype(own.dtype, np.integer)
-        made.append((np.rint(between) if whole else between).astype(own.dtype))
+        second = _neighbours(pool.form.points(own))[first, rng.integers(_NEIGHBOURS, size=count)]
+        made.append(pool.form.between(own[first], own[second], rng.random(count)))
         of.append(np.full(count, label))
     return copies(pool, np.concatenate(made), np.concatenate(of))
 
 
 def _neighbours(rows: np.ndarray) -> np.ndarray:
-    """``(n, 5)`` positions of the nearest other rows, repeated where there are fewer; a lone row is its own."""
-    flat = torch.from_numpy(rows.reshape(len(rows), -1).astype(np.float32))
+    """``(n, 5)`` positions of the nearest others of ``(n, d)`` points, repeated if fewer; a lone one is its own."""
+    flat = torch.from_numpy(rows)
     nearest = torch.cdist(flat, flat).fill_diagonal_(torch.inf).argsort(dim=1).numpy()
     return nearest[:, np.arange(_NEIGHBOURS) % max(1, len(rows) - 1)]

@@ -32,6 +32,7 @@ class Form(ABC):
         noun: what one row is called in a message.
         thing: what its content is called there.
         grain: what one value of it is called.
+        augmented: whether there are classical augmentations of the kind.
         dtype: of the values of a raw row.
         container: what the data set hands out.
     """
@@ -40,6 +41,7 @@ class Form(ABC):
     noun: ClassVar[str]
     thing: ClassVar[str] = "row"
     grain: ClassVar[str] = "value"
+    augmented: ClassVar[bool] = False
     dtype: str
     container: Container
 
@@ -161,6 +163,19 @@ class Form(ABC):
             own: augmentations of the user's own, by name.
         """
         return {}
+
+    def points(self, rows: np.ndarray) -> np.ndarray:
+        """Raw rows ``(N, *shape)`` as points ``(N, d)`` float32 between which distances mean something."""
+        points: np.ndarray = self.encode(rows).flatten(1).numpy()
+        return points
+
+    def between(self, first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarray:
+        """Raw rows on the way from some raw rows ``(N, *shape)`` to others, at shares ``(N,)`` in [0, 1]."""
+        import torch
+
+        ours, theirs = self.encode(first), self.encode(second)
+        places = torch.from_numpy(share).to(ours).view(-1, *[1] * (ours.ndim - 1))
+        return self.decode(torch.lerp(ours, theirs, places))
 
     def coarse(self, rows: torch.Tensor) -> torch.Tensor:
         """``(N, *encoded)`` -> ``(N, D)``: what is left of rows without their noise, to tell how they spread."""

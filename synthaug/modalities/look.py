@@ -13,6 +13,9 @@ from synthaug.errors import SpecMismatch
 from synthaug.modalities.arrays import as_array
 
 _FAR = 0.35  # of the wider value range: [0, 1] is far from [-1, 1], a paler picture is not
+# Of the columns of vectors so many have to lie where synthetic ones may; and of the range that these may have real
+# rows reach over so much, in the median of columns: standardised ones are of another scale.
+_MOST, _FLAT = 0.8, 0.02
 
 
 @dataclass(frozen=True)
@@ -24,12 +27,14 @@ class Look:
         shapes: array shapes.
         span: least and largest value.
         declared: the span that their makers declare; ``span`` where they do not.
+        columns: of vectors, least and largest value of each column, as declared where they are; None of other rows.
     """
 
     kinds: frozenset[str]
     shapes: frozenset[tuple[int, ...]]
     span: tuple[float, float]
     declared: tuple[float, float]
+    columns: tuple[tuple[float, float], ...] | None = None
 
     @classmethod
     def of(cls, images: Sequence[Any], ends: Sequence[Any] = ()) -> Look:
@@ -37,8 +42,12 @@ class Look:
         arrays = [_pixels(image) for image in images]
         kinds = {f"{_container(i)} of {a.dtype}" for i, a in zip(images, arrays, strict=True)}
         span = _span(arrays)
-        declared = _span([_pixels(image) for image in ends]) if ends else span
-        return cls(frozenset(kinds), frozenset(array.shape for array in arrays), span, declared)
+        told = [_pixels(image) for image in ends]
+        declared, shapes = _span(told) if told else span, frozenset(array.shape for array in arrays)
+        columns = (
+            _columns(told or arrays) if {len(shape) for shape in shapes} == {1} == {len(shapes)} else None
+        )
+        return cls(frozenset(kinds), shapes, span, declared, columns)
 
     def fits(self, real: Look) -> bool:
         """Whether images that look like this can stand among real ones."""
@@ -49,6 +58,8 @@ class Look:
             ranks = {len(shape) for shape in real.shapes}
             if len(real.shapes) == 1 or ranks != {len(shape) for shape in self.shapes}:
                 return False
+        if self.columns is not None and real.columns is not None:
+            return _within(real.columns, self.columns)
         # uint8 says its range. Elsewhere a young generator may use little of its range, and a few rows of
         # data with heavy tails little of theirs: one of the two has to be near.
         in_bytes = all(kind.endswith("of uint8") for kind in self.kinds)
@@ -86,7 +97,31 @@ def _container(image: Any) -> str:
 
 
 def _span(arrays: Sequence[np.ndarray]) -> tuple[float, float]:
-    return min(float(a.min()) for a in arrays), max(float(a.max()) for a in arrays)
+    known = [_known(array) for array in arrays]
+    return min(float(a.min()) for a in known), max(float(a.max()) for a in known)
+
+
+def _known(array: np.ndarray) -> np.ndarray:
+    """The values that are not missing; a zero where all are."""
+    if array.dtype.kind != "f" or not np.isnan(array).any():
+        return array
+    known = array[~np.isnan(array)]
+    return known if known.size else np.zeros(1)
+
+
+def _columns(vectors: Sequence[np.ndarray]) -> tuple[tuple[float, float], ...]:
+    return tuple(_span([column]) for column in np.stack(vectors).T)
+
+
+def _within(real: tuple[tuple[float, float], ...], declared: tuple[tuple[float, float], ...]) -> bool:
+    """Whether most columns of real vectors lie where synthetic ones may, and are not of another scale."""
+    ours, theirs = np.array(declared), np.array(real)
+    reach = ours[:, 1] - ours[:, 0]
+    slack = _FAR * np.where(reach > 0, reach, np.abs(ours[:, 0]))
+    inside = (theirs[:, 0] >= ours[:, 0] - slack) & (theirs[:, 1] <= ours[:, 1] + slack)
+    varied = reach > 0
+    scale = (theirs[varied, 1] - theirs[varied, 0]) / reach[varied]
+    return bool(inside.mean() >= _MOST and (not varied.any() or np.median(scale) >= _FLAT))
 
 
 def _near(a: tuple[float, float], b: tuple[float, float]) -> bool:

@@ -103,7 +103,7 @@ def beside_nearest(
         )
     made = generator.sample(dict.fromkeys(generator.classes[:classes], per_class), seed=seed).samples
     rows = data.read()
-    return made, rows[nearest_rows(made, rows)[0]]
+    return made, rows[nearest_rows(generator.form.points(made), generator.form.points(rows))[0]]
 
 
 def draw_beside(

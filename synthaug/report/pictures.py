@@ -50,7 +50,8 @@ def pick_pictures(
         real = rng.permutation(np.flatnonzero(train.labels == label))[: 2 * per_class]
         synthetic = rng.permutation(np.flatnonzero(pool.class_indices == label))[:per_class]
         chosen.append((name, real, pool.samples[synthetic]))
-    nearest = nearest_rows(np.concatenate([samples for *_, samples in chosen]), rows)[0]
+    points = pool.form.points(np.concatenate([samples for *_, samples in chosen]))
+    nearest = nearest_rows(points, pool.form.points(rows))[0]
     groups = np.split(nearest, np.cumsum([len(samples) for *_, samples in chosen])[:-1])
     return tuple(
         ClassPictures(name, *(pool.form.drawn(part) for part in (rows[real], samples, rows[group])))

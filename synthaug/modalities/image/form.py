@@ -52,6 +52,7 @@ class ImageForm(Form):
     noun: ClassVar = "image"
     thing: ClassVar = "picture"
     grain: ClassVar = "pixel"
+    augmented: ClassVar = True
 
     height: int
     width: int
@@ -252,6 +253,18 @@ class ImageForm(Form):
         from synthaug.modalities.image.augment import image_augmentations
 
         return image_augmentations(rows, labels, self, own)
+
+    def points(self, rows: np.ndarray) -> np.ndarray:
+        """Their pixels."""
+        return rows.reshape(len(rows), -1).astype(np.float32)
+
+    def between(self, first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarray:
+        """Their pixels blended."""
+        places = share.reshape(-1, *[1] * (first.ndim - 1))
+        blended = first + places * (second.astype(np.float64) - first)
+        if np.issubdtype(first.dtype, np.integer):
+            blended = np.rint(blended)
+        return np.asarray(blended, first.dtype)
 
     def coarse(self, rows: torch.Tensor) -> torch.Tensor:
         """Averages over cells, 7 by 7."""
