@@ -7,11 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from synthaug.families import Batch, BatchKind, Family, build, find_family
+from synthaug.modalities import Form
 from synthaug.modalities.image import ImageForm
+from synthaug.modalities.table import Column, TableForm
+from synthaug.seeding import numpy_rng
 
 COUNTS = (9, 4, 30)
 """Training rows of each class that a family is built for here."""
@@ -19,10 +23,32 @@ COUNTS = (9, 4, 30)
 _SHAPE = (1, 12, 10)
 
 
-def image_form(shape: tuple[int, int, int]) -> ImageForm:
+def image_form(shape: tuple[int, int, int] = _SHAPE) -> ImageForm:
     """The form of float images ``(C, H, W)`` in [-1, 1]."""
     channels, height, width = shape
     return ImageForm(height, width, channels, "CHW", "float32", -1.0, 1.0)
+
+
+def table_form(n: int = 40) -> TableForm:
+    """The form of a table of numbers, some of which are missing or often 0, an integer, categories and a boolean."""
+    rng = numpy_rng(0, "testing", "table")
+    income = np.where(rng.random(n) < 0.3, 0.0, rng.lognormal(size=n))
+    columns = (
+        Column("age", "integer", "int64"),
+        Column("income", "number", "double"),
+        Column("dose", "number", "double"),
+        Column("job", "category", "string", ("clerk", "judge", "nurse")),
+        Column("member", "boolean", "bool"),
+    )
+    dose = np.where(rng.random(n) < 0.2, np.nan, rng.normal(size=n))
+    rows = np.stack([rng.integers(18, 80, n), income, dose, rng.integers(0, 3, n), rng.integers(0, 2, n)], 1)
+    return TableForm(columns).fitted(rows.astype(np.float64))
+
+
+def forms_for(name: str) -> list[Form]:
+    """A form of each kind of rows that a family can make."""
+    kinds = find_family(name).kinds
+    return [form for form in (image_form(), table_form()) if kinds is None or form.kind in kinds]
 
 
 def check_family(name: str, options: Mapping[str, Any] | None = None) -> None:
@@ -35,27 +61,32 @@ def check_family(name: str, options: Mapping[str, Any] | None = None) -> None:
     Raises:
         AssertionError: naming what it does not keep.
     """
-    for check in FAMILY_CHECKS:
-        check(name, options or {})
+    for form in forms_for(name):
+        for check in FAMILY_CHECKS:
+            check(name, options or {}, form)
 
 
-def untrained(name: str, options: Mapping[str, Any], shape: tuple[int, int, int] = _SHAPE) -> Family:
+def untrained(name: str, options: Mapping[str, Any], form: Form | None = None) -> Family:
     """The family with first weights, the same each time, and with rows to keep where it keeps some."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        family = build(name, image_form(shape), COUNTS, options)
+        family = build(name, image_form() if form is None else form, COUNTS, options)
         if family.keeps_rows:
             labels = torch.arange(len(COUNTS)).repeat_interleave(torch.tensor(COUNTS))
-            images = torch.rand(len(labels), *shape) * 2 - 1
-            family.remember(images, labels)
-            family.finish(images, labels)
+            rows = torch.rand(len(labels), *family.shape) * 2 - 1
+            family.remember(rows, labels)
+            family.finish(rows, labels)
         return family
 
 
-def samples_have_the_shape_and_range_of_encoded_rows(name: str, options: Mapping[str, Any]) -> None:
-    """``(N, C, H, W)`` float32 in [-1, 1], for small and large, grey and coloured, square and other images."""
-    for shape in ((1, 8, 8), (3, 9, 17), (4, 28, 28), (1, 60, 30)):
-        family = untrained(name, options, shape).eval()
+def samples_have_the_shape_and_range_of_encoded_rows(
+    name: str, options: Mapping[str, Any], form: Form
+) -> None:
+    """``(N, *encoded)`` float32 in [-1, 1]; of images for small and large, grey and coloured, square and others."""
+    sizes = ((1, 8, 8), (3, 9, 17), (4, 28, 28), (1, 60, 30))
+    forms = list(map(image_form, sizes)) if form.kind == ImageForm.kind else [form]
+    for each in forms:
+        family, shape = untrained(name, options, each).eval(), each.encoded
         made = family.sample(torch.tensor([0, 2]), torch.randn(2, *family.noise_shape))
         assert made.shape == (2, *shape), f"rows of {shape} were asked for, {tuple(made.shape)} came"
         assert made.dtype == torch.float32, f"samples are {made.dtype}, not float32"
@@ -63,9 +94,9 @@ def samples_have_the_shape_and_range_of_encoded_rows(name: str, options: Mapping
         assert made.max() <= 1, "a sample is above 1"
 
 
-def sampling_is_pure(name: str, options: Mapping[str, Any]) -> None:
+def sampling_is_pure(name: str, options: Mapping[str, Any], form: Form) -> None:
     """Equal labels and noise give equal rows, whatever the global stream, and leave the state as it was."""
-    family = untrained(name, options).eval()
+    family = untrained(name, options, form).eval()
     before = {k: v.clone() for k, v in family.state_dict().items()}
     noise, labels = torch.randn(4, *family.noise_shape), torch.tensor([0, 1, 2, 0])
     first = family.sample(labels, noise)
@@ -75,18 +106,20 @@ def sampling_is_pure(name: str, options: Mapping[str, Any]) -> None:
     assert not changed, f"sampling changed {changed}"
 
 
-def labels_and_noise_both_matter(name: str, options: Mapping[str, Any]) -> None:
+def labels_and_noise_both_matter(name: str, options: Mapping[str, Any], form: Form) -> None:
     """Another label gives another row, and so does other noise."""
-    family = untrained(name, options).eval()
+    family = untrained(name, options, form).eval()
     noise, labels = torch.randn(2, *family.noise_shape), torch.tensor([0, 1])
     made = family.sample(labels, noise)
     assert not torch.equal(made, family.sample(labels.flip(0), noise)), "labels do not matter"
     assert not torch.equal(made, family.sample(labels, noise.flip(0))), "noise does not matter"
 
 
-def every_phase_moves_all_its_parameters_and_no_others(name: str, options: Mapping[str, Any]) -> None:
+def every_phase_moves_all_its_parameters_and_no_others(
+    name: str, options: Mapping[str, Any], form: Form
+) -> None:
     """Each parameter belongs to one phase, whose loss reaches it."""
-    family = untrained(name, options)
+    family = untrained(name, options, form)
     moved = [id(p) for phase in family.phases() for p in phase.parameters]
     assert len(moved) == len(set(moved)), "a parameter belongs to two phases"
     assert set(moved) == {id(p) for p in family.parameters()}, "a parameter belongs to no phase"
@@ -100,41 +133,47 @@ def every_phase_moves_all_its_parameters_and_no_others(name: str, options: Mappi
         assert all(reached), f'the loss of "{phase.name}" does not reach all its parameters'
 
 
-def a_loss_is_a_function_of_batch_progress_and_stream(name: str, options: Mapping[str, Any]) -> None:
+def a_loss_is_a_function_of_batch_progress_and_stream(
+    name: str, options: Mapping[str, Any], form: Form
+) -> None:
     """Equal batches, progress and streams give equal losses, whatever the global stream."""
     values = []
     for seed in (0, 1):
-        family, rng = untrained(name, options), torch.Generator().manual_seed(5)
+        family, rng = untrained(name, options, form), torch.Generator().manual_seed(5)
         torch.manual_seed(seed)
         batches = [(phase, _batch(family.shape, phase.batch)) for phase in family.phases()]
         values.append([float(phase.loss(batch, 0.5, rng)[0].detach()) for phase, batch in batches])
     assert values[0] == values[1], "a loss draws from another stream than the one that it is given"
 
 
-def its_settings_are_plain_values_with_a_batch_size(name: str, options: Mapping[str, Any]) -> None:
+def its_settings_are_plain_values_with_a_batch_size(
+    name: str, options: Mapping[str, Any], form: Form
+) -> None:
     """Settings are written into the manifest of a generator as JSON, and built from it again."""
-    config = asdict(untrained(name, options).config)
+    config = asdict(untrained(name, options, form).config)
     assert json.loads(json.dumps(config)) == config, "a setting is no plain value"
     assert config["batch_size"] >= 1, "the settings have no batch_size"
 
 
-def the_state_dict_carries_everything(name: str, options: Mapping[str, Any]) -> None:
+def the_state_dict_carries_everything(name: str, options: Mapping[str, Any], form: Form) -> None:
     """A family with the weights of another one makes the same rows."""
-    family, other = untrained(name, options).eval(), build(name, image_form(_SHAPE), COUNTS, options).eval()
+    family, other = untrained(name, options, form).eval(), build(name, form, COUNTS, options).eval()
     other.load_state_dict(family.state_dict())
     noise, labels = torch.randn(2, *family.noise_shape), torch.tensor([0, 1])
     assert torch.equal(family.sample(labels, noise), other.sample(labels, noise)), "a state is lost"
 
 
-def what_a_choice_tries_can_be_had_without_another_training(name: str, options: Mapping[str, Any]) -> None:
+def what_a_choice_tries_can_be_had_without_another_training(
+    name: str, options: Mapping[str, Any], form: Form
+) -> None:
     """Settings that are tried are adjustable, and what it was trained with for a choice serves all of them."""
     kind = find_family(name)
-    state: dict[str, Tensor] = untrained(name, {**options, **kind.tried_with}).state_dict()
+    state: dict[str, Tensor] = untrained(name, {**options, **kind.tried_with}, form).state_dict()
     for called, settings in kind.tried.items():
         assert set(settings) <= set(kind.adjustable), (
             f'"{called}" is tried with a setting that is not adjustable'
         )
-        wanted = untrained(name, {**options, **kind.tried_with, **settings}).state_dict()
+        wanted = untrained(name, {**options, **kind.tried_with, **settings}, form).state_dict()
         assert set(wanted) <= set(state), f'"{called}" needs a state that a choice does not train'
 
 
@@ -144,7 +183,7 @@ def _batch(shape: tuple[int, ...], kind: BatchKind, n: int = 6) -> Batch:
     return torch.rand(form, generator=rng) * 2 - 1, torch.arange(n) % len(COUNTS)
 
 
-FAMILY_CHECKS: tuple[Callable[[str, Mapping[str, Any]], None], ...] = (
+FAMILY_CHECKS: tuple[Callable[[str, Mapping[str, Any], Form], None], ...] = (
     samples_have_the_shape_and_range_of_encoded_rows,
     sampling_is_pure,
     labels_and_noise_both_matter,
@@ -154,4 +193,4 @@ FAMILY_CHECKS: tuple[Callable[[str, Mapping[str, Any]], None], ...] = (
     the_state_dict_carries_everything,
     what_a_choice_tries_can_be_had_without_another_training,
 )
-"""The checks, each for the name of a family and settings that differ from its defaults."""
+"""The checks, each for the name of a family, settings that differ from its defaults, and a form of rows."""

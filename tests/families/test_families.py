@@ -28,8 +28,9 @@ from synthaug.families import (
     sameness_penalty,
     slope_penalty,
 )
+from synthaug.modalities import Form
 from synthaug.modalities.image import diffaugment
-from synthaug.testing import FAMILY_CHECKS, Planted, check_family, image_form, untrained
+from synthaug.testing import FAMILY_CHECKS, Planted, check_family, forms_for, image_form, untrained
 from synthaug.training import run_loop
 
 Case = tuple[str, dict[str, Any]]
@@ -52,9 +53,15 @@ def batch(shape: tuple[int, int, int], kind: BatchKind, n: int = 6) -> Batch:
 
 
 @pytest.mark.parametrize("check", FAMILY_CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("case", [*((name, {}) for name in FAMILIES), *OPTIONS], ids=str)
-def test_every_family_keeps_the_contract(case: Case, check: Callable[[str, Mapping[str, Any]], None]) -> None:
-    check(*case)
+@pytest.mark.parametrize(
+    ("case", "form"),
+    [(case, form) for case in [*((name, {}) for name in FAMILIES), *OPTIONS] for form in forms_for(case[0])],
+    ids=lambda of: of.kind if isinstance(of, Form) else str(of),
+)
+def test_every_family_keeps_the_contract(
+    case: Case, form: Form, check: Callable[[str, Mapping[str, Any], Form], None]
+) -> None:
+    check(*case, form)
 
 
 class Careless(Planted):
@@ -298,7 +305,7 @@ def test_a_killed_run_of_every_option_goes_on_as_if_nothing_had_happened(tmp_pat
     options = {"lecam": 0.1, "augmentation": "adaptive", "r1": 1.0}
 
     def run(folder: Path, stop_at: int | None) -> dict[str, torch.Tensor]:
-        family = untrained("cgan", options, (1, 8, 8))
+        family = untrained("cgan", options, image_form((1, 8, 8)))
         family.augmented.fill_(0.5)
 
         def rows(kind: BatchKind, step: int) -> Batch:
