@@ -73,6 +73,7 @@ class Family(nn.Module):
         tried: what a choice tries of it: a name -> settings among the adjustable ones; itself as it is when empty.
         tried_with: settings that it is trained with for a choice, so that all of that can be drawn from it.
         kinds: of rows it can make, by the names of modalities; any where it is None.
+        usual: of a kind of rows, settings that are right for it in the place of the defaults.
     """
 
     name: ClassVar[str]
@@ -82,6 +83,7 @@ class Family(nn.Module):
     tried: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     tried_with: ClassVar[Mapping[str, Any]] = {}
     kinds: ClassVar[tuple[str, ...] | None] = None
+    usual: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     def __init__(self, form: Form, counts: Sequence[int], config: Any = None) -> None:
         super().__init__()

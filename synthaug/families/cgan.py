@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -97,6 +97,17 @@ class CGAN(Family):
     name = "cgan"
     config_type = CGANConfig
     adjustable = ("truncation",)
+    # Categories are steps: a critic that is smooth leads over them. On 5,000 rows of credit default the mean F1 of
+    # learners of samples alone is 0.56 with the settings of images and 0.67 with these; real rows give 0.68.
+    usual: ClassVar = {
+        "table": {
+            "loss": "wasserstein",
+            "generator_lr": 2e-4,
+            "discriminator_lr": 2e-4,
+            "diversity": 0.0,
+            "batch_size": 256,
+        }
+    }
     config: CGANConfig
     augmented: Tensor
     anchors: Tensor

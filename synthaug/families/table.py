@@ -71,7 +71,7 @@ def build(name: str, form: Form, counts: Sequence[int], options: Mapping[str, An
         name: one of `family_names`.
         form: of the rows to make.
         counts: training rows of each class.
-        options: settings that differ from the family's defaults.
+        options: settings that differ from the family's defaults, and from what is usual for the kind of rows.
 
     Raises:
         InvalidRequest: an unknown family or option, a value that an option cannot have, or a family that does not make
@@ -89,7 +89,8 @@ def build(name: str, form: Form, counts: Sequence[int], options: Mapping[str, An
             raise InvalidRequest(
                 f'The family "{name}" has no option "{option}".{did_you_mean(option, known)}'
             )
-    plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in (options or {}).items()}
+    asked = {**family.usual.get(form.kind, {}), **(options or {})}
+    plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in asked.items()}
     try:
         config = TypeAdapter(family.config_type).validate_python(plain)
     except ValidationError as error:

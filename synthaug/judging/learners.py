@@ -8,12 +8,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from synthaug.errors import InvalidRequest
 from synthaug.wording import did_you_mean
 
 if TYPE_CHECKING:
+    import torch
+
     from synthaug.judging.predict import Predict, Train
 
 NETWORK = "network"

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synthaug.errors import InvalidRequest
-from synthaug.families import family_names_for
 from synthaug.judging.learners import NETWORK, learner_of
 from synthaug.wording import did_you_mean
 
@@ -23,6 +22,8 @@ rows."""
 
 def families_for(kind: str) -> tuple[str, ...]:
     """What a choice tries of families for rows of a kind, unless asked for others."""
+    from synthaug.families import family_names_for  # imports torch
+
     return FAMILIES.get(kind) or family_names_for(kind)
 
 

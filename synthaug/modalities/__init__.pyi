@@ -7,6 +7,7 @@ from .known import (
     AnyForm as AnyForm,
     Modality as Modality,
     classifier_of as classifier_of,
+    find_modality as find_modality,
     form_of as form_of,
 )
 from .look import Look as Look, mismatch as mismatch

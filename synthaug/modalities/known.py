@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import entry_points
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from pydantic import BeforeValidator, PlainSerializer
@@ -48,7 +50,25 @@ MODALITIES: dict[str, Modality] = {
     "image": Modality(ImageForm, 3, _image_classifier),
     "table": Modality(TableForm, 1, _table_classifier),
 }
-"""Every kind by its name; a new one is one line here and one folder."""
+"""The kinds that come with synthaug, by their names; a new one is one line here and one folder."""
+
+ENTRY_POINTS = "synthaug.modalities"
+"""The group of entry points under which another package names a `Modality`, by the kind of its form."""
+
+
+def find_modality(kind: str) -> Modality:
+    """The modality of this name; one of another package is imported now.
+
+    Raises:
+        KeyError: there is none, or what a package names is none of this kind.
+    """
+    if kind in MODALITIES:
+        return MODALITIES[kind]
+    for point in entry_points(group=ENTRY_POINTS, name=kind):
+        found = point.load()
+        if isinstance(found, Modality) and found.form.kind == kind:
+            return found
+    raise KeyError(kind)
 
 
 def form_of(data: Mapping[str, Any]) -> Form:
@@ -57,7 +77,7 @@ def form_of(data: Mapping[str, Any]) -> Form:
     Raises:
         KeyError: of a kind that is not known.
     """
-    form: Form = MODALITIES[data["kind"]].form.from_dict(data)
+    form: Form = find_modality(data["kind"]).form.from_dict(data)
     return form
 
 
@@ -75,7 +95,8 @@ def classifier_of(shape: tuple[int, ...], n_classes: int) -> ClassifierNetwork:
     Raises:
         InvalidRequest: no kind has rows of such a shape.
     """
-    for known in MODALITIES.values():
+    others = (point.name for point in entry_points(group=ENTRY_POINTS) if point.name not in MODALITIES)
+    for known in chain(MODALITIES.values(), map(find_modality, others)):
         if known.axes == len(shape):
             return known.classifier(shape, n_classes)
     raise InvalidRequest(

@@ -16,12 +16,11 @@ from synthaug.judging.evaluate import Evaluated, Inquiry
 from synthaug.judging.quality import compare_with_real, judge_samples
 from synthaug.judging.results import Evaluation, Judged
 from synthaug.judging.runner import Work
-from synthaug.modalities.image.view import strip
 from synthaug.outputs import atomic_write_text
 from synthaug.report import tables
 from synthaug.report.charts import Scale
 from synthaug.report.markdown import markdown
-from synthaug.report.pictures import ClassPictures, JudgedClass, pick_judged, pick_pictures
+from synthaug.report.pictures import ClassPictures, JudgedClass, pick_judged, pick_pictures, strip
 from synthaug.wording import points
 
 _CURVE_POINTS = 200

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from synthaug.data.labeled import LabeledData
 from synthaug.generators.samples import Samples
 from synthaug.judging.curation import Curation
 from synthaug.metrics.fidelity import nearest_rows
 from synthaug.seeding import numpy_rng
+
+_GAP = 2  # pixels between pictures
 
 
 @dataclass(frozen=True)
@@ -93,3 +99,21 @@ def pick_judged(
         if own.any():
             found.append(JudgedClass(name, int(own.sum()), dropped, passing, failing))
     return tuple(found)
+
+
+def strip(images: np.ndarray) -> dict[str, Any]:
+    """Pictures ``(N, H, W, 3)`` uint8 side by side as a PNG data address, clear between them so that any ground fits.
+
+    Returns:
+        ``address``, and ``width`` and ``height`` in pixels.
+    """
+    n, height, width, _ = images.shape
+    canvas = np.zeros((height, n * (width + _GAP) - _GAP, 4), np.uint8)
+    for i, image in enumerate(images):
+        left = i * (width + _GAP)
+        canvas[:, left : left + width, :3] = image
+        canvas[:, left : left + width, 3] = 255
+    buffer = io.BytesIO()
+    Image.fromarray(canvas, "RGBA").save(buffer, "PNG", optimize=True)
+    data = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return {"address": f"data:image/png;base64,{data}", "width": canvas.shape[1], "height": height}

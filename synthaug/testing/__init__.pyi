@@ -8,4 +8,5 @@ from .families import (
     untrained as untrained,
 )
 from .formats import check_format as check_format
+from .modalities import MODALITY_CHECKS as MODALITY_CHECKS, check_modality as check_modality
 from .planted import Planted as Planted, planted_generator as planted_generator

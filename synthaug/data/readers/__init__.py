@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from synthaug.data.readers.base import Columns, Reading, Source
+from synthaug.data.readers.base import Columns, Reading, Source, group_array
 from synthaug.data.readers.columns import read_huggingface
 from synthaug.data.readers.medical import ScanRows, is_scan, scans
 from synthaug.data.readers.memory import read_arrays, read_map_style
@@ -18,6 +18,7 @@ from synthaug.data.readers.tables import read_arrow, read_frame, read_frame_and_
 from synthaug.errors import UnsupportedKind
 from synthaug.modalities.arrays import as_array
 from synthaug.modalities.image.medical import ScanOptions
+from synthaug.modalities.source import RowSource
 
 __all__ = ["Columns", "Reading", "ScanOptions", "ScanRows", "Source", "is_scan", "read_source", "scans"]
 
@@ -37,6 +38,9 @@ def read_source(source: Any, columns: Columns) -> Source:
     if isinstance(source, str | os.PathLike):
         return read_named(os.fspath(source), columns)
     if isinstance(source, tuple) and len(source) == 2:
+        if isinstance(source[0], RowSource):
+            columns.refuse("rows of a source of your own")
+            return Source(source[0], source[1], "rows", groups=group_array(columns.group, len(source[0])))
         if hasattr(source[0], "iloc") and getattr(source[0], "ndim", 1) == 2:
             return read_frame_and_labels(*source, columns)
         columns.refuse("arrays")

@@ -41,4 +41,4 @@ from .nets import (
 from .pictures import Images as Images, Pictures as Pictures, Stack as Stack
 from .pipelines import seed_transform as seed_transform
 from .scans import Scans as Scans
-from .view import coarse as coarse, grid as grid, strip as strip, to_rgb as to_rgb
+from .view import coarse as coarse, grid as grid, to_rgb as to_rgb

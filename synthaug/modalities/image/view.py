@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -75,24 +72,6 @@ def grid(names: Sequence[str], blocks: Mapping[str, np.ndarray], form: ImageForm
             canvas.paste(tile, (left + column * width, 18 + line * height))
         left += columns[title] * width + 10
     return canvas
-
-
-def strip(images: np.ndarray) -> dict[str, Any]:
-    """Pictures ``(N, H, W, 3)`` uint8 side by side as a PNG data address, clear between them so that any ground fits.
-
-    Returns:
-        ``address``, and ``width`` and ``height`` in pixels.
-    """
-    n, height, width, _ = images.shape
-    canvas = np.zeros((height, n * (width + _GAP) - _GAP, 4), np.uint8)
-    for i, image in enumerate(images):
-        left = i * (width + _GAP)
-        canvas[:, left : left + width, :3] = image
-        canvas[:, left : left + width, 3] = 255
-    buffer = io.BytesIO()
-    Image.fromarray(canvas, "RGBA").save(buffer, "PNG", optimize=True)
-    data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return {"address": f"data:image/png;base64,{data}", "width": canvas.shape[1], "height": height}
 
 
 def coarse(images: torch.Tensor) -> torch.Tensor:
