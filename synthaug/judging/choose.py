@@ -35,7 +35,7 @@ from synthaug.judging.loaders import Augment
 from synthaug.judging.menu import Menu, Source, Treatment, sources_of, unlabelled_sources
 from synthaug.judging.plan import Plan
 from synthaug.judging.pools import draw_pool, fit_judges, pool_size
-from synthaug.judging.predict import Train, takes_loss
+from synthaug.judging.predict import Train, takes_loss, takes_steps
 from synthaug.judging.preparation import Preparation, require_plain
 from synthaug.judging.protocol import JUDGED, ON_BOTH, Protocol, is_unequal, weights_of
 from synthaug.judging.runner import CLASSIFIERS, OUTCOMES, Runner, Task, Work
@@ -211,7 +211,8 @@ class Chosen:
     def final_arms(self, usual: Sequence[Arm]) -> list[Arm]:
         """The usual arms without synthetic rows, what the candidate is put on top of for longer, and the candidate."""
         plain = [arm for arm in (*usual, *self.question.own_arms) if not arm.synthetic and arm != LONGER]
-        return [*plain, longer(self.base), self.candidate.arm]
+        more = [longer(self.base)] if takes_steps(self.question.train) else []
+        return [*plain, *more, self.candidate.arm]
 
 
 def choose(question: Question, work: Work, runner: Runner) -> Chosen:
@@ -245,7 +246,8 @@ def choose(question: Question, work: Work, runner: Runner) -> Chosen:
     fitted = time.perf_counter()
     more = () if question.unlabelled is None else unlabelled_sources(question.families)
     sources = _recognised((*sources_of(question.families), *more), folds)
-    menu = Menu(_offered(question, folds), sources, full=protocol.full)
+    longer_too = takes_steps(question.train)
+    menu = Menu(_offered(question, folds), sources, full=protocol.full, longer=longer_too)
     search = search_options(menu.baselines, menu.on_top, menu.variants, parts, weights_of(rows, parts))
     spent: list[float] = []
     trainings = 0.0

@@ -17,7 +17,7 @@ from synthaug.judging.arms import ARMS, Arm
 from synthaug.judging.learners import Learner
 from synthaug.judging.loaders import Ingredients
 from synthaug.judging.plan import Metric, Plan
-from synthaug.judging.predict import Train, takes_loss
+from synthaug.judging.predict import Train, takes_loss, takes_steps
 from synthaug.judging.protocol import Protocol, is_unequal, require_seeds, require_share
 from synthaug.judging.results import ArmResult, Comparison, Evaluation, Replicate, Setup
 from synthaug.judging.runner import Outcome, Runner, Task
@@ -41,7 +41,7 @@ class Proposal:
             generator of the same kind would have done.
         arms: what to compare, `ARMS` or `LADDER` or a choice of them. Left out are arms whose augmentation or judge is
             not given, arms for unequal classes where classes are equal, arms for the generator's time where it is not
-            known, and arms with a loss of their own where the training takes none.
+            known, and arms with a loss or a length of their own where the training takes none.
         ratio: share of synthetic rows in the arms that have them, above 0 and below 1, or a schedule over steps.
         picked: the names of the arms without and with synthetic rows that answer the question, where something else
             than validation rows has picked them. An arm that takes labels from a judge is shown and never picked: what
@@ -294,6 +294,7 @@ def _applicable(proposal: Proposal, training: Train | None) -> list[Arm]:
         and (arm.loss is None or own_loss)
         and (unequal or not arm.unequal)
         and (timed or arm.steps is not None)
+        and (arm.steps == 1 or takes_steps(training))
         and (not arm.judged or all(replicate.judge is not None for replicate in replicates))
     ]
     if {arm.synthetic for arm in chosen if arm.steps is not None and not arm.judged} != {True, False}:

@@ -95,14 +95,17 @@ class Menu:
         arms: what it begins with, the simplest first.
         sources: what is tried on top of the best of them.
         full: whether all variants of the best are to be tried: small shares, one that falls to 0, curated samples.
+        longer: whether a baseline is to be trained longer as well.
 
     Attributes:
         baselines: the options that it begins with.
         treatments: what the name of each option stands for that was on offer so far.
     """
 
-    def __init__(self, arms: Sequence[Arm], sources: Sequence[Source], *, full: bool = False) -> None:
-        self._sources, self._full = sources, full
+    def __init__(
+        self, arms: Sequence[Arm], sources: Sequence[Source], *, full: bool = False, longer: bool = True
+    ) -> None:
+        self._sources, self._full, self._longer = sources, full, longer
         self.treatments = {arm.name: Treatment(arm) for arm in arms}
         self.baselines = [Option(arm.name) for arm in arms]
 
@@ -110,7 +113,8 @@ class Menu:
         """Longer training of a baseline, and every source on top of it."""
         arm = self.treatments[base.name].arm
         first = next((s for family in FORETOLD for s in self._sources if s.family == family), None)
-        offered = self._offer([Treatment(longer(arm)), *(_mixed(arm, of, of.share) for of in self._sources)])
+        more = [Treatment(longer(arm))] if self._longer else []
+        offered = self._offer([*more, *(_mixed(arm, of, of.share) for of in self._sources)])
         return [replace(o, foretold=o.synthetic and self.treatments[o.name].source is first) for o in offered]
 
     def variants(self, best: Option) -> list[Option]:
@@ -130,7 +134,7 @@ class Menu:
         """About how many trainings a search makes of it."""
         return trainings_to_expect(
             baselines=len(self.baselines),
-            longer=1,
+            longer=int(self._longer),
             options=len(self._sources),
             variants=len(OTHER_SHARES) - 1 + (len(SMALL_SHARES) + 2 if self._full else 0),
             folds=folds,

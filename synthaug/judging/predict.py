@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from synthaug.errors import InvalidRequest
+from synthaug.judging.learners import Learner
 from synthaug.metrics.scores import Scores, score, sureness
 from synthaug.training.classifier import LabelledBatches
 
@@ -29,6 +30,11 @@ _SUM_SLACK = 1e-3
 def takes_loss(train: Train) -> bool:
     """Whether a training function can be given a `Loss` by the name ``loss``."""
     return "loss" in inspect.signature(train).parameters
+
+
+def takes_steps(train: Train | None) -> bool:
+    """Whether a training is longer where it is given more steps: learners that are fitted once are not."""
+    return not isinstance(train, Learner)
 
 
 @dataclass(frozen=True)

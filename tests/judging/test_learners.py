@@ -1,0 +1,86 @@
+"""Tables are judged by learners of scikit-learn as well as by the built-in network."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import synthaug
+from synthaug import Protocol, open_data
+from synthaug.errors import InvalidRequest
+from synthaug.judging import LEARNERS, Ingredients, Learner, arms_for, families_for, no_pool, starting_arms
+from synthaug.modalities.image import ImageForm
+from synthaug.testing import table_form
+
+QUICK = Protocol(folds=2, classifier_steps=20, steps=20, seeds=2)
+
+
+def frame(n: int = 60) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    ill = np.arange(n) % 3 == 0
+    return pd.DataFrame(
+        {
+            "dose": rng.normal(size=n) + 2 * ill,
+            "job": np.where(rng.random(n) < 0.8, np.where(ill, "nurse", "clerk"), "judge"),
+            "label": np.where(ill, "ill", "well"),
+        }
+    )
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_a_learner_recognises_what_can_be_told_apart_and_gives_every_class_a_share(name: str) -> None:
+    data = open_data(frame())
+    form = data.form.fitted(data.read())
+    parts = Ingredients.of(data, no_pool(data), form.encode, ratio=0.0, batch_size=16)
+    arm = arms_for(form)[0]
+    predict = Learner(name)(arm.batches(parts, {}, 0), 1, 0, n_classes=3)
+    shares = predict(form.encode(data.read()))
+    assert shares.shape == (60, 3)
+    assert np.allclose(shares.sum(axis=1), 1)
+    assert (shares[:, 2] == 0).all()
+    assert (shares.argmax(axis=1) == data.labels).mean() > 0.9
+
+
+def test_arms_of_rows_without_augmentations_are_those_that_need_none_each_once() -> None:
+    arms = arms_for(table_form())
+    assert all(arm.augmentation is None for arm in arms)
+    names = [arm.name for arm in arms]
+    assert len(set(names)) == len(names)
+    assert {"real", "longer", "mixup", "SMOTE", "oversampling", "class weights", "real + synthetic"} <= set(names)
+    assert not {"CutMix", "policy", "real + classical", "elastic, medium", "both"} & set(names)
+    assert all("classical" not in arm.about for arm in arms)
+    begun = [arm.name for arm in starting_arms(unequal=True, full=False, arms=arms)]
+    assert begun[0] == "real"
+    assert {"oversampling", "class weights", "logit adjustment"} <= set(begun)
+    assert arms_for(ImageForm(8, 8, 1, "HW", "uint8")) == synthaug.judging.LADDER
+
+
+@pytest.mark.parametrize("learner", ["network", "boosting"])
+def test_a_table_is_chosen_for_and_its_plan_is_followed(learner: str) -> None:
+    protocol = Protocol(**{**vars(QUICK), "learner": learner})
+    plan = synthaug.choose(frame(), protocol=protocol, jobs=1, progress=False)
+    assert plan.family == "cvae"
+    assert "longer" not in plan.baseline or learner == "network"
+    if learner == "boosting":
+        assert plan.baseline in ("real", "oversampling")
+
+
+def test_an_evaluation_of_a_table_names_the_learner_and_leaves_out_what_it_cannot_do() -> None:
+    protocol = Protocol(**{**vars(QUICK), "learner": "forest"})
+    found = synthaug.evaluate(frame(), ratio=0.25, protocol=protocol, jobs=1, progress=False)
+    assert found.setup.training == "random forest of 200 trees"
+    assert {"longer", "class weights", "mixup"} <= set(found.setup.arms_left_out)
+    assert {"real", "SMOTE", "oversampling", "real + synthetic"} <= {arm.name for arm in found.arms}
+
+
+def test_families_that_are_tried_are_those_of_the_kind() -> None:
+    assert families_for("table") == ("cvae",)
+    assert "warp" in families_for("image")
+    with pytest.raises(InvalidRequest, match='family "warp" makes rows of the kind "image"'):
+        synthaug.choose(frame(), families="warp", protocol=QUICK, progress=False)
+
+
+def test_a_learner_that_there_is_not_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match='no learner "forrest".*"forest"'):
+        Protocol(learner="forrest").check()
