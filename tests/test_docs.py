@@ -26,24 +26,33 @@ def blocks(page: str, language: str = "python") -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.S | re.M)
 
 
-@pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The family of the page, installed as a package of its own."""
-    place = tmp_path / "site"
-    about = place / "synthaug_linear-0.1.dist-info"
+def installed(page: str, module: str, place: Path) -> None:
+    """The first block of a page as a package of its own."""
+    about = place / f"{module}-0.1.dist-info"
     about.mkdir(parents=True)
-    (place / "synthaug_linear.py").write_text(blocks("family.md")[0], encoding="utf-8")
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: synthaug-linear\nVersion: 0.1\n")
-    group, named = re.findall(r'entry-points\."(.+?)"\]\n(\w+ = ".+?")', blocks("family.md", "toml")[0])[0]
+    (place / f"{module}.py").write_text(blocks(page)[0], encoding="utf-8")
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 0.1\n")
+    group, named = re.findall(r'entry-points\."(.+?)"\]\n(\w+ = ".+?")', blocks(page, "toml")[0])[0]
     (about / "entry_points.txt").write_text(f"[{group}]\n{named}\n".replace('"', ""))
-    monkeypatch.syspath_prepend(str(place))
+
+
+@pytest.fixture
+def package(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """What a page and a module name, installed."""
+    page, module = request.param
+    installed(page, module, tmp_path / "site")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
     monkeypatch.chdir(tmp_path)
-    yield place
-    sys.modules.pop("synthaug_linear", None)
+    yield
+    sys.modules.pop(module, None)
 
 
+@pytest.mark.usefixtures("package")
+@pytest.mark.parametrize("package", [("family.md", "synthaug_linear")], indirect=True)
 def test_a_family_of_another_package_is_checked_fitted_saved_loaded_mixed_and_chosen(
-    package: Path, shapes: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+    shapes: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JOBLIB_CPU_COUNT", "1")
     images, labels = shapes
@@ -55,6 +64,22 @@ def test_a_family_of_another_package_is_checked_fitted_saved_loaded_mixed_and_ch
     exec(use.replace("protocol=quick)", "protocol=quick, jobs=1, progress=False)"), known)
     assert known["plan"].family == "linear"
     assert known["images"].shape == (16, 12, 10)
+
+
+@pytest.mark.usefixtures("package")
+@pytest.mark.parametrize("package", [("modality.md", "synthaug_sequences")], indirect=True)
+def test_a_kind_of_another_package_is_checked_fitted_saved_loaded_mixed_and_chosen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("JOBLIB_CPU_COUNT", "1")
+    kind, check, use = blocks("modality.md")
+    assert len([line for line in kind.splitlines() if line.strip()]) <= 110
+    known: dict[str, Any] = {}
+    exec(check, known)
+    exec(use.replace("protocol=quick)", "protocol=quick, jobs=1, progress=False)"), known)
+    assert known["plan"].family == "cvae"
+    assert known["rows"].shape == (16, 10)
+    assert known["generator"].achieved.text
 
 
 def test_a_family_that_is_not_installed_is_named(tmp_path: Path) -> None:

@@ -47,7 +47,9 @@ def test_arms_of_rows_without_augmentations_are_those_that_need_none_each_once()
     assert all(arm.augmentation is None for arm in arms)
     names = [arm.name for arm in arms]
     assert len(set(names)) == len(names)
-    assert {"real", "longer", "mixup", "SMOTE", "oversampling", "class weights", "real + synthetic"} <= set(names)
+    assert {"real", "longer", "mixup", "SMOTE", "oversampling", "class weights", "real + synthetic"} <= set(
+        names
+    )
     assert not {"CutMix", "policy", "real + classical", "elastic, medium", "both"} & set(names)
     assert all("classical" not in arm.about for arm in arms)
     begun = [arm.name for arm in starting_arms(unequal=True, full=False, arms=arms)]
