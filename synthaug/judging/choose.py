@@ -97,7 +97,9 @@ class Question:
             **beside,
             "folds": [len(fold) for fold in self.folds()],
             "generators": {
-                family: training_of(family, "", self.protocol, self.seed, device).describe(self.rows)
+                family: training_of(self.rows, family, "", self.protocol, self.seed, device).describe(
+                    self.rows
+                )
                 for family in self.families
             },
         }
@@ -134,14 +136,16 @@ class Question:
         return cross_folds(self.rows, self.protocol.folds, seed)
 
 
-def training_of(family: str, name: str, protocol: Protocol, seed: int, device: str) -> Training:
-    """How a generator of a choice is trained; ``name`` is unique to it."""
+def training_of(
+    rows: LabeledData, family: str, name: str, protocol: Protocol, seed: int, device: str
+) -> Training:
+    """How a generator of a choice is trained on some rows; ``name`` is unique to it."""
     return Training(
         family,
         find_family(family).tried_with,
         seed=derive(seed, "choice", "generator", name) % 2**31,
         device=device,
-        **protocol.generator_budget(),
+        **protocol.generator_budget(rows.form.usual_budget(len(rows))),
     )
 
 
@@ -393,7 +397,7 @@ def _fit(
     place = None if work.folder is None else work.folder / name
     if place is not None:
         place.mkdir(exist_ok=True)
-    training = training_of(family, name, protocol, seed, work.device)
+    training = training_of(rows, family, name, protocol, seed, work.device)
     made = train(rows, training, held_out=held_out, folder=place, progress=work.progress)
     return made.to(work.device)
 

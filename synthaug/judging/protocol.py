@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,8 @@ PLAN_FILE, PLAN_GENERATOR = "plan.json", "generator"
 """What is in the folder of a choice: the plan, and its generator where it has one."""
 
 GENERATOR_MINUTES = 0.5
-"""Of each generator of a choice, of which there is one a fold and family, where no budget is given."""
+"""Of each generator of a choice, of which there is one a fold and family, where no budget is given; of kinds of rows
+whose trainings are usually given steps, these."""
 
 # Classes count as balanced while the largest has at most this many times the rows of the smallest.
 _BALANCED = 1.5
@@ -62,7 +64,8 @@ class Protocol:
         batch_size: rows per batch of every training.
         judge_steps: optimizer steps of each classifier that curates samples.
         steps: budget of each generator in training steps.
-        minutes: the same in minutes of wall time; half a minute for a choice when neither is given.
+        minutes: the same in minutes of wall time; for a choice half a minute when neither is given, of tables as many
+            steps as a training is usually given.
         full: compare with every baseline there is and try every variant of the best, not the usual few.
         prior: how frequent classes are among unlabelled rows: "judged", as judges see them; "even"; "labelled", as
             among the labelled rows; or "between" judged and even.
@@ -107,10 +110,12 @@ class Protocol:
         learner_of(self.learner)
         require_seeds(self.seeds, self.generators)
 
-    def generator_budget(self) -> dict[str, Any]:
-        """Steps and minutes of a generator of a choice."""
-        given = self.steps is not None or self.minutes is not None
-        return {"steps": self.steps, "minutes": self.minutes if given else GENERATOR_MINUTES}
+    def generator_budget(self, usual: Mapping[str, Any]) -> dict[str, Any]:
+        """Steps and minutes of a generator of a choice; ``usual`` is what a training of the rows is given."""
+        if self.steps is not None or self.minutes is not None:
+            return {"steps": self.steps, "minutes": self.minutes}
+        steps = usual.get("steps")
+        return {"steps": steps, "minutes": GENERATOR_MINUTES if steps is None else None}
 
 
 USUAL_PROTOCOL = Protocol()

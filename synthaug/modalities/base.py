@@ -181,6 +181,10 @@ class Form(ABC):
         """``(N, *encoded)`` -> ``(N, D)``: what is left of rows without their noise, to tell how they spread."""
         return rows.flatten(1)
 
+    def usual_budget(self, rows: int) -> dict[str, Any]:
+        """The ``steps``, or else ``minutes``, of a training of so many rows where nothing is said."""
+        return {"minutes": 3.0}
+
     def smaller(self) -> tuple[Form, str] | None:
         """Where a training step of such rows takes long: a form of less, and how to ask for it; None elsewhere."""
         return None

@@ -28,8 +28,6 @@ from synthaug.training.pace import Steps, TimedSteps
 BUDGET = "budget.json"
 """Beside a checkpoint: the minutes that were given, and the plans of steps that they came to."""
 
-_MINUTES = 3.0
-
 
 @dataclass(frozen=True)
 class Training:
@@ -39,7 +37,8 @@ class Training:
         family: a family's name.
         options: settings of the family that differ from its defaults.
         steps: the budget in training steps; or
-        minutes: in minutes of wall time; 3 when neither is given.
+        minutes: in minutes of wall time; where neither is given, what is usual for the kind of rows, 3 minutes for
+            images.
         seed: the only source of randomness.
         device: ``auto`` (CUDA where there is one), ``cpu``, ``cuda``, ...
     """
@@ -68,7 +67,7 @@ class Training:
         """What would be trained, as plain JSON data; raises as `check`."""
         self.check(data)
         family = self.untrained(data)
-        minutes = _MINUTES if self.minutes is None else self.minutes
+        steps, minutes = self._budget(data)
         return {
             "family": self.family,
             "config": asdict(family.config),
@@ -76,7 +75,7 @@ class Training:
             "rows": data.counts,
             "form": str(data.form),
             "device": str(resolve_device(self.device)),
-            "budget": f"{minutes:g} minutes" if self.steps is None else f"{self.steps} steps",
+            "budget": f"{minutes:g} minutes" if steps is None else f"{steps} steps",
         }
 
     def untrained(self, data: LabeledData, form: Form | None = None) -> Family:
@@ -109,9 +108,9 @@ class Training:
         Warns:
             SynthaugWarning: minutes that are too few to learn anything in.
         """
-        if self.steps is not None:
-            return Steps([(0, self.steps)])
-        minutes = _MINUTES if self.minutes is None else self.minutes
+        steps, minutes = self._budget(data)
+        if steps is not None:
+            return Steps([(0, steps)])
         whole, kept = 60 * minutes * share, None if folder is None else folder / BUDGET
         if kept is not None and kept.exists():
             known = json.loads(kept.read_text())
@@ -134,6 +133,13 @@ class Training:
             )
         about = {"minutes": minutes, "seconds_per_step": each}
         return TimedSteps(steps, whole, kept, about=about, spent=spent)
+
+    def _budget(self, data: LabeledData) -> tuple[int | None, float]:
+        """Steps, or None and minutes."""
+        if self.steps is not None or self.minutes is not None:
+            return self.steps, self.minutes or 0.0
+        usual = data.form.usual_budget(len(data))
+        return usual.get("steps"), usual.get("minutes", 0.0)
 
     def _seconds_per_step(self, data: LabeledData, batches: Batches, at_least: float) -> float:
         """Times steps of a throw-away copy; the median of several runs, so that a hiccup does not decide."""

@@ -84,5 +84,5 @@ def test_families_that_are_tried_are_those_of_the_kind() -> None:
 
 
 def test_a_learner_that_there_is_not_is_refused() -> None:
-    with pytest.raises(InvalidRequest, match='no learner "forrest".*"forest"'):
+    with pytest.raises(InvalidRequest, match=r'no learner "forrest".*"forest"'):
         Protocol(learner="forrest").check()

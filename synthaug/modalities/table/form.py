@@ -32,6 +32,8 @@ _WORDS: dict[Kind, tuple[str, str]] = {
     "boolean": ("boolean", "booleans"),
     "date": ("date", "dates"),
 }
+# Of a training where nothing is said: at least, and at most.
+_STEPS, _MOST_STEPS = 500, 4000
 # Up to here float32 tells whole numbers apart.
 _WHOLE = 2**24
 
@@ -204,6 +206,10 @@ class TableForm(Form):
         from synthaug.modalities.table.view import column_bars
 
         return column_bars(self, blocks)
+
+    def usual_budget(self, rows: int) -> dict[str, Any]:
+        """Steps, of which one takes some milliseconds: more where there is more to learn from."""
+        return {"steps": min(_MOST_STEPS, _STEPS + rows // 2)}
 
     @property
     def complete(self) -> bool:
