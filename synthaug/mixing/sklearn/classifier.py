@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -99,7 +100,7 @@ class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  
             ValueError: rows that the classifier does not take.
         """
         inside = clone(self.estimator)
-        if self.sampling_strategy is None and asks_for_none(self.ratio):
+        if self._plain:
             self.sampler_ = None
             self.estimator_ = inside.fit(X, y)
             return self
@@ -161,11 +162,18 @@ class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  
 
     def __sklearn_tags__(self) -> Tags:
         tags, inside = super().__sklearn_tags__(), get_tags(self.estimator)
-        tags.classifier_tags = inside.classifier_tags or tags.classifier_tags
+        if inside.classifier_tags is not None:
+            tags.classifier_tags = replace(inside.classifier_tags, multi_label=False)
+        tags.input_tags.sparse = self._plain and inside.input_tags.sparse
         tags.input_tags.allow_nan = inside.input_tags.allow_nan
         tags.input_tags.three_d_array = inside.input_tags.three_d_array
         tags.non_deterministic = inside.non_deterministic
         return tags
+
+    @property
+    def _plain(self) -> bool:
+        """Whether no synthetic rows are asked for."""
+        return self.sampling_strategy is None and asks_for_none(self.ratio)
 
     @property
     def _fitted(self) -> Any:

@@ -120,9 +120,8 @@ class Features:
                 f"X has the columns {quoted(beyond)}, which synthetic rows do not have; they have {quoted(own)}. "
                 "Train a generator on X, or leave these out"
             )
-        columns = with_levels_of(
-            form.columns, infer_columns(table, kinds={c.name: c.kind for c in form.columns})
-        )
+        kinds = {column.name: column.kind for column in form.columns if column.name in table.column_names}
+        columns = with_levels_of(form.columns, infer_columns(table, kinds=kinds))
         return rows_of_table(table, columns), replace(form, columns=columns)
 
 
@@ -205,9 +204,9 @@ def _cast(frame: Any, dtypes: Any) -> Any:
     """A frame in these dtypes, where they hold its values."""
     for name, kind in dtypes.items():
         column = frame[name]
-        if column.dtype == kind:
+        known, levels = column.notna(), getattr(kind, "categories", None)
+        if column.dtype == kind or not (levels is None or column[known].isin(levels).all()):
             continue
-        known = column.notna()
         try:
             cast = column.astype(kind)
             # a float that is cut to an integer is another value
