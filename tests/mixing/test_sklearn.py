@@ -169,6 +169,10 @@ def test_ratio_zero_changes_nothing():
         ),
         (SyntheticRows(pool(), steps=5), rows(), InvalidRequest, "steps= says how a generator is trained"),
         (SyntheticRows("cvae", steps=0), rows(), InvalidRequest, "at least 1"),
+        (SyntheticRows("cvae", ratio=1.5), rows(), InvalidRequest, "below 1"),
+        (SyntheticRows("cvae", ratio={"cow": 0.5}), rows(), InvalidRequest, "names the class 'cow'"),
+        (SyntheticRows("cvae", mode="prepend"), rows(), InvalidRequest, "mode 'prepend'"),
+        (SyntheticRows("cvae", ratio=linear(0.5, 0, epochs=2)), rows(), InvalidRequest, "fitted once"),
     ],
 )
 def test_what_cannot_be_mixed_is_refused(sampler, data, error, message):

@@ -22,10 +22,10 @@ from synthaug.generators.generator import Generator
 from synthaug.generators.samples import real_provenance
 from synthaug.mixing.colours import MADE, tints_of, warn_of_colours
 from synthaug.mixing.options import MixOptions
-from synthaug.mixing.plan import Mode
+from synthaug.mixing.plan import MixingPlan, Mode
 from synthaug.mixing.prepare import RealRows, align, refuse_schedule
 from synthaug.mixing.probes import PROBES
-from synthaug.mixing.schedule import Ratio, Schedule, plain_ratio
+from synthaug.mixing.schedule import Ratio, plain_ratio
 from synthaug.mixing.sklearn.draw import Drawn, drawn_by_share, drawn_by_totals, pool_for
 from synthaug.mixing.sklearn.given import Features, Targets, is_frame
 from synthaug.mixing.sklearn.strategy import Strategy, added_rows, warn_of_inequality
@@ -108,19 +108,15 @@ class SyntheticRows(OneToOneFeatureMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, X: Any, y: Any) -> SyntheticRows:
         """Checks what is asked for; nothing is trained. What pipelines use is `fit_resample`.
 
-        It leaves ``sampling_strategy_``, for a share in whole rows that may be one off.
+        It leaves ``sampling_strategy_``: for a share in whole rows, which may be one off; empty where there are shares of
+        classes that only a function knows.
 
         Raises:
             SynthaugError: as `fit_resample`, before anything is trained or drawn.
         """
         _, targets = self._checked(X, y)
         added = self._added(targets)
-        if added is None:
-            ratio = plain_ratio(self._share())
-            parts = {label: _part(ratio, label) for label in targets.counts}
-            rates = {k: part if self.mode == "replace" else part / (1 - part) for k, part in parts.items()}
-            added = {label: round(n * rates[label]) for label, n in targets.counts.items()}
-        self.sampling_strategy_ = added
+        self.sampling_strategy_ = self._expected(targets) if added is None else added
         return self
 
     def fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
@@ -216,13 +212,23 @@ class SyntheticRows(OneToOneFeatureMixin, BaseEstimator):  # type: ignore[misc]
     def _asks_for_none(self, added: Mapping[Label, int] | None) -> bool:
         return asks_for_none(self.ratio) if added is None else not any(added.values())
 
-    def _share(self) -> Ratio:
-        """The share that is asked for, as far as it is known before there are rows."""
-        trained = callable(self.source) or self._family is not None
-        supply = Supply(None) if trained else Supply.of(self.source)
+    def _expected(self, targets: Targets) -> dict[Label, int]:
+        """Synthetic rows of each class that a share comes to, before there are any; raises where it comes to none."""
+        unknown, counts = callable(self.source), targets.counts
+        if unknown and isinstance(self.ratio, Mapping):
+            return {}
+        to_come = unknown or self._family is not None
+        supply = Supply(None) if to_come else Supply.of(self.source)
+        if supply.source is None and not to_come:
+            return dict.fromkeys(counts, 0)
         ratio = supply.ratio(MixOptions(ratio=self.ratio), fixed=True)
         refuse_schedule(ratio, _ONCE)
-        return ratio
+        classes = targets.classes if to_come else supply.classes
+        aligned = align(targets.labels, targets.classes, classes)
+        shares, pool = aligned.shares(plain_ratio(ratio)), np.arange(len(classes))
+        plan = MixingPlan(aligned.positions, pool, ratio=shares, mode=self.mode, classes=aligned.names)
+        rates = dict(zip(targets.labels, plan.rates(0, 0)[aligned.positions].tolist(), strict=True))
+        return {label: round(n * rates[label] / plan.unit) for label, n in counts.items()}
 
     @property
     def _family(self) -> str | None:
@@ -231,6 +237,8 @@ class SyntheticRows(OneToOneFeatureMixin, BaseEstimator):  # type: ignore[misc]
     def _supply(self, rows: Features, targets: Targets) -> Supply:
         """What makes the rows, trained on these where that is asked for."""
         if self._family is not None:
+            if self.sampling_strategy is None:
+                self._expected(targets)  # refuses what cannot be, before anything is trained
             asked = Training(
                 self._family, self.options or {}, self.steps, self.minutes, self.seed, self.device
             )
@@ -297,12 +305,6 @@ class _Tags(Tags):  # type: ignore[misc]
     """With those by which imbalanced-learn knows a sampler."""
 
     sampler_tags: _SamplerTags = field(default_factory=_SamplerTags)
-
-
-def _part(ratio: Ratio, label: Label) -> float:
-    """The share of one class."""
-    share = ratio.get(label, ratio.get(str(label), 0.0)) if isinstance(ratio, Mapping) else ratio
-    return share.start if isinstance(share, Schedule) else share
 
 
 def _warn_of_others(trained_on: np.ndarray, prints: np.ndarray) -> None:
