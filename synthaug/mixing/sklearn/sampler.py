@@ -108,8 +108,8 @@ class SyntheticRows(OneToOneFeatureMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, X: Any, y: Any) -> SyntheticRows:
         """Checks what is asked for; nothing is trained. What pipelines use is `fit_resample`.
 
-        It leaves ``sampling_strategy_``: for a share in whole rows, which may be one off; empty where there are shares of
-        classes that only a function knows.
+        It leaves ``sampling_strategy_``: for a share in whole rows, which may be one off; empty where there are shares
+        of classes that only a function knows.
 
         Raises:
             SynthaugError: as `fit_resample`, before anything is trained or drawn.
