@@ -33,9 +33,14 @@ from synthaug.wording import quoted
 
 _SHARD = 1024  # rows
 
-_BALANCE = (
+BALANCE_COST = (
     'Filling up only the smaller classes teaches a classifier that "looks synthetic" means "minority": '
-    "measured, it lost 6.2 points of accuracy against a balanced sampler. The remedy: leave the data set as "
+    "measured, it lost 6.2 points of accuracy against a balanced sampler."
+)
+"""What is said wherever only some classes get synthetic rows."""
+
+_BALANCE = (
+    f"{BALANCE_COST} The remedy: leave the data set as "
     "it is, draw the classes evenly with a balanced sampler, and mix the same share of synthetic rows into "
     "every class (synthaug.mix)."
 )
