@@ -33,6 +33,7 @@ class Form(ABC):
         thing: what its content is called there.
         grain: what one value of it is called.
         augmented: whether there are classical augmentations of the kind.
+        pictured: whether a person sees in the picture of a row what it is.
         dtype: of the values of a raw row.
         container: what the data set hands out.
     """
@@ -42,6 +43,7 @@ class Form(ABC):
     thing: ClassVar[str] = "row"
     grain: ClassVar[str] = "value"
     augmented: ClassVar[bool] = False
+    pictured: ClassVar[bool] = False
     dtype: str
     container: Container
 

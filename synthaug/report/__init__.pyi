@@ -12,6 +12,7 @@ from .page import html as html, report_on as report_on, write_report as write_re
 from .pictures import (
     ClassPictures as ClassPictures,
     JudgedClass as JudgedClass,
+    draw_overview as draw_overview,
     pick_judged as pick_judged,
     pick_pictures as pick_pictures,
 )

@@ -20,7 +20,14 @@ from synthaug.outputs import atomic_write_text
 from synthaug.report import tables
 from synthaug.report.charts import Scale
 from synthaug.report.markdown import markdown
-from synthaug.report.pictures import ClassPictures, JudgedClass, pick_judged, pick_pictures, strip
+from synthaug.report.pictures import (
+    ClassPictures,
+    JudgedClass,
+    draw_overview,
+    pick_judged,
+    pick_pictures,
+    strip,
+)
 from synthaug.wording import points
 
 _CURVE_POINTS = 200
@@ -33,6 +40,7 @@ def write_report(
     *,
     judged: Sequence[JudgedClass] = (),
     history: Sequence[Mapping[str, Any]] = (),
+    overview: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes ``report.json``, ``report.md`` and ``report.html``, which holds all it shows.
 
@@ -42,11 +50,12 @@ def write_report(
         folder: an existing folder.
         judged: for the page; may be empty.
         history: the generator's training history: dicts with ``step`` and losses; other lines are skipped.
+        overview: what `draw_overview` drew.
     """
     text = json.dumps(evaluation.to_dict(), indent=1, ensure_ascii=False) + "\n"
     atomic_write_text(folder / "report.json", text)
     atomic_write_text(folder / "report.md", markdown(evaluation))
-    atomic_write_text(folder / "report.html", html(evaluation, pictures, judged, history))
+    atomic_write_text(folder / "report.html", html(evaluation, pictures, judged, history, overview))
 
 
 def report_on(found: Evaluated, inquiry: Inquiry, work: Work, folder: Path) -> Evaluation:
@@ -73,7 +82,8 @@ def report_on(found: Evaluated, inquiry: Inquiry, work: Work, folder: Path) -> E
     evaluation = replace(found.evaluation, fidelity=fidelity, judged=said)
     pictures = pick_pictures(rows, found.pool, seed=seed)
     by_class = () if judged is None else pick_judged(*judged)
-    write_report(evaluation, pictures, folder, judged=by_class, history=maker.history)
+    overview = draw_overview(rows, found.pool, seed=seed)
+    write_report(evaluation, pictures, folder, judged=by_class, history=maker.history, overview=overview)
     return evaluation
 
 
@@ -82,6 +92,7 @@ def html(
     pictures: Sequence[ClassPictures],
     judged: Sequence[JudgedClass],
     history: Sequence[Mapping[str, Any]],
+    overview: Mapping[str, Any] | None = None,
 ) -> str:
     """The page as one text."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -116,6 +127,7 @@ def html(
         luck_judged=e.plan is not None and e.plan.choice.judged is not None,
         fidelity=tables.fidelity_rows(e),
         pictures=[_class(of) for of in pictures],
+        overview=overview,
         judged=[_judged(of) for of in judged],
         filters=tables.filter_rows(e),
         curves=_curves(history),

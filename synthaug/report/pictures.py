@@ -40,7 +40,7 @@ class ClassPictures:
 def pick_pictures(
     train: LabeledData, pool: Samples, *, per_class: int = 6, classes: int = 20, seed: int = 0
 ) -> tuple[ClassPictures, ...]:
-    """Pictures of each class, drawn at random: nothing is chosen for its looks.
+    """Pictures of each class, drawn at random: nothing is chosen for its looks; none where rows are no pictures.
 
     Args:
         train: the rows the generator was trained on.
@@ -49,6 +49,8 @@ def pick_pictures(
         classes: at most so many classes, the first ones.
         seed: decides which rows.
     """
+    if not pool.form.pictured:
+        return ()
     rng = numpy_rng(seed, "report", "pictures")
     rows = train.read()
     chosen = []
@@ -87,18 +89,50 @@ class JudgedClass:
 def pick_judged(
     samples: Samples, curation: Curation, *, per_class: int = 8, classes: int = 20
 ) -> tuple[JudgedClass, ...]:
-    """The first samples of each class that pass the judges, and the first that do not; no choice by looks."""
-    found = []
+    """The first samples of each class that pass the judges, and the first that do not; no choice by looks.
+
+    Of rows that are no pictures none are shown, but it is said how many there are.
+    """
+    found, shown = [], per_class if samples.form.pictured else 0
     for label, name in enumerate(samples.classes[:classes]):
         own = samples.class_indices == label
         passing, failing = (
-            samples.form.drawn(samples.samples[np.flatnonzero(own & mask)[:per_class]])
+            samples.form.drawn(samples.samples[np.flatnonzero(own & mask)[:shown]])
             for mask in (curation.keep, ~curation.keep)
         )
         dropped = {effect.name: effect.dropped.get(name, 0) for effect in curation.effects}
         if own.any():
             found.append(JudgedClass(name, int(own.sum()), dropped, passing, failing))
     return tuple(found)
+
+
+def draw_overview(train: LabeledData, pool: Samples, *, seed: int = 0) -> dict[str, Any] | None:
+    """Real and synthetic rows side by side where a single one says nothing to a person; None where it does.
+
+    Args:
+        train: the rows the generator was trained on.
+        pool: its samples, of which each class has as large a part as among the training rows, as far as they reach.
+        seed: decides which rows.
+    """
+    if pool.form.pictured:
+        return None
+    rng = numpy_rng(seed, "report", "overview")
+    wanted, there = np.bincount(train.labels, minlength=len(train.classes)), pool.class_indices
+    held = np.bincount(there, minlength=len(train.classes))
+    scale = min(1.0, min((held[k] / n for k, n in enumerate(wanted) if n and held[k]), default=0.0))
+    chosen = [
+        rng.permutation(np.flatnonzero(there == k))[: round(n * scale)] for k, n in enumerate(wanted.tolist())
+    ]
+    blocks = {"real": train.read(), "synthetic": pool.samples[np.concatenate(chosen)]}
+    picture = pool.form.side_by_side(["all"], blocks)
+    return _as_address(picture) | {"width": picture.width, "height": picture.height}
+
+
+def _as_address(picture: Image.Image) -> dict[str, Any]:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", optimize=True)
+    data = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return {"address": f"data:image/png;base64,{data}"}
 
 
 def strip(images: np.ndarray) -> dict[str, Any]:
@@ -113,7 +147,4 @@ def strip(images: np.ndarray) -> dict[str, Any]:
         left = i * (width + _GAP)
         canvas[:, left : left + width, :3] = image
         canvas[:, left : left + width, 3] = 255
-    buffer = io.BytesIO()
-    Image.fromarray(canvas, "RGBA").save(buffer, "PNG", optimize=True)
-    data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return {"address": f"data:image/png;base64,{data}", "width": canvas.shape[1], "height": height}
+    return _as_address(Image.fromarray(canvas, "RGBA")) | {"width": canvas.shape[1], "height": height}

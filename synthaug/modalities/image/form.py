@@ -53,6 +53,7 @@ class ImageForm(Form):
     thing: ClassVar = "picture"
     grain: ClassVar = "pixel"
     augmented: ClassVar = True
+    pictured: ClassVar = True
 
     height: int
     width: int

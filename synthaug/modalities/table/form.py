@@ -202,10 +202,10 @@ class TableForm(Form):
         return row_strips(self.encode(rows).numpy())
 
     def side_by_side(self, names: Sequence[str], blocks: Mapping[str, np.ndarray]) -> Image:
-        """Bars for each column, whatever the lines are."""
-        from synthaug.modalities.table.view import column_bars
+        """Bars for each column, and how they go together, whatever the lines are."""
+        from synthaug.modalities.table.view import overview
 
-        return column_bars(self, blocks)
+        return overview(self, blocks)
 
     def usual_budget(self, rows: int) -> dict[str, Any]:
         """Steps, of which one takes some milliseconds: more where there is more to learn from."""

@@ -19,6 +19,7 @@ _ACROSS, _PANELS = 4, 24
 _BARS = 12
 _COLOURS = ("#3b6fb6", "#d9822b", "#5a9e54", "#8a63a8")
 _CELL = 6
+_SEEN = 1000  # rows in a plane, of each block
 
 
 def column_bars(form: TableForm, blocks: Mapping[str, np.ndarray]) -> Image.Image:
@@ -43,6 +44,66 @@ def column_bars(form: TableForm, blocks: Mapping[str, np.ndarray]) -> Image.Imag
         draw.text(corner, one_line(column.name)[:28], fill="black")
         cells = [rows[:, number] for rows in blocks.values()]
         _bars(draw, (corner[0], corner[1] + _LABEL), shares_of(column, cells))
+    return picture
+
+
+def overview(form: TableForm, blocks: Mapping[str, np.ndarray]) -> Image.Image:
+    """`column_bars`, and below them how columns go together: their correlations, or of many all rows in a plane."""
+    bars = column_bars(form, blocks)
+    points = {title: form.points(rows) for title, rows in blocks.items()}
+    below = _plane(points) if len(form.columns) > _PANELS else _correlations(form, points)
+    canvas = Image.new("RGB", (max(bars.width, below.width), bars.height + below.height), "white")
+    canvas.paste(bars, (0, 0))
+    canvas.paste(below, (0, bars.height))
+    return canvas
+
+
+def correlations(form: TableForm, points: np.ndarray) -> np.ndarray:
+    """``(D, D)`` in [0, 1]: how well each column of encoded rows ``(N, E)`` goes with each other one.
+
+    The largest absolute correlation of a number or level of the one with one of the other; 0 where nothing varies.
+    """
+    spread = points.std(axis=0)
+    safe = np.where(spread > 0, spread, 1)
+    standard = (points - points.mean(axis=0)) / safe * (spread > 0)
+    between = np.abs(standard.T @ standard) / max(1, len(points))
+    column_of = np.concatenate([np.full(block.size, block.column) for block in form.blocks])
+    starts = np.searchsorted(column_of, np.arange(len(form.columns)))
+    found: np.ndarray = np.maximum.reduceat(np.maximum.reduceat(between, starts, axis=0), starts, axis=1)
+    return found.clip(0, 1)
+
+
+def _correlations(form: TableForm, points: Mapping[str, np.ndarray]) -> Image.Image:
+    side = min(14, (_ACROSS * _WIDTH // 2 - _GAP) // len(form.columns))
+    width = side * len(form.columns)
+    picture = Image.new("RGB", (len(points) * (width + 2 * _GAP), width + 2 * _GAP + _LABEL), "white")
+    draw = ImageDraw.Draw(picture)
+    for number, (title, of) in enumerate(points.items()):
+        left = _GAP + number * (width + 2 * _GAP)
+        draw.text((left, 2), f"correlations, {one_line(title)[:20]}", fill="black")
+        grey = np.rint(255 * (1 - correlations(form, of))).astype(np.uint8)
+        tile = Image.fromarray(grey).resize((width, width), Image.Resampling.NEAREST)
+        picture.paste(tile.convert("RGB"), (left, _LABEL + _GAP // 2))
+    return picture
+
+
+def _plane(points: Mapping[str, np.ndarray]) -> Image.Image:
+    """Rows of all blocks along the two directions in which the first block varies most."""
+    first = next(iter(points.values()))
+    centre = first.mean(axis=0)
+    _, _, directions = np.linalg.svd(first[:_SEEN] - centre, full_matrices=False)
+    places = {title: (of[:_SEEN] - centre) @ directions[:2].T for title, of in points.items()}
+    low, high = (getattr(np.concatenate(list(places.values())), end)(axis=0) for end in ("min", "max"))
+    side = 2 * _WIDTH
+    picture = Image.new("RGB", (len(points) * (side + _GAP) + _GAP, side + 2 * _GAP + _LABEL), "white")
+    draw = ImageDraw.Draw(picture)
+    for number, (title, of) in enumerate(places.items()):
+        left = _GAP + number * (side + _GAP)
+        draw.text((left, 2), f"all rows in a plane, {one_line(title)[:20]}", fill="black")
+        draw.rectangle((left, _LABEL + 4, left + side, _LABEL + 4 + side), outline="#999999")
+        for x, y in (of - low) / np.where(high > low, high - low, 1) * (side - 8):
+            at = left + 4 + float(x), _LABEL + 8 + side - 8 - float(y)
+            draw.ellipse((at[0] - 1, at[1] - 1, at[0] + 1, at[1] + 1), fill=_COLOURS[number % len(_COLOURS)])
     return picture
 
 
