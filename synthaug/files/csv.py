@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -26,9 +26,6 @@ from synthaug.files.cards import Card
 from synthaug.modalities.table.form import TableForm
 from synthaug.outputs import atomic_write_text, sha256_file
 
-if TYPE_CHECKING:
-    import pyarrow
-
 _FILE = "rows.csv"
 
 
@@ -39,7 +36,7 @@ def _write(work: Path, blocks: NamedBlocks, card: Card, record: Mapping[str, Any
         for number, (rows, _) in enumerate(blocks):
             table = columns_beside(rows, layout, card.form)
             table[layout.label] = label_column(rows, card.classes, layout)
-            columns = {name: _as_text(column, name) for name, column in table.items()}
+            columns = {name: as_text(column, name) for name, column in table.items()}
             for name, own in own_columns(rows, layout).items():
                 columns[name] = [str(value) for value in np.asarray(own).tolist()]
             if number == 0:
@@ -49,12 +46,6 @@ def _write(work: Path, blocks: NamedBlocks, card: Card, record: Mapping[str, Any
     written = {**record, "sha256": sha256_file(work / _FILE)}
     atomic_write_text(work / (_FILE + RECORD_BESIDE), as_json(written, indent=1) + "\n")
     return _FILE
-
-
-def _as_text(column: pyarrow.ChunkedArray, name: str) -> list[str | None]:
-    import pyarrow as pa
-
-    return as_text(column.cast(pa.string()) if pa.types.is_string_view(column.type) else column, name)
 
 
 def _open(path: Path) -> Columns:

@@ -19,7 +19,6 @@ from synthaug.modalities.base import Form
 from synthaug.modalities.table import TableForm, table_of_rows
 
 if TYPE_CHECKING:
-    import pandas
     import pyarrow
 
 
@@ -122,7 +121,7 @@ def extended_table(table: pyarrow.Table, made: MadeRows) -> pyarrow.Table:
     return pa.table(columns, schema=pa.schema(kinds, metadata=table.schema.metadata))
 
 
-def extended_frame(frame: pandas.DataFrame, made: MadeRows) -> pandas.DataFrame:
+def extended_frame(frame: Any, made: MadeRows) -> Any:
     """A data frame with rows behind its own, of its columns and their dtypes."""
     import pandas as pd
 
@@ -136,7 +135,7 @@ def extended_frame(frame: pandas.DataFrame, made: MadeRows) -> pandas.DataFrame:
     return larger
 
 
-def _joined(real: pandas.Series[Any], name: str, kind: pyarrow.DataType, made: MadeRows) -> Any:
+def _joined(real: Any, name: str, kind: pyarrow.DataType, made: MadeRows) -> Any:
     import pandas as pd
 
     if name in made.values:

@@ -115,7 +115,7 @@ def _of_text(values: pyarrow.ChunkedArray, kind: pyarrow.DataType) -> pyarrow.Ar
     import pyarrow as pa
     import pyarrow.types as types
 
-    if types.is_string_view(kind) or types.is_large_string(kind):
+    if types.is_large_string(kind):
         return values.combine_chunks().cast(kind)
     found: pa.Array = from_text(values.to_pylist(), kind)
     return found

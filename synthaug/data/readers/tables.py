@@ -158,6 +158,7 @@ def read_arrow(
     Raises:
         InvalidData: no label column stands out, or a column that cannot be used.
     """
+    table = _without_views(table)
     own = (found_provenance(table.schema) or {}) if own is None else own
     ours = {name for name in own.values() if name is not None}
     others = [name for name in table.column_names if name not in ours]
@@ -211,6 +212,16 @@ def arrow_of(frame: Any) -> pyarrow.Table:
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         told = str(error.args[-1] if error.args else error)
         raise InvalidData(f"A column of the frame holds values of several types: {told}") from error
+
+
+def _without_views(table: pyarrow.Table) -> pyarrow.Table:
+    """A table whose texts Arrow can choose rows of, which of views of texts it cannot."""
+    import pyarrow as pa
+
+    kinds = [pa.large_string() if pa.types.is_string_view(kind) else kind for kind in table.schema.types]
+    if kinds == table.schema.types:
+        return table
+    return table.cast(pa.schema(zip(table.column_names, kinds, strict=True), metadata=table.schema.metadata))
 
 
 def usual_label(names: list[str]) -> str | None:
