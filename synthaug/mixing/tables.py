@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -123,8 +124,7 @@ def extended_table(table: pyarrow.Table, made: MadeRows) -> pyarrow.Table:
 
 def extended_frame(frame: Any, made: MadeRows) -> Any:
     """A data frame with rows behind its own, of its columns and their dtypes."""
-    import pandas as pd
-
+    pd = _pandas()
     schema = arrow_of(frame).schema
     columns = [
         _joined(frame.iloc[:, at], name, schema.field(name).type, made)
@@ -136,8 +136,7 @@ def extended_frame(frame: Any, made: MadeRows) -> Any:
 
 
 def _joined(real: Any, name: str, kind: pyarrow.DataType, made: MadeRows) -> Any:
-    import pandas as pd
-
+    pd = _pandas()
     if name in made.values:
         behind = pd.Series(list(made.values[name]), dtype=real.dtype)
     else:
@@ -149,14 +148,18 @@ def _joined(real: Any, name: str, kind: pyarrow.DataType, made: MadeRows) -> Any
 
 
 def _series_of(column: pyarrow.ChunkedArray, dtype: Any) -> Any:
-    import pandas as pd
-
+    pd = _pandas()
     kind = getattr(dtype, "kind", "O")
     if column.null_count == len(column) or kind in "biu" or dtype == np.dtype(object):
         return pd.Series(column.to_pylist(), dtype=dtype)
     if isinstance(dtype, pd.ArrowDtype):
         return pd.Series(pd.array(column, dtype=dtype))
     return column.to_pandas().astype(dtype)
+
+
+def _pandas() -> Any:
+    """The library of whoever has a data frame."""
+    return sys.modules["pandas"]
 
 
 def _nullable(dtype: np.dtype[Any]) -> str:

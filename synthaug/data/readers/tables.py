@@ -16,7 +16,6 @@ from synthaug.data.readers.recorded import rows_in
 from synthaug.data.readers.written import SYNTHETIC, feature_of_column, feature_of_labels, found_provenance
 from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
 from synthaug.modalities.arrays import as_array
-from synthaug.modalities.base import Container
 from synthaug.modalities.table.cells import rows_of_table
 from synthaug.modalities.table.columns import Column
 from synthaug.modalities.table.form import TableForm
@@ -37,7 +36,7 @@ def read_frame(frame: Any, columns: Columns) -> Source:
     Raises:
         InvalidData: no label column stands out, or a column that cannot be used.
     """
-    found = read_arrow(arrow_of(frame), columns, "data frame", container="frame")
+    found = read_arrow(arrow_of(frame), columns, "data frame")
     return replace(found, reading=Reading("a data frame"))
 
 
@@ -55,7 +54,7 @@ def read_frame_and_labels(frame: Any, y: Any, columns: Columns) -> Source:
     if isinstance(group, str | int):
         name = column_of(dict.fromkeys(table.column_names), str(group), (), "group", "the frame")
         group, table = table[name].to_pylist(), table.drop_columns([name])
-    records, beside = _records(table, columns.kinds, "frame")
+    records, beside = _records(table, columns.kinds)
     return Source(
         records, y, "data frame", groups=group_array(group, len(frame)), beside=beside,
         label_feature=feature_of_labels(y), reading=Reading("a data frame"),
@@ -135,7 +134,6 @@ def read_arrow(
     origin: str,
     *,
     names: Callable[[int], str] | None = None,
-    container: Container = "frame",
     own: Mapping[str, str | None] | None = None,
     label_feature: Any = None,
     class_names: Any = None,
@@ -148,7 +146,6 @@ def read_arrow(
         columns: where things are.
         origin: what to call the source in a message.
         names: what to call a row.
-        container: what the source hands out.
         own: columns that synthaug has put there, which are no features: what each is -> its name; ``split``, ``group``
             and ``synthetic`` are known. Columns of provenance that are found when None.
         label_feature: of the label's column, where it is known.
@@ -173,7 +170,7 @@ def read_arrow(
     features = [name for name in others if name not in (label, group, split)]
     left = [name for name in others if name not in (label, split)]
     if known is None or group in [column.name for column in known.columns]:
-        records, beside = _records(table.select(features), columns.kinds, container)
+        records, beside = _records(table.select(features), columns.kinds)
     else:
         records, beside = _known_records(table, known), None
         if known.container != "frame":  # the cells of a vector are no columns of a table
@@ -232,9 +229,7 @@ def usual_label(names: list[str]) -> str | None:
     return usual[0] if len(usual) == 1 else None
 
 
-def _records(
-    table: pyarrow.Table, kinds: Mapping[str, str], container: Container
-) -> tuple[Records, pyarrow.Table | None]:
+def _records(table: pyarrow.Table, kinds: Mapping[str, str]) -> tuple[Records, pyarrow.Table | None]:
     """Feature columns as rows, and the columns that are no features."""
     aside = [name for name, kind in kinds.items() if kind == BESIDE]
     for name in aside:
@@ -247,7 +242,7 @@ def _records(
     learned = {name: kind for name, kind in kinds.items() if kind != BESIDE}
     columns: tuple[Column, ...] = infer_columns(features, kinds=learned)
     rows = rows_of_table(features, columns)
-    return Records(rows, columns, container), table if table.num_columns else None
+    return Records(rows, columns, "frame"), table if table.num_columns else None
 
 
 def _known_records(table: pyarrow.Table, known: TableForm) -> Records:
