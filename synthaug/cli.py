@@ -180,7 +180,7 @@ def fit(
 @click.argument("gen", type=click.Path(path_type=Path))
 @click.option("--per-class", type=int, help="Rows of every class.")
 @click.option("--counts", help="Rows by class, e.g. cat=100,dog=20.")
-@_out("Folder, .parquet or .npz to write.")
+@_out("Folder, .parquet, .csv or .npz to write.")
 @asks(SampleRequest, "generator", "counts", "out")
 @_common
 def sample(gen: Path, per_class: int | None, counts: str | None, out: Path, **given: Any) -> None:
@@ -208,7 +208,7 @@ def sample(gen: Path, per_class: int | None, counts: str | None, out: Path, **gi
     "--plan", type=click.Path(path_type=Path), help="What choose wrote: its generator and its share."
 )
 @click.option("--to", help=sentence(options_of(ExpandRequest)["to"].help))
-@_out("Folder, .parquet or .npz to write.")
+@_out("Folder, .parquet, .csv or .npz to write.")
 @asks(ExpandRequest, "dataset", "generator", "to", "out")
 @_common
 def expand(

@@ -49,9 +49,16 @@ class Output:
     work: Path
     finished: bool
 
-    def commit(self, file: str | None = None) -> None:
-        """Makes the output appear: the folder ``work``, or its one file named ``file``."""
+    def commit(self, file: str | None = None, beside: str | None = None) -> None:
+        """Makes the output appear: the folder ``work``, or its one file named ``file``.
+
+        Args:
+            file: the name of the one file.
+            beside: the suffix of a second file that belongs to it, which appears first and means nothing until then.
+        """
         whole = self.work if file is None else self.work / file
+        if file is not None and beside is not None:
+            os.replace(self.work / (file + beside), _beside(self.path, beside))
         replaced = _beside(self.path, ".replaced")
         if self.path.is_dir() or (whole.is_dir() and os.path.lexists(self.path)):
             os.replace(self.path, replaced)

@@ -186,8 +186,8 @@ class SampleRequest(Request):
     Attributes:
         generator: what makes them.
         counts: rows of every class, or by class, e.g. cat=100,dog=20.
-        out: folder, .parquet or .npz to write.
-        format: folder, parquet, npz or hf, where the suffix does not say.
+        out: folder, .parquet, .csv or .npz to write.
+        format: folder, parquet, csv, npz or hf, where the suffix does not say.
         seed: the only source of randomness.
     """
 
@@ -213,8 +213,8 @@ class ExpandRequest(Request):
         dataset: the data set.
         generator: a saved generator; one is trained without it.
         to: final totals: 2x, balance, or cat=500,dog=200; those of a plan without it.
-        out: folder, .parquet or .npz to write.
-        format: folder, parquet, npz or hf, where the suffix does not say.
+        out: folder, .parquet, .csv or .npz to write.
+        format: folder, parquet, csv, npz or hf, where the suffix does not say.
         family: of the generator that is trained where none is given.
         steps: its training budget in steps.
         minutes: its training budget in minutes of wall time; 3 if neither is given.

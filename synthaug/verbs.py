@@ -159,8 +159,8 @@ def sample(
     Args:
         generator: a generator, or the folder or name of a saved one; or a plan, or its folder.
         counts: rows per class by name or by the data set's own label, or one number for every class.
-        out: a folder, .parquet or .npz to write.
-        format: ``folder``, ``parquet``, ``npz`` or ``hf``, where the suffix of ``out`` does not say.
+        out: a folder, .parquet, .csv or .npz to write.
+        format: ``folder``, ``parquet``, ``csv``, ``npz`` or ``hf``, where the suffix of ``out`` does not say.
         seed: another seed gives other rows.
         device: for a saved generator.
         overwrite: replace what another request left at ``out``.
@@ -276,8 +276,8 @@ def expand(
             either; without it one is trained first, as in `fit`, and kept in ``OUT.generator`` beside ``out``.
         to: final totals: ``"2x"``, ``"balance"``, ``{class: total}`` or a function of the counts; None for
             those that give a plan's share.
-        out: a folder, .parquet or .npz to write, needed where ``dataset`` is a path or name.
-        format: ``folder``, ``parquet``, ``npz`` or ``hf``, where the suffix of ``out`` does not say.
+        out: a folder, .parquet, .csv or .npz to write, needed where ``dataset`` is a path or name.
+        format: ``folder``, ``parquet``, ``csv``, ``npz`` or ``hf``, where the suffix of ``out`` does not say.
         family, steps, minutes, device: for the generator that is trained where none is given.
         seed: another seed gives other synthetic rows.
         overwrite: replace what another request left at ``out``.

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from synthaug.data.readers.recorded import as_recorded, form_in, rows_in
 from synthaug.data.readers.written import (
     PROVENANCE_COLUMNS,
     PROVENANCE_TYPES,
     Layout,
     found_provenance,
+    layout_of,
     provenance_names,
 )
 from synthaug.errors import InvalidRequest
 from synthaug.files.base import Columns, RowBlock, columns_beside, label_column, own_columns
 from synthaug.files.cards import Card
 from synthaug.generators.samples import real_provenance
-from synthaug.modalities.image.cells import from_png, png_bytes
+from synthaug.modalities.base import Form
+from synthaug.modalities.image.cells import fits_png, from_png, png_bytes
+from synthaug.modalities.table.form import TableForm
 
 _TEXT = ("generator", "class", "split")
+
+
+def fits_columns(form: Form) -> bool:
+    """Whether rows of this form can be columns of Arrow: tables, vectors, and pictures as PNG files."""
+    return isinstance(form, TableForm) or fits_png(form)
 
 
 def as_table(rows: RowBlock, files: list[str], card: Card, layout: Layout) -> Any:
@@ -30,18 +39,23 @@ def as_table(rows: RowBlock, files: list[str], card: Card, layout: Layout) -> An
     import pyarrow as pa
     from datasets.table import embed_table_storage
 
-    images = [
-        {"bytes": png_bytes(image, card.form), "path": file}
-        for image, file in zip(rows.images, files, strict=True)
-    ]
-    columns: dict[str, Any] = {
-        layout.image: pa.array(images, pa.struct({"bytes": pa.binary(), "path": pa.string()})),
-        layout.label: label_column(rows, card.classes, layout),
-        **columns_beside(rows, layout),
-    }
-    features: dict[str, Any] = {layout.image: datasets.Image(), layout.label: _feature(layout.feature)}
-    if layout.beside is not None:
-        features |= datasets.Features.from_arrow_schema(layout.beside)
+    label = {layout.label: label_column(rows, card.classes, layout)}
+    beside = columns_beside(rows, layout, card.form)
+    known = (
+        {} if layout.beside is None else datasets.Features.from_arrow_schema(_without_levels(layout.beside))
+    )
+    features: dict[str, Any]
+    if layout.image is None:
+        columns: dict[str, Any] = beside | label
+        features = {**known, layout.label: _feature(layout.feature)}
+    else:
+        images = [
+            {"bytes": png_bytes(image, card.form), "path": file}
+            for image, file in zip(rows.images, files, strict=True)
+        ]
+        encoded = pa.array(images, pa.struct({"bytes": pa.binary(), "path": pa.string()}))
+        columns = {layout.image: encoded} | label | beside
+        features = {layout.image: datasets.Image(), layout.label: _feature(layout.feature), **known}
     kinds = provenance_features(layout.provenance)
     for name, column in own_columns(rows, layout).items():
         features[name] = kinds.get(name, datasets.Value("string"))
@@ -56,30 +70,54 @@ def as_table(rows: RowBlock, files: list[str], card: Card, layout: Layout) -> An
             few = table.select(within).cast(datasets.Features({n: known[n] for n in within}).arrow_schema)
             for name, column in zip(within, embed_table_storage(few).columns, strict=True):
                 table = table.set_column(table.column_names.index(name), name, column)
-    return table.replace_schema_metadata(datasets.Features(features).arrow_schema.metadata)
+    metadata = datasets.Features(features).arrow_schema.metadata
+    if layout.image is None and layout.beside is not None:  # what pandas knows of its columns
+        metadata |= {key: text for key, text in (layout.beside.metadata or {}).items() if key == b"pandas"}
+    return table.replace_schema_metadata(metadata)
 
 
-def from_table(table: Any, layout: Layout | None, splits: str | None = "split") -> Columns:
+def _without_levels(schema: Any) -> Any:
+    """The columns of a schema, of which none is a dictionary, such as ``datasets`` does not have."""
+    import pyarrow as pa
+
+    kinds = (
+        getattr(field.type, "value_type", field.type) if pa.types.is_dictionary(field.type) else field.type
+        for field in schema
+    )
+    return pa.schema(zip(schema.names, kinds, strict=True), metadata=schema.metadata)
+
+
+def from_table(table: Any, record: Mapping[str, Any] | None, splits: str | None = "split") -> Columns:
     """The rows of a table that `as_table` made.
 
     Args:
         table: with their columns.
-        layout: what these are called; None for the usual names.
+        record: of the output, which knows what these are called.
         splits: the column of the splits, where no layout says so.
     """
-    names = {name: name for name in PROVENANCE_COLUMNS}
-    image = "image"
+    names, layout = {name: name for name in PROVENANCE_COLUMNS}, layout_of(record)
+    image: str | None = "image"
     if layout is not None:
         names, image, splits = dict(layout.provenance), layout.image, layout.split
     if splits is not None and splits in table.column_names:
         names["split"] = splits
     found = {name: table[own].to_numpy(zero_copy_only=False) for name, own in names.items()}
+    about = {name: column.astype(str) if name in _TEXT else column for name, column in found.items()}
+    if layout is not None and image is None:
+        return Columns(about, _cells(table, layout, form_in(record)))
     images = table[image].combine_chunks()
 
     def read(chosen: np.ndarray) -> list[np.ndarray]:
         return [from_png(io.BytesIO(images[row]["bytes"].as_py())) for row in chosen.tolist()]
 
-    return Columns({name: c.astype(str) if name in _TEXT else c for name, c in found.items()}, read)
+    return Columns(about, read)
+
+
+def _cells(table: Any, layout: Layout, form: TableForm | None) -> Callable[[np.ndarray], list[np.ndarray]]:
+    """Gives rows of the form of a table that was written."""
+    assert form is not None, "the form is in the record of every table"
+    cells = as_recorded(table.select([column.name for column in form.columns]), layout, form)
+    return lambda chosen: list(rows_in(cells.take(chosen), form))
 
 
 def provenance_features(names: Mapping[str, str]) -> dict[str, Any]:

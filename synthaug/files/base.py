@@ -23,14 +23,19 @@ from synthaug.data.readers.written import (
     provenance_names,
 )
 from synthaug.data.usual_splits import SPLIT_NAMES
+from synthaug.errors import InvalidRequest
 from synthaug.files.cards import Card
 from synthaug.modalities.base import Form
+from synthaug.modalities.table.cells import table_of_rows
+from synthaug.modalities.table.form import TableForm
 from synthaug.outputs import RECORD, atomic_write_bytes, atomic_write_text, decode_name, encode_name
+from synthaug.wording import quoted
 
 if TYPE_CHECKING:
     import pyarrow
 
 _ILLEGAL = re.compile(r"[\x00-\x1f\x7f<>:\"/\\|?*\ud800-\udfff]")
+_QUOTED = re.compile('[",\r\n]|^$|^ | $')
 _IMAGE_FILE = re.compile(r"\.(png|jpe?g|webp|bmp|gif|tiff?|p[gp]m)$", re.IGNORECASE)
 # Class folders of these names would be taken for splits or would meet our own files.
 _TAKEN = {*SPLIT_NAMES, PROVENANCE_FILE, RECORD, "readme.md"}
@@ -41,13 +46,14 @@ class RowBlock:
     """A run of rows on their way to disk.
 
     Attributes:
-        images: ``(n, *form.shape)`` of dtype ``form.dtype``.
+        images: ``(n, *form.shape)`` of dtype ``form.dtype``: images, or rows of a table as `TableForm` has them.
         labels: ``(n,)`` int64 positions in the classes.
         names: what each image file was called, a path or a bare name; anything else is given a number.
         provenance: the columns of `PROVENANCE_COLUMNS`, each of length n.
         splits: ``(n,)`` split names, or None where the data set has none.
         groups: ``(n,)`` group names, or None where the data set has none, or has them in a further column.
-        beside: the further columns of these rows; None where there are none, and in synthetic rows.
+        beside: the further columns of these rows, and of a table those of its cells; None where there are none, and in
+            synthetic rows.
         sources: the path of each row's file below what it was read from, empty for synthetic rows; None where rows are
             no files.
     """
@@ -98,6 +104,8 @@ class Format:
         open: the rows of an output at a path.
         columns: what the columns of image and label are called where nobody called them otherwise.
         split_column: whether the split of a row stands in a column.
+        in_columns: whether each cell of a row of a table stands in a column of its own.
+        beside: suffix of a second file that belongs to the one that is written; None where there is none.
         in_files: whether an image is a file of its own, whose path stands in the image's column.
         unicode_only: whether names of classes have to be text in Unicode.
     """
@@ -111,6 +119,8 @@ class Format:
     open: Callable[[Path], Columns]
     columns: tuple[str, str] = ("image", "label")
     split_column: bool = True
+    in_columns: bool = False
+    beside: str | None = None
     in_files: bool = False
     unicode_only: bool = False
 
@@ -154,6 +164,9 @@ def layout_for(format: Format, card: Card, first: RowBlock) -> Layout:
         first: its first rows, which have all columns.
     """
     beside = None if first.beside is None else first.beside.schema
+    cells = isinstance(card.form, TableForm) and format.in_columns
+    if isinstance(card.form, TableForm) and format.in_columns:
+        beside = _with_cells(card.form, beside)
     taken = [] if beside is None else list(beside.names)
 
     def ours(name: str) -> str:
@@ -164,12 +177,13 @@ def layout_for(format: Format, card: Card, first: RowBlock) -> Layout:
     image, label = format.columns
     label = card.label_column or ours(label)
     taken.append(label)
-    image = card.image_column if card.image_column and not format.in_files else ours(image)
-    taken.append(image)
+    if not cells:
+        image = card.image_column if card.image_column and not format.in_files else ours(image)
+        taken.append(image)
     provenance = provenance_names(taken)
     taken.extend(provenance.values())
     return Layout(
-        image,
+        None if cells else image,
         label,
         provenance,
         split=None if first.splits is None or not format.split_column else ours("split"),
@@ -189,18 +203,41 @@ def label_column(rows: RowBlock, classes: Classes, layout: Layout) -> pyarrow.Ar
     return pa.array(values, label_type(layout.feature))
 
 
-def columns_beside(rows: RowBlock, layout: Layout) -> dict[str, pyarrow.ChunkedArray]:
-    """The further columns of rows, all null in synthetic ones."""
+def _with_cells(form: TableForm, beside: pyarrow.Schema | None) -> pyarrow.Schema:
+    """The further columns of the user with those of the cells of a table, which are among them where it was a table."""
+    import pyarrow as pa
+
+    cells = table_of_rows(np.empty((0, len(form.columns))), form.columns).schema
+    if beside is None:
+        return cells
+    if form.container == "frame" and set(cells.names) <= set(beside.names):
+        return beside
+    if twice := set(cells.names) & set(beside.names):
+        raise InvalidRequest(
+            f"The values of a vector and further columns would both be called {quoted(sorted(twice))}. Write an .npz "
+            "file, or rename the columns."
+        )
+    return pa.schema([*cells, *beside], metadata=beside.metadata)
+
+
+def columns_beside(rows: RowBlock, layout: Layout, form: Form) -> dict[str, pyarrow.ChunkedArray]:
+    """The further columns of rows, all null in synthetic ones; and the cells of a table, as far as it has columns."""
     import pyarrow as pa
 
     if layout.beside is None:
         return {}
-    if rows.beside is None:
-        return {
-            field.name: pa.chunked_array([pa.nulls(len(rows), field.type)], field.type)
-            for field in layout.beside
-        }
-    return {name: rows.beside[name] for name in layout.beside.names}
+    known = {} if rows.beside is None else {name: rows.beside[name] for name in rows.beside.column_names}
+    if layout.image is None:
+        assert isinstance(form, TableForm), "no others have columns for cells"
+        if any(column.name not in known for column in form.columns):
+            cells = table_of_rows(rows.images, form.columns)
+            known = {name: cells[name] for name in cells.column_names} | known
+    return {
+        field.name: known[field.name]
+        if field.name in known
+        else pa.chunked_array([pa.nulls(len(rows), field.type)], field.type)
+        for field in layout.beside
+    }
 
 
 def own_columns(rows: RowBlock, layout: Layout) -> dict[str, np.ndarray | list[Any]]:
@@ -242,6 +279,15 @@ def _free(stem: str, number: int, used: Collection[str]) -> str:
     while (found := _as_found(f"{stem}.png")) in used or f"{found}/" in used:
         stem += f"-{number}"
     return f"{stem}.png"
+
+
+def text_line(cells: Iterable[str | None]) -> str:
+    """A line of a file of text in which null is an empty cell, and an empty text is one in quotes."""
+    told = (
+        "" if cell is None else '"' + cell.replace('"', '""') + '"' if _QUOTED.search(cell) else cell
+        for cell in cells
+    )
+    return ",".join(told) + "\n"
 
 
 def describe(work: Path, card: Card, record: Mapping[str, Any], note: str = "") -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from synthaug.data.classes import Classes
 from synthaug.modalities.base import Form
 from synthaug.modalities.known import form_of
+from synthaug.modalities.table.form import TableForm
 from synthaug.wording import table_cell
 
 _SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
@@ -82,9 +83,12 @@ class Card:
         Args:
             note: one more thing that people should know.
         """
+        table = isinstance(self.form, TableForm)
         return _rendered(
             "card.md.jinja",
             self.rows,
+            "tabular-classification" if table else "image-classification",
+            title="Labelled rows" if table else "Labelled images",
             real=bool(self.origin),
             origin=self.origin,
             family=self.family,
@@ -112,6 +116,7 @@ def columns_card(real: int, made: Mapping[str, int], recipe: Sequence[Mapping[st
     return _rendered(
         "columns_card.md.jinja",
         real + sum(made.values()),
+        "image-classification",
         real=bool(real),
         real_rows=real,
         classes=[(table_cell(name), n) for name, n in made.items()],
@@ -129,11 +134,11 @@ def with_licence(text: str, licence: str) -> str:
     return str(card.content).replace("- Licence: not stated", f"- Licence: {licence}", 1)
 
 
-def _rendered(template: str, rows: int, *, real: bool, **values: Any) -> str:
+def _rendered(template: str, rows: int, task: str, *, real: bool, **values: Any) -> str:
     from huggingface_hub import DatasetCard, DatasetCardData
 
     about = DatasetCardData(
-        task_categories=["image-classification"],
+        task_categories=[task],
         tags=["synthetic", "synthaug"],
         annotations_creators=["machine-generated"],
         source_datasets=["extended" if real else "original"],

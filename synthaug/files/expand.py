@@ -149,7 +149,7 @@ class Place:
 
     Attributes:
         out: the folder or file to write.
-        format: ``folder``, ``parquet``, ``npz`` or ``hf``; the suffix of ``out`` decides when None.
+        format: ``folder``, ``parquet``, ``csv``, ``npz`` or ``hf``; the suffix of ``out`` decides when None.
         overwrite: replace an output of another request.
         progress: show a bar on stderr.
         shard_size: rows made, kept and written at a time. A killed call goes on after its last shard.
@@ -276,7 +276,7 @@ def _write(
         with tqdm(total=card.rows, unit=" rows", disable=not place.progress) as bar:
             file = write_rows(output.work, format, _counted(blocks, bar), card, request, generator.held_out)
         shutil.rmtree(shards)
-        output.commit(file)
+        output.commit(file, format.beside)
     return place.out
 
 

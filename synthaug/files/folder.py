@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,19 @@ from synthaug.data.readers.written import (
     read_provenance,
     record_of_folder,
 )
-from synthaug.files.base import Columns, Format, NamedBlocks, RowBlock, columns_beside, describe, own_columns
+from synthaug.files.base import (
+    Columns,
+    Format,
+    NamedBlocks,
+    RowBlock,
+    columns_beside,
+    describe,
+    own_columns,
+    text_line,
+)
 from synthaug.files.cards import Card
 from synthaug.modalities.image.cells import fits_png, from_png, png_bytes
 from synthaug.outputs import decode_name
-
-_QUOTED = re.compile('[",\r\n]|^$|^ | $')
 
 
 def _write(work: Path, blocks: NamedBlocks, card: Card, record: Mapping[str, Any]) -> None:
@@ -36,8 +42,8 @@ def _write(work: Path, blocks: NamedBlocks, card: Card, record: Mapping[str, Any
         for number, (rows, files) in enumerate(blocks):
             columns = _columns(rows, files, card, layout)
             if number == 0:
-                file.write(_line(columns))
-            file.writelines(_line(row) for row in zip(*columns.values(), strict=True))
+                file.write(text_line(columns))
+            file.writelines(text_line(row) for row in zip(*columns.values(), strict=True))
             for folder in {str(Path(name).parent) for name in files}:
                 (work / folder).mkdir(parents=True, exist_ok=True)
             for name, image in zip(files, rows.images, strict=True):
@@ -47,22 +53,16 @@ def _write(work: Path, blocks: NamedBlocks, card: Card, record: Mapping[str, Any
 
 def _columns(rows: RowBlock, files: list[str], card: Card, layout: Layout) -> dict[str, list[str | None]]:
     """The columns of a block as text."""
+    assert layout.image is not None, "no rows of tables are in files"
     columns: dict[str, list[str | None]] = {layout.image: list(files)}
     columns |= {
         name: [str(value) or None for value in column] for name, column in own_columns(rows, layout).items()
     }
     if card.label_column is not None or list(card.classes.values) != list(card.classes):
         columns[layout.label] = [str(card.classes.values[label]) for label in rows.labels.tolist()]
-    return columns | {name: as_text(column, name) for name, column in columns_beside(rows, layout).items()}
-
-
-def _line(cells: Iterable[str | None]) -> str:
-    """A line of a table in which null is an empty cell, and an empty text is one in quotes."""
-    told = (
-        "" if cell is None else '"' + cell.replace('"', '""') + '"' if _QUOTED.search(cell) else cell
-        for cell in cells
-    )
-    return ",".join(told) + "\n"
+    return columns | {
+        name: as_text(column, name) for name, column in columns_beside(rows, layout, card.form).items()
+    }
 
 
 def numbered_otherwise(classes: Classes) -> str:
@@ -90,7 +90,7 @@ def _open(path: Path) -> Columns:
     table = {name: np.array([text or "" for text in told[own]]) for name, own in names.items()}
     table["synthetic"] = table["synthetic"] == "True"
     table |= {name: table[name].astype(np.int64) for name in ("seed", "index")}
-    files = files_within(path, told["file" if layout is None else layout.image])
+    files = files_within(path, told["file" if layout is None else layout.image or ""])
     if files and all(file.count("/") == 2 for file in files) if layout is None else layout.apart:
         table["split"] = np.array([decode_name(file.partition("/")[0]) for file in files])
     return Columns(table, lambda chosen: [from_png(path / files[row]) for row in chosen.tolist()])

@@ -21,15 +21,17 @@ from synthaug.data.readers.written import record_of_folder
 from synthaug.errors import InvalidData, InvalidRequest
 from synthaug.files.base import Columns, Format, RowBlock, layout_for, named
 from synthaug.files.cards import Card
+from synthaug.files.csv import CSV
 from synthaug.files.folder import FOLDER
 from synthaug.files.npz import NPZ
 from synthaug.files.parquet import PARQUET
 from synthaug.files.saved import HF
 from synthaug.generators.samples import PROVENANCE_COLUMNS, Samples
 from synthaug.modalities.base import Form
+from synthaug.modalities.table.form import TableForm
 from synthaug.wording import did_you_mean, quoted
 
-FORMATS: dict[str, Format] = {format.name: format for format in (FOLDER, PARQUET, NPZ, HF)}
+FORMATS: dict[str, Format] = {format.name: format for format in (FOLDER, PARQUET, CSV, NPZ, HF)}
 """Every format by its name."""
 
 _SUFFIXES = {format.suffix: format for format in FORMATS.values() if format.suffix is not None}
@@ -38,6 +40,8 @@ _BLOCK = 1024
 
 def choose_format(out: str | Path, format: str | None, form: Form, classes: Iterable[str] = ()) -> Format:
     """The format of the output ``out``: the one asked for, or what its suffix says, or a folder.
+
+    A folder is one of PNG files; of rows of tables, a saved Hugging Face data set.
 
     Raises:
         InvalidRequest: the format or suffix is unknown, the two disagree, or the format cannot hold rows of
@@ -62,18 +66,24 @@ def choose_format(out: str | Path, format: str | None, form: Form, classes: Iter
             f"which with format= (--format): {quoted(FORMATS)}."
         )
     else:
-        chosen = _SUFFIXES.get(suffix, FOLDER)
+        chosen = _SUFFIXES.get(suffix, HF if isinstance(form, TableForm) else FOLDER)
     if not chosen.holds(form):
-        raise InvalidRequest(
-            f'Rows of {form} cannot be written as "{chosen.name}": its images are PNG files: they hold uint8 and '
-            "uint16 in one channel. Write an .npz file instead."
-        )
+        raise InvalidRequest(f'Rows of {form} cannot be written as "{chosen.name}": {_why_not(chosen, form)}')
     if chosen.unicode_only and (strange := [name for name in classes if _is_no_text(name)]):
         raise InvalidRequest(
             f'The class {strange[0]!r} is no text in Unicode, and "{chosen.name}" holds no other. Write a folder or an '
             ".npz file instead, or rename the class."
         )
     return chosen
+
+
+def _why_not(format: Format, form: Form) -> str:
+    if isinstance(form, TableForm):
+        keeps = "arrays of one type" if format is NPZ else "pictures"
+        return f'it keeps {keeps}. Write a .parquet or .csv file instead, or format="hf" for a Hugging Face data set.'
+    if format is CSV:
+        return "text holds the cells of tables. Write a folder, a .parquet or an .npz file instead."
+    return "its images are PNG files: they hold uint8 and uint16 in one channel. Write an .npz file instead."
 
 
 def _is_no_text(name: str) -> bool:
@@ -111,7 +121,11 @@ def write_rows(
     record: dict[str, Any] = {"request": dict(request), "card": card.to_dict(), "columns": layout.to_dict()}
     if held_out is not None and len(held_out):
         record["held_out"] = held_out.astype(">u8").tobytes().hex()
-    return format.write(work, named(chain([first], rows), card.classes), card, record)
+    blocks = chain([first], rows)
+    whole = (
+        ((rows, []) for rows in blocks) if isinstance(card.form, TableForm) else named(blocks, card.classes)
+    )
+    return format.write(work, whole, card, record)
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
@@ -144,7 +158,7 @@ class Stored:
 
     @classmethod
     def at(cls, path: str | os.PathLike[str]) -> Stored:
-        """What `expand` or `sample` wrote at a path: a folder, parquet file, npz file or saved Hugging Face set.
+        """What `expand` or `sample` wrote at a path: a folder, a file or a saved Hugging Face set.
 
         Raises:
             InvalidData: nothing is there, it was not written by synthaug, or it holds no synthetic rows.
@@ -186,7 +200,7 @@ class Stored:
         return np.array([places[name] for name in found], np.int64)
 
     def read(self, rows: np.ndarray) -> np.ndarray:
-        """The images of rows by their numbers: ``(n, *form.shape)``."""
+        """The rows of these numbers: ``(n, *form.shape)``."""
         return self.card.form.of_cells(self._columns.read(rows))
 
     @property
@@ -218,5 +232,5 @@ class Stored:
 
 
 def _format_at(path: Path) -> Format | None:
-    candidates: Sequence[Format] = (HF, FOLDER, PARQUET, NPZ)  # a saved set is a folder, too
+    candidates: Sequence[Format] = (HF, FOLDER, PARQUET, NPZ, CSV)  # a saved set is a folder, too
     return next((format for format in candidates if format.recognises(path)), None)

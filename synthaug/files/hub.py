@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from synthaug.data.readers.recorded import record_beside
 from synthaug.data.readers.written import RECORD_KEY, found_provenance, layout_of
 from synthaug.errors import HubError, InvalidData, InvalidRequest, UnsupportedKind
 from synthaug.files.cards import Card, columns_card, with_licence
@@ -196,6 +197,10 @@ def _stage_output(path: Path, work: Path) -> str:
         _write_parquet(datasets.load_from_disk(str(path)), work)
     elif path.suffix.lower() == ".npz":
         raise InvalidRequest(f"{path} is an .npz file, which the hub does not read. Write .parquet instead.")
+    elif record_beside(path) is not None:
+        raise InvalidRequest(
+            f"{path} is a .csv file, of whose types the hub knows nothing. Write .parquet instead."
+        )
     else:
         _copy_parquet(path, work, record)
     (work / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

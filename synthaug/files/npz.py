@@ -24,6 +24,7 @@ from synthaug.files.base import (
     own_columns,
 )
 from synthaug.files.cards import Card
+from synthaug.modalities.table.form import TableForm
 
 _FILE = "rows.npz"
 
@@ -31,6 +32,7 @@ _FILE = "rows.npz"
 def _write(work: Path, blocks: NamedBlocks, card: Card, record: Mapping[str, Any]) -> str:
     layout = layout_of(record)
     assert layout is not None, "it is recorded before it is written"
+    assert layout.image is not None, "rows are one array"
     columns: dict[str, list[np.ndarray]] = {}
     with zipfile.ZipFile(work / _FILE, "w") as archive:
         with _member(archive, layout.image) as file:
@@ -60,7 +62,7 @@ def _arrays(rows: RowBlock, card: Card, layout: Layout) -> dict[str, np.ndarray]
     """All columns of a block but the images; beside each further one, which of its values are null."""
     columns = {layout.label: labels_of(card.classes, layout.feature)[rows.labels]}
     columns |= {name: np.asarray(column) for name, column in own_columns(rows, layout).items()}
-    for name, column in columns_beside(rows, layout).items():
+    for name, column in columns_beside(rows, layout, card.form).items():
         columns[name], columns[array_names(layout).nulls[name]] = as_array_and_nulls(column, name)
     return columns
 
@@ -77,7 +79,7 @@ def _open(path: Path) -> Columns:
     names = dict(zip(PROVENANCE_COLUMNS, PROVENANCE_COLUMNS, strict=True))
     image, split = "X", "split"
     if layout is not None:
-        names, image, split = dict(layout.provenance), layout.image, layout.split or ""
+        names, image, split = dict(layout.provenance), layout.image or image, layout.split or ""
     with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
         if split in archive.files:
             names["split"] = split
@@ -88,7 +90,7 @@ def _open(path: Path) -> Columns:
 NPZ = Format(
     "npz",
     suffix=".npz",
-    holds=lambda form: True,
+    holds=lambda form: not isinstance(form, TableForm) or form.container != "frame",
     write=_write,
     recognises=lambda path: begins_with(path, b"PK\x03\x04"),
     record=record_of_npz,

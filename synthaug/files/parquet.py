@@ -1,4 +1,4 @@
-"""A parquet file in the Hugging Face image layout, with the record in its schema."""
+"""A parquet file in the Hugging Face image layout, or of the columns of a table, with the record in its schema."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from synthaug.data.readers.written import RECORD_KEY, layout_of, record_in
-from synthaug.files.arrow import as_table, from_table
+from synthaug.files.arrow import as_table, fits_columns, from_table
 from synthaug.files.base import Columns, Format, NamedBlocks, as_json, begins_with
 from synthaug.files.cards import Card
-from synthaug.modalities.image.cells import fits_png
 
 _FILE = "rows.parquet"
 
@@ -46,16 +45,17 @@ def _record(path: Path) -> dict[str, Any] | None:
 def _open(path: Path) -> Columns:
     from pyarrow import parquet
 
-    return from_table(parquet.read_table(path), layout_of(_record(path)))
+    return from_table(parquet.read_table(path), _record(path))
 
 
 PARQUET = Format(
     "parquet",
     suffix=".parquet",
-    holds=fits_png,
+    holds=fits_columns,
     write=_write,
     recognises=lambda path: begins_with(path, b"PAR1"),
     record=_record,
     open=_open,
+    in_columns=True,
     unicode_only=True,
 )

@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 
 from synthaug.data.readers.written import layout_of, record_of_folder
-from synthaug.files.arrow import as_table, from_table
+from synthaug.files.arrow import as_table, fits_columns, from_table
 from synthaug.files.base import Columns, Format, NamedBlocks, as_json, describe
 from synthaug.files.cards import Card
-from synthaug.modalities.image.cells import fits_png
 from synthaug.outputs import decode_name, encode_name
 
 
@@ -78,11 +77,13 @@ def _open(path: Path) -> Columns:
 
     found = datasets.load_from_disk(str(path))
     parts = dict(found) if isinstance(found, datasets.DatasetDict) else {"": found}
-    layout = layout_of(record_of_folder(path))
+    record = record_of_folder(path)
+    layout = layout_of(record)
     whole = datasets.concatenate_datasets([part.with_format(None) for part in parts.values()])
     image = "image" if layout is None else layout.image
-    rows = whole.with_format("arrow").cast_column(image, datasets.Image(decode=False))[:]
-    columns = from_table(rows, layout, splits=None)
+    if image is not None:
+        whole = whole.cast_column(image, datasets.Image(decode=False))
+    columns = from_table(whole.with_format("arrow")[:], record, splits=None)
     if list(parts) == [""]:
         return columns
     split = np.repeat([decode_name(name) for name in parts], [len(part) for part in parts.values()])
@@ -92,11 +93,12 @@ def _open(path: Path) -> Columns:
 HF = Format(
     "hf",
     suffix=None,
-    holds=fits_png,
+    holds=fits_columns,
     write=_write,
     recognises=is_saved_set,
     record=record_of_folder,
     open=_open,
     unicode_only=True,
+    in_columns=True,
     split_column=False,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from synthaug.data.readers.written import labels_of
 from synthaug.errors import InvalidRequest, UnsupportedKind
 from synthaug.files.expand import Expansion
 from synthaug.mixing.huggingface.dataset import expand_dataset, is_huggingface
+from synthaug.mixing.tables import MadeRows, expand_table, extended_frame, table_of
 from synthaug.modalities.image.cells import image_like
 
 if TYPE_CHECKING:
@@ -90,13 +92,17 @@ def expand_in_memory(expansion: Expansion) -> Any:
     Returns:
         For arrays `ExpandedArrays` of the arrays' own type, dtype, layout and label encoding; also for rows read from
         disk and for a part of a data set, then without the splits that are not expanded. For a torch data set
-        `ExpandedDataset`. For a Hugging Face set one with its own features and the provenance columns.
+        `ExpandedDataset`. For a Hugging Face set, a data frame or an Arrow table one with its own columns and those of
+        provenance, see `expand_table`; for rows of a table that were read from disk and for a part of one an Arrow
+        table.
 
     Raises:
         InvalidRequest: rows that were brought to another size, which the source does not have.
         UnsupportedKind: arrays of objects.
     """
     data, source = expansion.data, expansion.data.source
+    if data.form.container == "frame" and not isinstance(source, tuple) and not is_huggingface(source):
+        return _expanded_table(source, expansion)
     if source is None or isinstance(source, str | os.PathLike):
         train = expansion.train
         X, y = train.read(), labels_of(data.classes, data.found.label_feature)[train.labels]
@@ -114,6 +120,14 @@ def expand_in_memory(expansion: Expansion) -> Any:
     return ExpandedDataset(source, fields, samples.samples, expansion.labels(), about)
 
 
+def _expanded_table(source: Any, expansion: Expansion) -> Any:
+    if source is not None and not isinstance(source, str | os.PathLike):
+        return expand_table(source, expansion)
+    table, label = table_of(expansion.train)
+    train = replace(expansion.train, found=replace(expansion.train.found, label_column=label), splits=None)
+    return expand_table(table, replace(expansion, data=train, train=train))
+
+
 def _expanded_arrays(X: Any, y: Any, expansion: Expansion) -> ExpandedArrays:
     samples = expansion.samples()
     about = expansion.provenance(samples, len(y))
@@ -121,6 +135,9 @@ def _expanded_arrays(X: Any, y: Any, expansion: Expansion) -> ExpandedArrays:
     labels = (
         [label_like(label, first) for label in expansion.labels()] if np.ndim(first) else expansion.labels()
     )
+    if getattr(X, "ndim", 0) == 2 and hasattr(X, "iloc"):
+        larger = extended_frame(X, MadeRows.of(samples.samples, expansion.data.form, {}))
+        return ExpandedArrays(larger, _extended(y, labels), about)
     return ExpandedArrays(_extended(X, samples.samples), _extended(y, labels), about, _beside(expansion))
 
 

@@ -13,13 +13,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings, strategies as st
+from pictured import PICTURED
 from PIL import Image
 from pyarrow import parquet
 
 import synthaug
 from synthaug import open_data
 from synthaug.errors import InvalidData, InvalidRequest, OutputExists, SynthaugWarning
-from synthaug.files import FORMATS, Place, Stored, write_samples
+from synthaug.files import Place, Stored, write_samples
 from synthaug.testing import planted_generator
 
 RNG = np.random.default_rng(0)
@@ -70,7 +71,7 @@ LABELS = {
 }
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", PICTURED)
 @pytest.mark.parametrize("kind", LABELS)
 def test_labels_leave_as_they_came(tmp_path, format, kind):
     feature, labels, expected = LABELS[kind]
@@ -127,7 +128,7 @@ MORE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", PICTURED)
 def test_every_further_column_is_kept_with_its_name_and_type_and_is_null_in_synthetic_rows(tmp_path, format):
     features = {"grade": datasets.Value("int64"), **{name: kind for name, (kind, _) in MORE.items()}}
     columns = {"grade": [3, 7] * 6, **{name: values for name, (_, values) in MORE.items()}}
@@ -153,7 +154,7 @@ def test_every_further_column_is_kept_with_its_name_and_type_and_is_null_in_synt
         assert {name: kept[name] for name in source.features} == source.features
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", PICTURED)
 def test_our_columns_get_a_prefix_where_the_user_has_such(tmp_path, format):
     names = [
         "synthetic",
@@ -423,7 +424,7 @@ def tables(draw):
     return columns
 
 
-@given(columns=tables(), format=st.sampled_from(list(FORMATS)))
+@given(columns=tables(), format=st.sampled_from(PICTURED))
 @settings(max_examples=60)
 def test_random_tables_come_back_equal(tmp_path_factory, columns, format):
     place = tmp_path_factory.mktemp("table")
@@ -454,7 +455,7 @@ def _encoded():
 
 
 def test_a_missing_number_is_not_nan(tmp_path):
-    for format in FORMATS:
+    for format in PICTURED:
         (tmp_path / format).mkdir()
         rows = table({"label": datasets.Value("int64"), "w": datasets.Value("float64")},
                      label=[0, 1] * 6, w=[None, math.nan] * 6)  # fmt: skip

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pictured import PICTURED
 from PIL import Image
 
 import synthaug
@@ -20,7 +21,7 @@ from synthaug.errors import (
     SynthaugWarning,
     UnsupportedKind,
 )
-from synthaug.files import FORMATS, Expansion, Place, Stored, read_record, write_expansion, write_samples
+from synthaug.files import Expansion, Place, Stored, read_record, write_expansion, write_samples
 from synthaug.generators import Selection
 from synthaug.mixing import ExpandedArrays, ExpandedDataset
 from synthaug.outputs import encode_name
@@ -272,7 +273,7 @@ def test_columns_that_meet_ours_stay_and_ours_get_a_prefix():
 # ------------------------------------------------------------------------------------------------ on disk
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", PICTURED)
 def test_what_is_written_reads_back_with_equal_images_labels_and_classes(tmp_path, format):
     generator, x = planted_generator(), images(6)
     source = folder_of(tmp_path / "data", x, LABELS)
@@ -301,7 +302,7 @@ def test_own_labels_and_floats_survive_in_an_npz_file(tmp_path):
         np.testing.assert_array_equal(stored["X"][4], remade(generator, "3", 0, 0))
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", PICTURED)
 def test_other_splits_are_copied_and_only_train_is_expanded(tmp_path, format):
     x = images(9)
     folder_of(tmp_path / "data", x[:6], LABELS, split="train")
@@ -328,7 +329,7 @@ def test_groups_become_a_column_in_which_synthetic_rows_stay_together(tmp_path):
     assert open_data(tmp_path / "out.parquet", group="group").groups.tolist() == groups + ["synthetic"] * 6
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", PICTURED)
 def test_a_call_killed_at_any_shard_and_called_again_ends_in_the_same_bytes(tmp_path, format):
     source = folder_of(tmp_path / "data", images(6), LABELS)
 
@@ -394,7 +395,7 @@ def test_samples_are_written_in_the_order_asked_for(tmp_path):
         write_samples(generator, {"cat": 2, "dog": 3}, place, seed=4)
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", PICTURED)
 def test_rows_of_a_curated_generator_are_recorded_by_the_numbers_that_make_them_again(tmp_path, format):
     source = folder_of(tmp_path / "data", images(6), LABELS)
     whole = planted_generator()
@@ -477,7 +478,8 @@ def test_requests_that_cannot_be_met_are_refused_and_leave_nothing(refused):
     refused(InvalidRequest, r"say where to write it with out=", out=None)
     refused(InvalidRequest, "Nothing to add", to="1x")
     refused(InvalidRequest, "no class 'cow'", to={"cow": 5})
-    refused(InvalidRequest, r'suffix of ".*out\.csv"', out="out.csv")
+    refused(InvalidRequest, r'suffix of ".*out\.txt"', out="out.txt")
+    refused(InvalidRequest, r'"csv": text holds the cells of tables\. Write a folder', out="out.csv")
     refused(InvalidRequest, "lies in the data set", out="data/out")
     refused(InvalidRequest, "lies in the data set", out="data", overwrite=True)
 

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from pictured import PICTURED
 from torch.utils.data import DataLoader
 
 import synthaug
 from synthaug import open_data
 from synthaug.errors import InvalidData, Leakage
-from synthaug.files import FORMATS, Place, Stored, read_record, write_samples
+from synthaug.files import Place, Stored, read_record, write_samples
 from synthaug.modalities.image import fingerprints
 from synthaug.testing import planted_generator
 
@@ -28,7 +29,7 @@ def same(found, expected):
         assert found.provenance[name].tolist() == column.tolist(), name
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", PICTURED)
 @pytest.mark.parametrize("layout", ["HW", "CHW", "HWC"])
 def test_samples_come_back_from_every_format_and_layout_as_they_were_made(tmp_path, format, layout):
     form = replace(planted_generator().form, layout=layout, channels=1 if layout == "HW" else 3)
@@ -40,7 +41,7 @@ def test_samples_come_back_from_every_format_and_layout_as_they_were_made(tmp_pa
     same(found[order], expected[wanted])
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", PICTURED)
 def test_only_synthetic_rows_of_an_expanded_set_come_back_and_other_splits_are_held_out(tmp_path, format):
     rng = np.random.default_rng(0)
     X, y = rng.integers(0, 256, (12, 8, 9), np.uint8), np.array(["cat", "dog", "T-shirt/top"] * 4)
@@ -57,7 +58,7 @@ def test_only_synthetic_rows_of_an_expanded_set_come_back_and_other_splits_are_h
     assert sorted(found.held_out) == sorted(open_data((X[9:], y[9:])).fingerprints())
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", PICTURED)
 def test_samples_still_know_the_held_out_rows_when_they_come_back_and_mixing_refuses_them(tmp_path, format):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (9, 8, 9), np.uint8)

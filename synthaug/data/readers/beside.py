@@ -79,7 +79,7 @@ def from_text(texts: Sequence[str | None], kind: pyarrow.DataType) -> pyarrow.Ar
     import pyarrow.types as types
 
     if types.is_dictionary(kind):
-        return from_text(texts, kind.value_type).cast(kind)
+        return as_dictionary(from_text(texts, kind.value_type), kind)
     if types.is_string(kind) or types.is_large_string(kind):
         return pa.array(texts, kind)
     if _is_plain(kind):
@@ -90,6 +90,15 @@ def from_text(texts: Sequence[str | None], kind: pyarrow.DataType) -> pyarrow.Ar
     values = [None if text is None else _of_json(json.loads(text), storage) for text in texts]
     array = pa.array(values, storage)
     return array if storage is kind else pa.ExtensionArray.from_storage(kind, array)
+
+
+def as_dictionary(values: pyarrow.Array, kind: pyarrow.DataType) -> pyarrow.Array:
+    """Values as a dictionary of this type, whose entries are in the order in which they come first."""
+    import pyarrow as pa
+
+    coded = values.dictionary_encode()
+    indices = coded.indices.cast(kind.index_type)
+    return pa.DictionaryArray.from_arrays(indices, coded.dictionary, ordered=kind.ordered)
 
 
 def as_array_and_nulls(column: pyarrow.ChunkedArray, name: str) -> tuple[np.ndarray, np.ndarray]:

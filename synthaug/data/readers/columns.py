@@ -19,13 +19,11 @@ from synthaug.data.items import IMAGE_NAMES, LABEL_NAMES
 from synthaug.data.readers.base import Columns, Reading, Source, column_of, group_array
 from synthaug.data.readers.beside import LazyTable
 from synthaug.data.readers.memory import stored
-from synthaug.data.readers.tables import read_arrow
+from synthaug.data.readers.plain import features_of, own_columns, read_plain, synthetic_column
 from synthaug.data.readers.written import (
     RECORD_KEY,
     SYNTHETIC,
-    Layout,
     feature_of_column,
-    found_provenance,
     layout_of,
     names_in,
     record_in,
@@ -97,9 +95,9 @@ def read_parquet(path: Path, columns: Columns) -> Source:
     try:
         schema = parquet.read_schema(path)
         record = record_in((schema.metadata or {}).get(RECORD_KEY, b""))
-        if _is_plain(schema, columns):
+        if _is_plain(schema, columns, record):
             table = parquet.read_table(path)
-            read = _of_plain(table, columns, record, f"file {path}", names=_FileRows(path.name))
+            read = read_plain(table, columns, record, f"file {path}", names=_FileRows(path.name))
             return replace(read, path=path, reading=Reading("a parquet file"))
         found = _find_columns(schema, columns, str(path), record)
         table = parquet.read_table(path, columns=[found.image, *found.few])
@@ -153,9 +151,9 @@ def _read_sets(
 
     parts = dict(source) if isinstance(source, datasets.DatasetDict) else None
     rows = source if parts is None else datasets.concatenate_datasets(_alike(parts, path))
-    if _is_plain(rows.features.arrow_schema, columns):
+    if _is_plain(rows.features.arrow_schema, columns, record):
         table = _arrow_table(rows.with_format(None))
-        read = _of_plain(table, columns, record, "Hugging Face data set", rows.features.arrow_schema)
+        read = read_plain(table, columns, record, "Hugging Face data set", rows.features.arrow_schema)
         return read if parts is None else _in_parts(read, parts, record)
     found = _find_columns(
         rows.features.arrow_schema, columns, "the data set", record, apart=parts is not None
@@ -189,45 +187,16 @@ def _in_parts(read: Source, parts: Mapping[str, Any], record: Mapping[str, Any] 
     return replace(read, splits=np.repeat(told, [len(part) for part in parts.values()]))
 
 
-def _is_plain(schema: pyarrow.Schema, columns: Columns) -> bool:
+def _is_plain(schema: pyarrow.Schema, columns: Columns, record: Mapping[str, Any] | None) -> bool:
     """Whether columns are those of a table, none of which holds pictures."""
-    features = _features(schema)
+    if (layout := layout_of(record)) is not None:
+        return layout.image is None
+    features = features_of(schema)
     pictures = (
         _holds_pictures(schema, features, name) or _array_dtype(schema.field(name).type) is not None
         for name in schema.names
     )
     return columns.image is None and not any(pictures)
-
-
-def _of_plain(
-    table: pyarrow.Table,
-    columns: Columns,
-    record: Mapping[str, Any] | None,
-    origin: str,
-    schema: pyarrow.Schema | None = None,
-    names: Any = None,
-) -> Source:
-    """The rows of a table, of which ``schema`` knows the features."""
-    schema = table.schema if schema is None else schema
-    layout, features = layout_of(record), _features(schema)
-    own: dict[str, str | None] = {name: name for name in _own_columns(schema, layout)}
-    own["synthetic"] = _synthetic_column(schema, layout)
-    label = columns.label
-    if layout is not None:
-        own["split"], label = layout.split, layout.label if label is None else label
-    if label is None:
-        named = [name for name, feature in features.items() if feature.get("_type") == "ClassLabel"]
-        label = named[0] if len(named) == 1 else None
-    feature = features.get(str(label), {}) if label is not None else {}
-    return read_arrow(
-        table,
-        replace(columns, label=label),
-        origin,
-        names=names,
-        own=own,
-        label_feature=feature if feature.get("_type") in ("ClassLabel", "Value") else None,
-        class_names=feature.get("names") or (None if record is None else names_in(record)),
-    )
 
 
 def _arrow_table(rows: Any) -> pyarrow.Table:
@@ -347,8 +316,8 @@ def _find_columns(
         record: of an output of synthaug.
         apart: the splits are sets of their own, so that no column holds them.
     """
-    layout, features = layout_of(record), _features(schema)
-    own = _own_columns(schema, layout)
+    layout, features = layout_of(record), features_of(schema)
+    own = own_columns(schema, layout)
     image, label = columns.image, columns.label
     if layout is not None:
         image = layout.image if image is None else image
@@ -373,7 +342,7 @@ def _find_columns(
         label,
         split=split,
         group=group if isinstance(group, str) else None,
-        synthetic=_synthetic_column(schema, layout),
+        synthetic=synthetic_column(schema, layout),
         beside=[name for name in others if name not in (label, split)],
         encoded=_holds_pictures(schema, features, image),
         dtype=_array_dtype(schema.field(image).type),
@@ -385,32 +354,13 @@ def _find_columns(
     )
 
 
-def _features(schema: pyarrow.Schema) -> dict[str, Any]:
-    """What the ``datasets`` library knows of each column."""
-    told = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    features = (told.get("info") or {}).get("features") or {}
-    return {name: features.get(name) if isinstance(features.get(name), dict) else {} for name in schema.names}
-
-
 def _only(schema: pyarrow.Schema, names: Sequence[str]) -> pyarrow.Schema:
     """The schema of some columns, with what the ``datasets`` library knows of them."""
     import pyarrow as pa
 
-    features = {name: feature for name, feature in _features(schema).items() if name in names and feature}
+    features = {name: feature for name, feature in features_of(schema).items() if name in names and feature}
     metadata = {"huggingface": json.dumps({"info": {"features": features}})} if features else None
     return pa.schema([schema.field(name) for name in names], metadata=metadata)
-
-
-def _own_columns(schema: pyarrow.Schema, layout: Layout | None) -> set[str]:
-    """The columns that synthaug has put beside those of the user."""
-    if layout is not None:
-        return layout.own - {layout.split}
-    return set((found_provenance(schema) or {}).values())
-
-
-def _synthetic_column(schema: pyarrow.Schema, layout: Layout | None) -> str | None:
-    names = found_provenance(schema) if layout is None else layout.provenance
-    return None if names is None else names["synthetic"]
 
 
 def _image_column(schema: pyarrow.Schema, features: Mapping[str, Any], asked: Any, origin: str) -> str:

@@ -204,6 +204,10 @@ def rows_of(source: Any, rows: np.ndarray) -> Any:
         }
         made: Any = type(source)
         return made(parts)
+    if hasattr(source, "iloc"):
+        return source.iloc[rows]
+    if hasattr(source, "combine_chunks"):  # an Arrow table
+        return source.take(rows)
     if hasattr(source, "select"):
         return source.select(rows)
     if isinstance(source, list):

@@ -18,6 +18,8 @@ from synthaug.data.readers.listing import list_folder
 from synthaug.data.readers.lists import SUFFIXES as LISTS
 from synthaug.data.readers.memory import read_arrays
 from synthaug.data.readers.npz import read_npz
+from synthaug.data.readers.plain import read_recorded_text
+from synthaug.data.readers.recorded import record_beside
 from synthaug.data.readers.written import read_written_folder
 from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
 from synthaug.wording import did_you_mean
@@ -55,7 +57,8 @@ def read_named(source: str, columns: Columns) -> Source:
         if is_archive(path):
             return read_listing(list_archive(path), columns, f"archive {path}")
         if suffix in LISTS:
-            return read_table(path, columns)
+            record = record_beside(path)
+            return read_table(path, columns) if record is None else read_recorded_text(path, columns, record)
         if suffix == ".npy":
             return _pair(path, columns)
         if suffix == ".parquet":

@@ -58,7 +58,7 @@ class ArrayNames:
 def array_names(layout: Layout) -> ArrayNames:
     """The names of the arrays that are no columns, in a file with these columns."""
     further = [] if layout.beside is None else layout.beside.names
-    taken = {layout.image, layout.label, *layout.own, *further}
+    taken = {layout.image or "X", layout.label, *layout.own, *further}
     nulls = {name: own_name(f"null {name}", taken) for name in further}
     return ArrayNames(own_name("classes", taken), own_name(RECORD_KEY.decode(), taken), nulls)
 

@@ -12,12 +12,13 @@ import numpy as np
 
 from synthaug.data.items import LABEL_NAMES
 from synthaug.data.readers.base import Columns, Reading, Source, column_of, group_array
-from synthaug.data.readers.written import feature_of_column, feature_of_labels
+from synthaug.data.readers.recorded import rows_in
+from synthaug.data.readers.written import SYNTHETIC, feature_of_column, feature_of_labels, found_provenance
 from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
 from synthaug.modalities.arrays import as_array
-from synthaug.modalities.base import Container
 from synthaug.modalities.table.cells import rows_of_table
 from synthaug.modalities.table.columns import Column
+from synthaug.modalities.table.form import TableForm
 from synthaug.modalities.table.inference import columns_of_array, infer_columns
 from synthaug.modalities.table.records import Records
 from synthaug.wording import did_you_mean
@@ -35,7 +36,7 @@ def read_frame(frame: Any, columns: Columns) -> Source:
     Raises:
         InvalidData: no label column stands out, or a column that cannot be used.
     """
-    found = read_arrow(arrow_of(frame), columns, "data frame", container="frame")
+    found = read_arrow(arrow_of(frame), columns, "data frame")
     return replace(found, reading=Reading("a data frame"))
 
 
@@ -53,7 +54,7 @@ def read_frame_and_labels(frame: Any, y: Any, columns: Columns) -> Source:
     if isinstance(group, str | int):
         name = column_of(dict.fromkeys(table.column_names), str(group), (), "group", "the frame")
         group, table = table[name].to_pylist(), table.drop_columns([name])
-    records, beside = _records(table, columns.kinds, "frame")
+    records, beside = _records(table, columns.kinds)
     return Source(
         records, y, "data frame", groups=group_array(group, len(frame)), beside=beside,
         label_feature=feature_of_labels(y), reading=Reading("a data frame"),
@@ -113,17 +114,17 @@ def read_text_table(path: Path, columns: Columns) -> Source:
         )
     except (OSError, UnicodeDecodeError, pyarrow.ArrowInvalid) as error:
         raise InvalidData(f"{path} cannot be read as a table: {error}") from error
-    found = read_arrow(table, columns, f"table {path}", names=_LinesOf(path.name))
+    found = read_arrow(table, columns, f"table {path}", names=LinesOf(path.name))
     return replace(found, path=path, reading=Reading("a table"))
 
 
-class _LinesOf:
+class LinesOf:
     """``line 5 of patients.csv`` for row 3."""
 
     def __init__(self, file: str) -> None:
         self.file = file
 
-    def __call__(self, row: int) -> str:
+    def __call__(self, row: int) -> str:  # noqa: D102
         return f"line {row + 2} of {self.file}"
 
 
@@ -133,10 +134,10 @@ def read_arrow(
     origin: str,
     *,
     names: Callable[[int], str] | None = None,
-    container: Container = "frame",
     own: Mapping[str, str | None] | None = None,
     label_feature: Any = None,
     class_names: Any = None,
+    known: TableForm | None = None,
 ) -> Source:
     """The rows of an Arrow table.
 
@@ -145,16 +146,17 @@ def read_arrow(
         columns: where things are.
         origin: what to call the source in a message.
         names: what to call a row.
-        container: what the source hands out.
         own: columns that synthaug has put there, which are no features: what each is -> its name; ``split``, ``group``
-            and ``synthetic`` are known.
+            and ``synthetic`` are known. Columns of provenance that are found when None.
         label_feature: of the label's column, where it is known.
         class_names: what label i is called.
+        known: the form of the rows, where it is recorded.
 
     Raises:
         InvalidData: no label column stands out, or a column that cannot be used.
     """
-    own = own or {}
+    table = _without_views(table)
+    own = (found_provenance(table.schema) or {}) if own is None else own
     ours = {name for name in own.values() if name is not None}
     others = [name for name in table.column_names if name not in ours]
     group = columns.group
@@ -162,14 +164,21 @@ def read_arrow(
         group = column_of(dict.fromkeys([*others, *ours]), str(group), (), "group", origin)
     asked = None if columns.label is None else str(columns.label)
     found = [name for name in others if name != group]
-    label = asked or _label_of(found)
+    label = asked or usual_label(found)
     label = column_of(dict.fromkeys(others), label, LABEL_NAMES, "label", origin)
     split = own.get("split") or ("split" if "split" in others and label != "split" else None)
     features = [name for name in others if name not in (label, group, split)]
-    records, beside = _records(table.select(features), columns.kinds, container)
-    whole = table.select([name for name in others if name not in (label, split)])
-    groups = table[group].to_pylist() if isinstance(group, str) else group
-    synthetic = own.get("synthetic")
+    left = [name for name in others if name not in (label, split)]
+    if known is None or group in [column.name for column in known.columns]:
+        records, beside = _records(table.select(features), columns.kinds)
+    else:
+        records, beside = _known_records(table, known), None
+        if known.container != "frame":  # the cells of a vector are no columns of a table
+            left = [name for name in left if name not in {column.name for column in known.columns}]
+    whole = table.select(left)
+    made = own.get("synthetic")
+    synthetic = None if made is None else table[made].to_numpy(zero_copy_only=False).astype(bool)
+    groups = _groups(table[group].to_pylist(), group, synthetic, origin) if isinstance(group, str) else group
     return Source(
         replace(records, names=names),
         table[label].to_pylist(),
@@ -180,7 +189,7 @@ def read_arrow(
         beside=whole if whole.num_columns else beside,
         label_column=label,
         label_feature=label_feature or feature_of_column(table.schema.field(label).type),
-        synthetic=None if synthetic is None else table[synthetic].to_numpy(zero_copy_only=False).astype(bool),
+        synthetic=synthetic,
     )
 
 
@@ -202,7 +211,17 @@ def arrow_of(frame: Any) -> pyarrow.Table:
         raise InvalidData(f"A column of the frame holds values of several types: {told}") from error
 
 
-def _label_of(names: list[str]) -> str | None:
+def _without_views(table: pyarrow.Table) -> pyarrow.Table:
+    """A table whose texts Arrow can choose rows of, which of views of texts it cannot."""
+    import pyarrow as pa
+
+    kinds = [pa.large_string() if pa.types.is_string_view(kind) else kind for kind in table.schema.types]
+    if kinds == table.schema.types:
+        return table
+    return table.cast(pa.schema(zip(table.column_names, kinds, strict=True), metadata=table.schema.metadata))
+
+
+def usual_label(names: list[str]) -> str | None:
     """The column called "label", or the only one with a usual name; None where none stands out."""
     if "label" in names:
         return "label"
@@ -210,9 +229,7 @@ def _label_of(names: list[str]) -> str | None:
     return usual[0] if len(usual) == 1 else None
 
 
-def _records(
-    table: pyarrow.Table, kinds: Mapping[str, str], container: Container
-) -> tuple[Records, pyarrow.Table | None]:
+def _records(table: pyarrow.Table, kinds: Mapping[str, str]) -> tuple[Records, pyarrow.Table | None]:
     """Feature columns as rows, and the columns that are no features."""
     aside = [name for name, kind in kinds.items() if kind == BESIDE]
     for name in aside:
@@ -225,7 +242,26 @@ def _records(
     learned = {name: kind for name, kind in kinds.items() if kind != BESIDE}
     columns: tuple[Column, ...] = infer_columns(features, kinds=learned)
     rows = rows_of_table(features, columns)
-    return Records(rows, columns, container), table if table.num_columns else None
+    return Records(rows, columns, "frame"), table if table.num_columns else None
+
+
+def _known_records(table: pyarrow.Table, known: TableForm) -> Records:
+    """Rows of a form that was recorded, which is to be fitted anew."""
+    columns = tuple(replace(column, fit=None) for column in known.columns)
+    return Records(rows_in(table, known), columns, "frame" if known.container == "frame" else "array")
+
+
+def _groups(found: list[Any], name: str, synthetic: np.ndarray | None, origin: str) -> list[Any]:
+    if synthetic is not None:  # of which null says nothing
+        found = [
+            SYNTHETIC if made and one is None else one for made, one in zip(synthetic, found, strict=True)
+        ]
+    if None in found:
+        raise InvalidData(
+            f'row {found.index(None)} of {origin} has no group in the column "{name}"; give every row one: rows that '
+            "belong to no other have a group of their own"
+        )
+    return found
 
 
 def _splits(found: list[Any], name: str, origin: str) -> np.ndarray:

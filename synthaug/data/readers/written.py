@@ -85,15 +85,16 @@ class Layout:
     """What the columns of an output are called and hold.
 
     Attributes:
-        image, label: the columns of image and label.
+        image: the column of the image; None where a row is the cells of a table, each in a column of its own.
+        label: the column of the label.
         provenance: the columns of `PROVENANCE_COLUMNS`.
         split, group, source: our own columns of the split, the group and the file of a row; None where there are none.
         feature: of the label, as ``datasets`` writes it as JSON.
-        beside: the further columns of the user.
+        beside: the further columns of the user, and those of the cells of a table.
         apart: whether the rows of each split lie in a folder or a set of their own.
     """
 
-    image: str
+    image: str | None
     label: str
     provenance: Mapping[str, str]
     split: str | None
@@ -262,7 +263,7 @@ def read_written_folder(path: Path, group: Any = None) -> Source | None:
     if record is None or "card" not in record or not (path / PROVENANCE_FILE).is_file():
         return None
     layout, told = layout_of(record), read_provenance(path)
-    listed = files_within(path, told.pop("file" if layout is None else layout.image))
+    listed = files_within(path, told.pop("file" if layout is None else layout.image or ""))
     rows = [row for row, file in enumerate(listed) if (path / file).is_file()]
     files, left_out = [listed[row] for row in rows], _left_out(path, listed, len(rows))
     told = {name: [column[row] for row in rows] for name, column in told.items()}

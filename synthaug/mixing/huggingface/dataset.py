@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +13,10 @@ from PIL import Image
 from synthaug.data.classes import Label
 from synthaug.data.items import ItemFields, Key
 from synthaug.data.labeled import LabeledData, open_data
+from synthaug.data.readers.plain import label_in
+from synthaug.data.readers.tables import BESIDE
 from synthaug.data.splits import training_split
-from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
+from synthaug.errors import InvalidData, InvalidRequest, SpecMismatch, UnsupportedKind
 from synthaug.files.arrow import formatted_like, mark_real, provenance_features, room_for_provenance
 from synthaug.files.expand import Expansion
 from synthaug.generators.samples import Samples
@@ -22,6 +25,9 @@ from synthaug.mixing.options import MixOptions
 from synthaug.mixing.prepare import RealRows, prepare, refuse_schedule
 from synthaug.mixing.probes import PROBES, look_of, spread
 from synthaug.mixing.supply import Supply
+from synthaug.mixing.tables import MadeRows
+from synthaug.modalities.table import TableForm
+from synthaug.modalities.table.kinds import kinds_of
 from synthaug.wording import did_you_mean
 
 if TYPE_CHECKING:
@@ -64,8 +70,8 @@ def mix_dataset(dataset: datasets.Dataset, supply: Supply, options: MixOptions) 
         InvalidRequest: a ratio outside [0, 1), a schedule, a class that the samples lack, a column that does not
             exist, or columns of provenance.
         InvalidData: a column that does not hold the labels.
-        SpecMismatch: real and synthetic images differ in shape, dtype or value range. Up to 64 of each are
-            compared; the ranges of uint8 images are not.
+        SpecMismatch: real and synthetic rows of tables differ in their columns, or images in shape, dtype or value
+            range. Up to 64 images of each are compared; the ranges of uint8 images are not.
         Leakage: rows of the data set are held out from the generator. All are compared up to 20,000, else 512
             spread over them.
     """
@@ -77,8 +83,12 @@ def mix_dataset(dataset: datasets.Dataset, supply: Supply, options: MixOptions) 
         "synthaug.mix(loader, ...), which knows epochs and steps",
     )
     items = options.items
-    data = open_data(dataset, label=items.label, image=items.image)
-    fields = fields_of(dataset, data)
+    if isinstance(supply.form, TableForm):
+        data = _open_table(dataset, items.label, supply.form)
+        fields: ItemFields | TableFields = TableFields.of(dataset, data)
+    else:
+        data = open_data(dataset, label=items.label, image=items.image)
+        fields = fields_of(dataset, data)
     names = room_for_provenance(dataset.features, _REMEDY)
     for name in items.fill:
         if name not in fields.others:
@@ -94,7 +104,7 @@ def mix_dataset(dataset: datasets.Dataset, supply: Supply, options: MixOptions) 
         np.arange(len(data)),
     )
     prepared = prepare(real, samples.class_indices, supply, ratio, options)
-    if not prepared.plan.idle:
+    if not prepared.plan.idle and isinstance(fields, ItemFields):
         remedy = "Train the generator on this data set, or bring its images to the form of the samples"
         look = look_of(samples.samples, samples.form.ends)
         few = spread(np.arange(len(data)), PROBES)
@@ -129,7 +139,9 @@ def expand_dataset(dataset: Any, expansion: Expansion) -> Any:
     single, split = isinstance(dataset, datasets.Dataset), training_split(expansion.data)
     parts = {split: dataset} if single else dict(dataset)
     real, data = parts[split], expansion.data if single else expansion.train
-    fields = fields_of(real, data)
+    fields: ItemFields | TableFields = (
+        TableFields.of(real, data) if isinstance(data.form, TableForm) else fields_of(real, data)
+    )
     fill: dict[Key, Any] = {"split": split} if single and data.splits is not None else {}
     samples, larger = expansion.samples(), {}
     features = datasets.Features(
@@ -143,6 +155,58 @@ def expand_dataset(dataset: Any, expansion: Expansion) -> Any:
             whole = _concatenated([whole, made])
         larger[name] = formatted_like(rows, whole)
     return larger[split] if single else datasets.DatasetDict(larger)
+
+
+@dataclass(frozen=True)
+class TableFields:
+    """The columns of a data set whose rows are those of a table.
+
+    Attributes:
+        label: of the label.
+        others: neither of the label nor of a feature.
+    """
+
+    label: str
+    others: tuple[str, ...]
+
+    @classmethod
+    def of(cls, dataset: Any, data: LabeledData) -> TableFields:
+        """Those of a data set that was opened as this."""
+        assert isinstance(data.form, TableForm), "asked of tables alone"
+        assert data.found.label_column is not None, "a table has one"
+        known = {data.found.label_column, *(column.name for column in data.form.columns)}
+        others = tuple(name for name in dataset.column_names if name not in known)
+        return cls(data.found.label_column, others)
+
+
+def _open_table(dataset: Any, label: Key | None, form: TableForm) -> LabeledData:
+    """A data set whose columns of features are those of a form, and whatever else it has.
+
+    Raises:
+        SpecMismatch: columns that differ from those of the form.
+    """
+    schema = dataset.features.arrow_schema
+    named = label_in(schema) if label is None else str(label)
+    kinds = {name: BESIDE for name in schema.names if name not in (named, "split")}
+    for column in form.columns:
+        if column.name in kinds:
+            del kinds[column.name]
+            if column.kind in kinds_of(str(schema.field(column.name).type)):
+                kinds[column.name] = column.kind
+    data = open_data(dataset, label=named, kinds=kinds)
+    assert isinstance(data.form, TableForm), "it was opened as one"
+    if why := _in_outline(data.form).why_not(_in_outline(form)):
+        raise SpecMismatch(
+            f"The rows of the data set do not have the columns of the synthetic ones: {why}. Train the generator on "
+            "this data set, or give it the columns of the other."
+        )
+    return data
+
+
+def _in_outline(form: TableForm) -> TableForm:
+    """Names and kinds of columns alone: which levels, units and types they have a few rows may not tell."""
+    outlines = tuple(replace(column, arrow="", levels=(), unit=None, fit=None) for column in form.columns)
+    return TableForm(outlines)
 
 
 def refuse_splits(dataset: Any) -> None:
@@ -174,7 +238,7 @@ def fields_of(dataset: Any, data: LabeledData) -> ItemFields:
 
 def _rows_of(
     dataset: Any,
-    fields: ItemFields,
+    fields: ItemFields | TableFields,
     samples: Samples,
     labels: Sequence[Label | None],
     fill: Mapping[Key, Any],
@@ -183,6 +247,8 @@ def _rows_of(
     """Synthetic rows with the features of a data set and columns of provenance of these names."""
     import datasets
 
+    if isinstance(fields, TableFields):
+        return _rows_of_table(dataset, fields, samples, labels, fill, names)
     images = list(samples.samples)
     if isinstance(dataset.features[fields.image], datasets.Image):
         images = [Image.fromarray(image) for image in images]
@@ -191,6 +257,27 @@ def _rows_of(
     columns |= {own: samples.provenance[name].tolist() for name, own in names.items()}
     features = datasets.Features({**dataset.features, **provenance_features(names)})
     return datasets.Dataset.from_dict(columns, features=features)
+
+
+def _rows_of_table(
+    dataset: Any,
+    fields: TableFields,
+    samples: Samples,
+    labels: Sequence[Label | None],
+    fill: Mapping[Key, Any],
+    names: Mapping[str, str],
+) -> Any:
+    import datasets
+    import pyarrow as pa
+
+    values: dict[str, Sequence[Any]] = {str(name): [value] * len(samples) for name, value in fill.items()}
+    values[fields.label] = list(labels)
+    values |= {own: samples.provenance[name].tolist() for name, own in names.items()}
+    made = MadeRows.of(samples.samples, samples.form, values)
+    features = datasets.Features({**dataset.features, **provenance_features(names)})
+    schema = features.arrow_schema
+    columns = [made.column(field.name, field.type) for field in schema]
+    return datasets.Dataset(datasets.table.InMemoryTable(pa.table(columns, schema=schema)))
 
 
 def _concatenated(parts: list[Any]) -> Any:

@@ -29,6 +29,7 @@ from synthaug.mixing.schedule import plain_ratio
 from synthaug.mixing.supply import Supply
 from synthaug.modalities.arrays import as_array
 from synthaug.modalities.look import Look
+from synthaug.modalities.table import TableForm
 from synthaug.seeding import derive
 from synthaug.wording import did_you_mean
 
@@ -87,6 +88,11 @@ def mix_stream(
         raise UnsupportedKind(
             "samples were given to mix into a streaming data set, whose rows are not known in advance: give the "
             "generator, which makes as many of each class as are due"
+        )
+    if isinstance(generator.form, TableForm):
+        raise UnsupportedKind(
+            "a generator of tables was given to mix into a streaming data set, into which only images are mixed: load "
+            "the data set without streaming=True"
         )
     if real.features is None:
         raise InvalidData(

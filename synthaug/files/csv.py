@@ -1,0 +1,74 @@
+"""A file of text for a table, which any program reads; the record lies in a file of its own beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from synthaug.data.readers.beside import as_text
+from synthaug.data.readers.recorded import RECORD_BESIDE, as_recorded, read_text, record_beside
+from synthaug.data.readers.written import layout_of
+from synthaug.files.arrow import from_table
+from synthaug.files.base import (
+    Columns,
+    Format,
+    NamedBlocks,
+    as_json,
+    columns_beside,
+    label_column,
+    own_columns,
+    text_line,
+)
+from synthaug.files.cards import Card
+from synthaug.modalities.table.form import TableForm
+from synthaug.outputs import atomic_write_text, sha256_file
+
+_FILE = "rows.csv"
+
+
+def _write(work: Path, blocks: NamedBlocks, card: Card, record: Mapping[str, Any]) -> str:
+    layout = layout_of(record)
+    assert layout is not None, "it is recorded before it is written"
+    with open(work / _FILE, "w", encoding="utf-8", newline="") as file:
+        for number, (rows, _) in enumerate(blocks):
+            table = columns_beside(rows, layout, card.form)
+            table[layout.label] = label_column(rows, card.classes, layout)
+            columns = {name: as_text(column, name) for name, column in table.items()}
+            for name, own in own_columns(rows, layout).items():
+                columns[name] = [str(value) for value in np.asarray(own).tolist()]
+            if number == 0:
+                file.write(text_line(columns))
+            file.writelines(text_line(row) for row in zip(*columns.values(), strict=True))
+    # The record is of this very content: a file that was changed has none.
+    written = {**record, "sha256": sha256_file(work / _FILE)}
+    atomic_write_text(work / (_FILE + RECORD_BESIDE), as_json(written, indent=1) + "\n")
+    return _FILE
+
+
+def _open(path: Path) -> Columns:
+    record = record_beside(path)
+    layout = layout_of(record)
+    assert layout is not None, "a file without a record is no output"
+    told = read_text(path)
+    few = [name for name in told.column_names if name in layout.own]
+    about = as_recorded(told.select(few), layout, None)
+    for name in few:
+        told = told.set_column(told.column_names.index(name), name, about[name])
+    return from_table(told, record)
+
+
+CSV = Format(
+    "csv",
+    suffix=".csv",
+    holds=lambda form: isinstance(form, TableForm),
+    write=_write,
+    recognises=lambda path: path.is_file() and record_beside(path) is not None,
+    record=record_beside,
+    open=_open,
+    in_columns=True,
+    beside=RECORD_BESIDE,
+    unicode_only=True,
+)
