@@ -88,6 +88,17 @@ class _Size(click.ParamType[Any]):
         return sides[0] if len(sides) == 1 else (sides[0], sides[1])
 
 
+def _pairs(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    """``name=value``, several times, as a dictionary."""
+    found = {}
+    for pair in given:
+        name, equals, value = pair.rpartition("=")
+        if not equals or not name or not value:
+            raise click.BadParameter(f"{pair!r} is no NAME=VALUE.", ctx, param)
+        found[name] = value
+    return found
+
+
 _KINDS: dict[str, dict[str, Any]] = {
     "str": {"type": str},
     "str | None": {"type": str},
@@ -99,13 +110,14 @@ _KINDS: dict[str, dict[str, Any]] = {
     "bool | None": {"is_flag": True, "flag_value": True, "default": None},
     "int | tuple[int, int] | None": {"type": _Size()},
     "Sequence[str]": {"multiple": True, "metavar": "NAME"},
+    "Mapping[str, str]": {"multiple": True, "metavar": "NAME=VALUE", "callback": _pairs},
 }
 """The types of fields that become options, as they are written."""
 
 IN_PYTHON = ("augmentations", "arms", "unlabelled")
 """Fields that hold objects, so that no option is made of them."""
 
-_SPELLED = {"families": "family"}
+_SPELLED = {"families": "family", "kinds": "kind"}
 _EVERYWHERE = ("seed", "device")
 
 
@@ -117,7 +129,8 @@ def asks(request: type[Request], *own: str) -> Callable[[F], F]:
 
 def _option(of: Option) -> Callable[[F], F]:
     spelled = _SPELLED.get(of.name, of.name).replace("_", "-")
-    usual: dict[str, Any] = {"default": of.default, "show_default": of.default not in (None, False)}
+    default = None if of.default == {} else of.default
+    usual: dict[str, Any] = {"default": default, "show_default": default not in (None, False)}
     return click.option(f"--{spelled}", of.name, help=sentence(of.help), **(usual | _KINDS[of.kind]))
 
 

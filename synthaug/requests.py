@@ -80,6 +80,8 @@ class DataRequest(Request):
         resize: how pictures are brought to a size: stretch, crop or pad.
         skip_broken: leave out pictures that cannot be decoded.
         scans: how medical files are read, e.g. frames=split,axis=1 or window=40:400.
+        kinds: what a column of a table is, where its type does not say it, e.g. zip=category, or patient=beside for one
+            that stays with its row and is not learned; repeatable.
     """
 
     source: str
@@ -94,6 +96,7 @@ class DataRequest(Request):
     resize: str = "stretch"
     skip_broken: bool = False
     scans: str | None = None
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
     def open(self) -> data.LabeledData:
         """The data set."""

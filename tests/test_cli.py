@@ -231,7 +231,6 @@ def _write_bad_data(root: Path, images: np.ndarray, labels: np.ndarray) -> None:
     np.savez(root / "short.npz", X=images, y=labels[:-1])
     np.savez(root / "soft.npz", X=images, y=np.full((len(images), 2), 0.5))
     np.savez(root / "none.npz", X=images[:0], y=labels[:0])
-    np.savez(root / "flat.npz", X=images.reshape(len(images), -1), y=labels)
     np.savez(root / "words.npz", X=np.array(["a"] * 120), y=labels)
     np.savez(root / "pickled.npz", X=np.array([Bomb(root / "executed")] * 4, object), y=np.array([0, 1] * 2))
     for name, broken in (("nan-train", 0), ("nan-test", -1)):
@@ -303,7 +302,6 @@ SETS = (
     *("nothing.npz", "empty", "single.npz", "one.npz", "short.npz", "soft.npz", "nan-train.npz", "corrupt"),
     *(
         "none.npz",
-        "flat.npz",
         "words.npz",
         "pickled.npz",
         "cut.npz",
