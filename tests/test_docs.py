@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 import types
 from collections.abc import Iterator
@@ -10,9 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
+from click.testing import CliRunner
 
 import synthaug
+from synthaug.cli import main
 from synthaug.families import family_names
 from synthaug.judging import ArmResult, Ingredients, Task, no_pool, train_arm
 from synthaug.report import FURTHER
@@ -119,3 +124,45 @@ def test_the_page_names_the_house_as_it_stands() -> None:
         assert not name or name == "__init__" or name in text, name
     for name in set(re.findall(r"`((?:\w+/)+\w+\.py)`", text)):
         assert (root / name).exists() or (DOCS.parent / name).exists(), name
+
+
+def visits() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    ill = np.arange(60) % 2 == 0
+    return pd.DataFrame(
+        {
+            "postcode": rng.choice([10115, 80331], 60),
+            "dose": np.where(rng.random(60) < 0.3, 0.0, rng.lognormal(size=60)) + ill,
+            "remark": [f"visit {i}" for i in range(60)],
+            "patient": [f"p{i // 2}" for i in range(60)],
+            "finding": np.where(ill, "ill", "well"),
+        }
+    )
+
+
+def test_what_the_page_of_tables_says_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JOBLIB_CPU_COUNT", "1")
+    found = visits()
+    X = torch.from_numpy(np.random.default_rng(0).normal(size=(60, 12)).astype(np.float32))
+    known: dict[str, Any] = {
+        "frame": found[["dose", "finding"]].rename(columns={"finding": "label"}),
+        "visits": found,
+        "X": X,
+        "y": torch.arange(60) % 2,
+    }
+    for block in blocks("tables.md"):
+        quick = block.replace('family="cvae")', 'family="cvae", steps=20, progress=False)')
+        quick = quick.replace("steps=100)", "steps=20, progress=False)")
+        exec(quick.replace("protocol=quick)", "protocol=quick, jobs=1, progress=False)"), known)
+    assert [column.kind for column in known["data"].form.columns] == ["category", "number"]
+    assert len(known["scores"]) == 3
+    found.drop(columns="patient").to_csv("visits.csv", index=False)
+    for line in blocks("tables.md", "bash")[0].splitlines():
+        _, command, *rest = shlex.split(line)
+        more = {"fit": ["--steps", "5"], "choose": ["--steps", "5", "--folds", "2"], "expand": []}[command]
+        result = CliRunner().invoke(main, [command, *rest, *more, "-q"], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+    bigger = synthaug.open_data("more.parquet")
+    assert bigger.synthetic is not None
+    assert bigger.synthetic.sum() == 60

@@ -18,6 +18,13 @@ def is_vector(value: Any) -> bool:
 
 
 def rows_among(fields: Mapping[Any, Any]) -> list[Any]:
-    """The keys of fields that can be a row: images, and where there are none vectors."""
+    """The keys of fields that can be a row: images; where there are none vectors; else those of a single float."""
     images = [key for key, value in fields.items() if is_image(value)]
-    return images or [key for key, value in fields.items() if is_vector(value)]
+    vectors = [key for key, value in fields.items() if is_vector(value)]
+    return images or vectors or [key for key, value in fields.items() if _is_lone_float(value)]
+
+
+def _is_lone_float(value: Any) -> bool:
+    """Whether a value is a vector of one column, which no label is."""
+    array = as_array(value)
+    return isinstance(array, np.ndarray) and array.shape == (1,) and array.dtype.kind == "f"
