@@ -191,6 +191,10 @@ class Form(ABC):
         """Where a training step of such rows takes long: a form of less, and how to ask for it; None elsewhere."""
         return None
 
+    def parts(self) -> dict[str, str] | None:
+        """What each part of a row is, in words; None where the form as text says all."""
+        return None
+
     @abstractmethod
     def drawn(self, rows: np.ndarray) -> np.ndarray:
         """Rows ``(N, *shape)`` as small pictures ``(N, H, W, 3)`` uint8."""

@@ -27,7 +27,10 @@ def facts_of(source: Any) -> dict[str, Any]:
     path = Path(source) if isinstance(source, str | os.PathLike) else None
     if isinstance(source, Generator):
         manifest: dict[str, Any] = json.loads(json.dumps(described(source)))
-        return {"kind": "generator", "fingerprint": source.fingerprint, "rows": str(source.form)} | manifest
+        parts = source.form.parts()
+        told = {"form": str(source.form), "columns": parts} if parts else {"form": manifest["form"]}
+        about = {"kind": "generator", "fingerprint": source.fingerprint, "rows": str(source.form)}
+        return about | manifest | told
     if path is not None and os.path.isfile(path / MANIFEST):
         return facts_of(read_generator(path)) | {"libraries": read_manifest(path)["libraries"]}
     if isinstance(source, Plan):
@@ -51,6 +54,8 @@ def facts_of(source: Any) -> dict[str, Any]:
         "splits": {name: len(part(opened, name)) for name in split_names(opened)},
         "classes": training.counts,
     }
+    if not broken and opened.form.parts():
+        found["columns"] = opened.form.fitted(training.read()).parts()
     record = read_record(path) if path is not None and path.exists() else None
     return found if record is None else found | {"kind": "expanded data set", "card": record["card"]}
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from pyarrow import parquet
 
-from synthaug import open_data
+from synthaug import fit, inspect, open_data
 from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
 from synthaug.modalities.table import table_of_rows
 
@@ -164,3 +164,14 @@ def test_a_class_of_one_row_is_refused_in_the_words_of_tables() -> None:
     rare = frame().assign(finding=["well"] * 23 + ["ill"])
     with pytest.raises(InvalidData, match='class "ill" of data frame has one row; at least 2 a class'):
         open_data(rare, label="finding", kinds=ASIDE).check()
+
+
+def test_what_each_column_is_can_be_read(tmp_path: Path) -> None:
+    found = inspect(open_data(frame(), label="finding", kinds=ASIDE))["columns"]
+    assert found["age"].startswith("integer from 2")
+    assert found["income"].endswith(" missing")
+    assert found["job"] == "category of 3: clerk, nurse, judge"
+    assert found["seen"] == "date from 2024-01-01 to 2024-01-24"
+    assert found["member"] == "boolean"
+    maker = fit(open_data(frame(), label="finding", kinds=ASIDE), steps=2, progress=False)
+    assert inspect(maker)["columns"] == found

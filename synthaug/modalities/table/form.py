@@ -195,6 +195,12 @@ class TableForm(Form):
 
         return TableBackbone(self, width)
 
+    def parts(self) -> dict[str, str]:
+        """What each column is, and what training rows said of it."""
+        from synthaug.modalities.table.view import in_words
+
+        return {column.name: in_words(column) for column in self.columns}
+
     def drawn(self, rows: np.ndarray) -> np.ndarray:
         """Encoded rows as strips of cells."""
         from synthaug.modalities.table.view import row_strips

@@ -19,7 +19,30 @@ _ACROSS, _PANELS = 4, 24
 _BARS = 12
 _COLOURS = ("#3b6fb6", "#d9822b", "#5a9e54", "#8a63a8")
 _CELL = 6
+_NAMED = 5  # levels or values in words
 _SEEN = 1000  # rows in a plane, of each block
+
+
+def in_words(column: Column) -> str:
+    """What a column is, e.g. ``number from 0.5 to 9.65, often 0, 12 missing``."""
+    fit, told = column.fit, [str(column.kind)]
+    if column.levels:
+        named = ", ".join(one_line(str(level)) for level in column.levels[:_NAMED])
+        more = f" and {len(column.levels) - _NAMED} more" if len(column.levels) > _NAMED else ""
+        told = [f"category of {len(column.levels)}: {named}{more}"]
+    elif fit is not None and (fit.spikes or fit.knots) and column.kind != "boolean":
+        told = [f"{column.kind} from {_value(column, fit.low)} to {_value(column, fit.high)}"]
+        if fit.spikes and fit.knots:
+            told.append("often " + " or ".join(_value(column, spike) for spike in fit.spikes[:_NAMED]))
+    if fit is not None and fit.missing:
+        told.append(f"{fit.missing} missing")
+    return ", ".join(told)
+
+
+def _value(column: Column, value: float) -> str:
+    if column.unit is not None:
+        return str(np.array(int(value)).astype(f"datetime64[{column.unit}]"))
+    return f"{int(value)}" if column.whole else f"{value:.4g}"
 
 
 def column_bars(form: TableForm, blocks: Mapping[str, np.ndarray]) -> Image.Image:
