@@ -29,7 +29,7 @@ from .evaluate import (
 )
 from .folds import Fold as Fold, Folds as Folds
 from .identity import identity_of as identity_of, identity_of_own as identity_of_own
-from .learners import LEARNERS as LEARNERS, NETWORK as NETWORK, Learner as Learner, learner_of as learner_of
+from .learners import LEARNERS as LEARNERS, Learner as Learner, learner_of as learner_of
 from .loaders import (
     Augment as Augment,
     Encode as Encode,
@@ -67,6 +67,7 @@ from .protocol import (
     BATCH_SIZE as BATCH_SIZE,
     FAMILIES as FAMILIES,
     JUDGE_STEPS as JUDGE_STEPS,
+    NETWORK as NETWORK,
     PLAN_FILE as PLAN_FILE,
     PLAN_GENERATOR as PLAN_GENERATOR,
     USUAL_PROTOCOL as USUAL_PROTOCOL,

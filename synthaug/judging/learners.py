@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synthaug.errors import InvalidRequest
+from synthaug.judging.protocol import NETWORK
 from synthaug.wording import did_you_mean
 
 if TYPE_CHECKING:
     import torch
 
     from synthaug.judging.predict import Predict, Train
-
-NETWORK = "network"
-"""The built-in network, which is no learner of scikit-learn."""
 
 _PASSES = 4
 """Over a loader: what it replaces or draws differs from pass to pass, and all of it is fitted at once."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synthaug.errors import InvalidRequest
-from synthaug.judging.learners import NETWORK, learner_of
 from synthaug.wording import did_you_mean
 
 if TYPE_CHECKING:
@@ -36,6 +35,9 @@ JUDGE_STEPS = 300
 
 JUDGED, ON_BOTH = "judged rows", " on both"
 """What a choice calls rows that judges have labelled, and families that were trained on labelled and judged rows."""
+
+NETWORK = "network"
+"""The built-in network among what can judge; the others are learners of scikit-learn."""
 
 PRIORS = ("judged", "between", "even", "labelled")
 """What can be taken for the frequencies of classes among unlabelled rows."""
@@ -107,6 +109,10 @@ class Protocol:
                 raise InvalidRequest(f"{name}={value} was asked for; it has to be at least {least}{why}.")
         if self.prior not in PRIORS:
             raise InvalidRequest(f'prior="{self.prior}" was asked for.{did_you_mean(self.prior, PRIORS)}')
+        from synthaug.judging.learners import (
+            learner_of,  # not before it is needed: generators import this module
+        )
+
         learner_of(self.learner)
         require_seeds(self.seeds, self.generators)
 

@@ -13,9 +13,8 @@ from synthaug.errors import SpecMismatch
 from synthaug.modalities.arrays import as_array
 
 _FAR = 0.35  # of the wider value range: [0, 1] is far from [-1, 1], a paler picture is not
-# Of the columns of vectors so many have to lie where synthetic ones may; and of the range that these may have real
-# rows reach over so much, in the median of columns: standardised ones are of another scale.
-_MOST, _FLAT = 0.8, 0.02
+# A column of vectors that varies so many times as widely is of another scale: standardised, or in another unit.
+_APART = 5.0
 
 
 @dataclass(frozen=True)
@@ -27,14 +26,14 @@ class Look:
         shapes: array shapes.
         span: least and largest value.
         declared: the span that their makers declare; ``span`` where they do not.
-        columns: of vectors, least and largest value of each column, as declared where they are; None of other rows.
+        columns: of vectors, how widely each column varies; None of other rows.
     """
 
     kinds: frozenset[str]
     shapes: frozenset[tuple[int, ...]]
     span: tuple[float, float]
     declared: tuple[float, float]
-    columns: tuple[tuple[float, float], ...] | None = None
+    columns: tuple[float, ...] | None = None
 
     @classmethod
     def of(cls, images: Sequence[Any], ends: Sequence[Any] = ()) -> Look:
@@ -44,9 +43,8 @@ class Look:
         span = _span(arrays)
         told = [_pixels(image) for image in ends]
         declared, shapes = _span(told) if told else span, frozenset(array.shape for array in arrays)
-        columns = (
-            _columns(told or arrays) if {len(shape) for shape in shapes} == {1} == {len(shapes)} else None
-        )
+        vectors = len(shapes) == 1 and len(next(iter(shapes))) == 1
+        columns = _columns(arrays) if vectors else None
         return cls(frozenset(kinds), shapes, span, declared, columns)
 
     def fits(self, real: Look) -> bool:
@@ -59,7 +57,7 @@ class Look:
             if len(real.shapes) == 1 or ranks != {len(shape) for shape in self.shapes}:
                 return False
         if self.columns is not None and real.columns is not None:
-            return _within(real.columns, self.columns)
+            return _of_one_scale(self.columns, real.columns)
         # uint8 says its range. Elsewhere a young generator may use little of its range, and a few rows of
         # data with heavy tails little of theirs: one of the two has to be near.
         in_bytes = all(kind.endswith("of uint8") for kind in self.kinds)
@@ -109,19 +107,18 @@ def _known(array: np.ndarray) -> np.ndarray:
     return known if known.size else np.zeros(1)
 
 
-def _columns(vectors: Sequence[np.ndarray]) -> tuple[tuple[float, float], ...]:
-    return tuple(_span([column]) for column in np.stack(vectors).T)
+def _columns(vectors: Sequence[np.ndarray]) -> tuple[float, ...]:
+    """How widely each column varies about its median, in the median."""
+    known = [_known(column.astype(np.float64)) for column in np.stack(vectors).T]
+    return tuple(float(np.median(np.abs(column - np.median(column)))) for column in known)
 
 
-def _within(real: tuple[tuple[float, float], ...], declared: tuple[tuple[float, float], ...]) -> bool:
-    """Whether most columns of real vectors lie where synthetic ones may, and are not of another scale."""
-    ours, theirs = np.array(declared), np.array(real)
-    reach = ours[:, 1] - ours[:, 0]
-    slack = _FAR * np.where(reach > 0, reach, np.abs(ours[:, 0]))
-    inside = (theirs[:, 0] >= ours[:, 0] - slack) & (theirs[:, 1] <= ours[:, 1] + slack)
-    varied = reach > 0
-    scale = (theirs[varied, 1] - theirs[varied, 0]) / reach[varied]
-    return bool(inside.mean() >= _MOST and (not varied.any() or np.median(scale) >= _FLAT))
+def _of_one_scale(made: tuple[float, ...], real: tuple[float, ...]) -> bool:
+    """Whether at least half of the columns that vary in both vary as widely, within a factor."""
+    ours, theirs = np.array(made), np.array(real)
+    varied = (ours > 0) & (theirs > 0)
+    ratio = theirs[varied] / ours[varied]
+    return bool(not varied.any() or ((ratio < _APART) & (ratio > 1 / _APART)).mean() >= 0.5)
 
 
 def _near(a: tuple[float, float], b: tuple[float, float]) -> bool:

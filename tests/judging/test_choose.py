@@ -682,7 +682,6 @@ def test_too_few_rows_for_the_folds_are_refused() -> None:
     ("asked", "match"),
     [
         ({"families": "wrap"}, "Did you mean"),
-        ({"families": []}, "No family"),
         ({"protocol": Protocol(folds=1)}, "at least 2"),
     ],
 )
