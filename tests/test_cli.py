@@ -689,6 +689,19 @@ def test_a_recipe_can_choose_and_does_what_the_plan_says(tmp_path: Path, shapes:
         assert found["expand"] == {"advice": plan.advice}
 
 
+def test_the_recipe_of_an_unequal_table_is_followed(tmp_path: Path) -> None:
+    lines = [
+        f"{i % 7 + 3 * (i % 4 == 0)},{'ab'[i % 2]},{'rare' if i % 4 == 0 else 'often'}" for i in range(60)
+    ]
+    (tmp_path / "data.csv").write_text("\n".join(["dose,job,label", *lines]) + "\n")
+    small = ("choose.steps=20", "choose.folds=2")
+    arguments = ["run", "unequal-table", "--data", tmp_path / "data.csv", "--out", tmp_path / "out"]
+    document(*arguments, *(part for setting in small for part in ("--set", setting)))
+    plan = Plan.load(tmp_path / "out" / "plan")
+    assert plan.family == "cvae"
+    assert (tmp_path / "out" / "expanded.parquet").exists() == plan.accepted
+
+
 def test_a_recipe_without_a_generator_says_what_it_lacks(tmp_path: Path) -> None:
     recipe = tmp_path / "mine.yaml"
     recipe.write_text("version: 1\nabout: nothing\nexpand: {to: 2x}\n")

@@ -1,4 +1,4 @@
-from .arrays import as_array as as_array
+from .arrays import are_equal as are_equal, as_array as as_array
 from .base import Augment as Augment, Backbone as Backbone, Container as Container, Form as Form
 from .cells import is_vector as is_vector, rows_among as rows_among
 from .classifier import ClassifierNetwork as ClassifierNetwork

@@ -66,3 +66,14 @@ def test_vectors_of_another_scale_or_dtype_are_refused(change, rows, samples) ->
 def test_a_few_rows_of_heavy_tails_are_no_other_scale(rows, samples) -> None:
     low = rows[0].sum(dim=1).argsort()[:20]
     mix(loader(rows[0][low], rows[1][low]), samples, ratio=0.25)
+
+
+def test_missing_cells_are_no_chance() -> None:
+    X = torch.from_numpy(np.random.default_rng(1).normal(size=(N, D)).astype(np.float32))
+    X[::3, 2] = torch.nan
+    y = torch.arange(N) % 2
+    items = TensorDataset(X, y)
+    made = fit(items, steps=20, progress=False).sample(20)
+    assert np.isnan(made.samples[:, 2]).any()
+    for batch, _ in mix(DataLoader(items, batch_size=16), made, ratio=0.25):
+        assert len(batch) == 16

@@ -18,7 +18,7 @@ from synthaug.data.readers.base import Columns, Source, group_array
 from synthaug.data.readers.tables import read_vectors
 from synthaug.data.readers.written import feature_of_labels
 from synthaug.errors import InvalidData, SynthaugWarning, UnsupportedKind
-from synthaug.modalities.arrays import as_array
+from synthaug.modalities.arrays import are_equal, as_array
 from synthaug.modalities.base import Container
 from synthaug.modalities.image.kinds import is_signal, narrowed
 from synthaug.modalities.image.pictures import Images, Pictures, Stack
@@ -128,7 +128,7 @@ def read_map_style(source: Any, columns: Columns) -> Source:
         raise InvalidData("the data set holds no rows")
     first, again = source[0], source[0]
     fields = ItemFields.of(first, image=columns.image, label=columns.label)
-    if not np.array_equal(_pixels(fields.image_of(first)), _pixels(fields.image_of(again))) or (
+    if not are_equal(fields.image_of(first), fields.image_of(again)) or (
         fields.label_of(first) != fields.label_of(again)
     ):
         raise InvalidData(
@@ -156,10 +156,6 @@ def read_map_style(source: Any, columns: Columns) -> Source:
     named = group_array(groups if by_key else group, n)
     found = read_arrays(pictures, targets, None, f"data set {type(source).__name__}")
     return replace(found, names=_class_names(source, fields, targets), groups=named, label_feature=None)
-
-
-def _pixels(picture: Any) -> np.ndarray:
-    return np.asarray(as_array(picture))
 
 
 def _class_names(source: Any, fields: ItemFields, targets: Sequence[Any]) -> Sequence[str] | None:

@@ -22,7 +22,7 @@ from synthaug.mixing.probes import PROBES, spread
 from synthaug.mixing.torch.rows import MixedRows
 from synthaug.mixing.torch.stream import MixedStream
 from synthaug.mixing.torch.views import IN_THE_STEP, views_of_item
-from synthaug.modalities.arrays import as_array
+from synthaug.modalities.arrays import are_equal
 from synthaug.modalities.cells import rows_among
 
 _AGAIN = 8  # rows that are read twice
@@ -131,8 +131,7 @@ def warn_of_chance(dataset: Any, fields: ItemFields, probes: Mapping[int, Any], 
     """Warn where real rows are changed at random, and synthetic ones are not."""
 
     def differ(item: Any, again: Any) -> bool:
-        first, second = (np.asarray(as_array(fields.image_of(each))) for each in (item, again))
-        return not np.array_equal(first, second)
+        return not are_equal(fields.image_of(item), fields.image_of(again))
 
     row = next((row for row, item in islice(probes.items(), _AGAIN) if differ(item, dataset[row])), None)
     if row is None:
