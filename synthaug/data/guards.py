@@ -30,7 +30,7 @@ def require_original(data: LabeledData, what: str) -> None:
 
 
 def require_disjoint(a: LabeledData, b: LabeledData, what: str) -> None:
-    """Refuse two sets that share a picture or a group.
+    """Refuse two sets that share a row, as far as rows are known by their content, or a group.
 
     Args:
         a: one set.
@@ -48,19 +48,19 @@ def require_disjoint(a: LabeledData, b: LabeledData, what: str) -> None:
                 f"{_more(len(shared_groups) - 1)}; keep every group on one side"
             )
     prints = a.fingerprints()
-    shared = np.flatnonzero(np.isin(prints, b.fingerprints()))
+    shared = np.flatnonzero(np.isin(prints, b.telling_fingerprints()))
     if len(shared):
         first = int(shared[0])
         twin = int(np.flatnonzero(b.fingerprints() == prints[first])[0])
         raise Leakage(
-            f"{what} overlap: {a.name(first)} and {b.name(twin)} are the same picture"
-            f"{_more(len(shared) - 1)}; keep each picture on one side"
+            f"{what} overlap: {a.name(first)} and {b.name(twin)} are the same {a.form.thing}"
+            f"{_more(len(shared) - 1)}; keep each {a.form.thing} on one side"
         )
 
 
 def without_copies(data: LabeledData, others: LabeledData) -> LabeledData:
     """The rows that are no copies of other rows; a warning says how many were left out."""
-    copies = np.isin(data.fingerprints(), others.fingerprints())
+    copies = np.isin(data.fingerprints(), others.telling_fingerprints())
     if not copies.any():
         return data
     first = data.name(int(np.flatnonzero(copies)[0]))
@@ -94,7 +94,7 @@ def require_unseen(
     for (a, left), (b, right) in combinations(named.items(), 2):
         require_disjoint(left, right, f"{a} and {b} rows")
     for name, data in others.items():
-        seen = int(np.isin(data.fingerprints(), trained_on).sum())
+        seen = int(np.isin(data.telling_fingerprints(), trained_on).sum())
         if seen:
             raise Leakage(
                 f"The generator was trained on {seen} of the {len(data)} {name} rows, so its samples would "
@@ -121,7 +121,7 @@ def require_no_copies(samples: np.ndarray, others: Mapping[str, LabeledData]) ->
         Leakage: with the number of samples.
     """
     for name, data in others.items():
-        copies = int(np.isin(samples, data.fingerprints()).sum())
+        copies = int(np.isin(samples, data.telling_fingerprints()).sum())
         if copies:
             raise Leakage(
                 f"{copies} of the {len(samples)} samples are copies of {name} rows: what made them has seen "

@@ -229,6 +229,15 @@ class LabeledData:
         """``(N,)`` uint64 content hash of each row; equal pictures are equal in any layout or dtype."""
         return self._rows.fingerprints(self._index)
 
+    def telling(self) -> np.ndarray:
+        """``(N,)`` bool: the rows that are known by their content; equal ones of others may be so by chance."""
+        return self._rows.telling(self._index)
+
+    def telling_fingerprints(self) -> np.ndarray:
+        """``(n,)`` uint64 those of `telling` rows: what can be found among other rows."""
+        told: np.ndarray = self.fingerprints()[self.telling()]
+        return told
+
     def fingerprint(self) -> str:
         """A hex digest (64 characters) of rows, labels and class names."""
         digest = hashlib.sha256(repr((self.classes.names, self.classes.values)).encode())

@@ -34,6 +34,8 @@ def of_rows(data: LabeledData) -> Iterator[str]:
 
 
 def _under_two_labels(data: LabeledData) -> Iterator[str]:
+    told = np.flatnonzero(data.telling())
+    data = data.take(told)
     prints, labels = data.fingerprints(), data.labels
     order = np.argsort(prints, kind="stable")
     starts = np.flatnonzero(np.diff(prints[order], prepend=~prints[order[:1]]))

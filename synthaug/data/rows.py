@@ -34,6 +34,7 @@ class Rows:
         self._kept = None if in_memory or n * row_bytes > memory else np.empty((n, *form.shape), form.dtype)
         self._is_kept, self._is_sound, self._is_hashed = (np.zeros(n, bool) for _ in range(3))
         self._hashes = np.empty(n, np.uint64)
+        self._tells: np.ndarray | None = None
         self._ends = np.zeros((2, n), np.float64)  # lowest and highest value of each row that is sound
 
     def __len__(self) -> int:
@@ -87,6 +88,15 @@ class Rows:
         hashes: np.ndarray = self._hashes[index]
         return hashes
 
+    def telling(self, index: np.ndarray) -> np.ndarray:
+        """``(n,)`` bool: which rows are known by their content; what tells is asked of the whole source."""
+        if not self.form.coincides:
+            return np.ones(len(index), bool)
+        if self._tells is None:
+            self._tells = self.form.telling(self.read(np.arange(len(self))))
+        told: np.ndarray = self._tells[index]
+        return told
+
     def detached(self, index: np.ndarray) -> Rows:
         """The rows of these numbers in memory of their own, which can be sent to another process."""
         names = [self.images.name(int(row)) for row in index]
@@ -95,6 +105,7 @@ class Rows:
         own._is_sound[:], own._is_hashed[:] = self._is_sound[index], True
         own._ends[:] = self._ends[:, index]
         own._hashes[:] = self.fingerprints(index)
+        own._tells = self.telling(index) if self.form.coincides else None
         return own
 
     def _hash(self, block: np.ndarray, rows: np.ndarray) -> None:

@@ -72,16 +72,17 @@ def apart_from(
     """
     prints = unlabelled.fingerprints()
     if held_out is not None and len(held_out):
-        shared = np.flatnonzero(np.isin(prints, held_out.fingerprints()))
+        theirs = held_out.telling_fingerprints()
+        shared = np.flatnonzero(np.isin(prints, theirs))
         if drawn:
-            spared = np.isin(prints, held_out.fingerprints())
+            spared = np.isin(prints, theirs)
             if unlabelled.groups is not None and held_out.groups is not None:
                 spared |= np.isin(unlabelled.groups, held_out.groups)
             return apart_from(unlabelled.take(np.flatnonzero(~spared)), known, None)
         if len(shared):
-            first = unlabelled.name(int(shared[0]))
+            one = unlabelled.name(int(shared[0]))
             raise Leakage(
-                f"{len(shared)} of the unlabelled rows are rows to validate or test on, {first} for one: leave them "
+                f"{len(shared)} of the unlabelled rows are rows to validate or test on, {one} for one: leave them "
                 "out, or what is found there means nothing"
             )
         if unlabelled.groups is not None and held_out.groups is not None:
@@ -91,8 +92,9 @@ def apart_from(
                     f'the group "{groups[0]}" is among the unlabelled rows and among those to test on; keep every '
                     "group on one side"
                 )
-    _, once = np.unique(prints, return_index=True)
-    own = np.sort(once[~np.isin(prints[once], known.fingerprints())])
+    _, first = np.unique(prints, return_index=True)
+    once = np.union1d(first, np.flatnonzero(~unlabelled.telling()))
+    own = once[~np.isin(prints[once], known.telling_fingerprints())]
     if unlabelled.groups is not None and known.groups is not None:
         # a fold that holds a group out would not hold these out
         apart = ~np.isin(unlabelled.groups[own], known.groups)

@@ -34,6 +34,7 @@ class Form(ABC):
         grain: what one value of it is called.
         augmented: whether there are classical augmentations of the kind.
         pictured: whether a person sees in the picture of a row what it is.
+        coincides: whether two rows may be equal by chance, so that it has to be asked which are `telling`.
         dtype: of the values of a raw row.
         container: what the data set hands out.
     """
@@ -44,6 +45,7 @@ class Form(ABC):
     grain: ClassVar[str] = "value"
     augmented: ClassVar[bool] = False
     pictured: ClassVar[bool] = False
+    coincides: ClassVar[bool] = False
     dtype: str
     container: Container
 
@@ -120,6 +122,10 @@ class Form(ABC):
             rows: raw rows.
             ends: values that show the range of the whole set where ``rows`` are a part of it.
         """
+
+    def telling(self, rows: np.ndarray) -> np.ndarray:
+        """``(N,)`` bool: of all raw rows of a source those that are known by their content, as no other is alike."""
+        return np.ones(len(rows), bool)
 
     def prints_of(self, rows: np.ndarray) -> np.ndarray:
         """``(N,)`` uint64 fingerprints of rows as they come in a batch, which may lie otherwise than in this form."""

@@ -140,8 +140,8 @@ def _alike(validation: LabeledData, data: LabeledData) -> LabeledData:
 
 
 def _prints(*kept: LabeledData | None) -> np.ndarray:
-    """``(M,)`` uint64 fingerprints of rows that were not trained on, each once."""
-    found = [rows.fingerprints() for rows in kept if rows is not None]
+    """``(M,)`` uint64 fingerprints of rows that were not trained on, as far as they tell, each once."""
+    found = [rows.telling_fingerprints() for rows in kept if rows is not None]
     return np.unique(np.concatenate(found)) if found else np.empty(0, np.uint64)
 
 

@@ -12,8 +12,9 @@ import pytest
 import torch
 from pyarrow import parquet
 
-from synthaug import fit, inspect, open_data
-from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
+from synthaug import Protocol, evaluate, fit, inspect, open_data
+from synthaug.data import require_disjoint, without_copies
+from synthaug.errors import InvalidData, InvalidRequest, Leakage, SynthaugWarning, UnsupportedKind
 from synthaug.modalities.table import table_of_rows
 
 N = 24
@@ -175,3 +176,42 @@ def test_what_each_column_is_can_be_read(tmp_path: Path) -> None:
     assert found["member"] == "boolean"
     maker = fit(open_data(frame(), label="finding", kinds=ASIDE), steps=2, progress=False)
     assert inspect(maker)["columns"] == found
+
+
+def coarse(n: int = 80) -> pd.DataFrame:
+    """A table of few values, of which many rows are equal."""
+    rng = np.random.default_rng(3)
+    job, age = rng.choice(["nurse", "clerk"], n), rng.integers(20, 24, n)
+    ill = rng.random(n) < np.where(job == "nurse", 0.7, 0.3)
+    return pd.DataFrame({"job": job, "age": age, "label": np.where(ill, "ill", "well")})
+
+
+def test_rows_that_are_equal_by_chance_are_no_copies() -> None:
+    data = open_data(coarse())
+    assert not data.telling().any()
+    assert data.remarks() == []
+    half, rest = data.take(np.arange(40)), data.take(np.arange(40, 80))
+    assert np.isin(half.fingerprints(), rest.fingerprints()).all()
+    require_disjoint(half, rest, "halves")
+    assert len(without_copies(half, rest)) == 40
+    quick = Protocol(folds=2, classifier_steps=5, steps=5, seeds=2)
+    found = evaluate(coarse(), ratio=0.25, protocol=quick, jobs=1, progress=False)
+    assert sum(sum(found.rows[part].values()) for part in ("training", "validation", "test")) == 80
+    maker = fit(half, steps=2, progress=False)
+    assert len(maker.held_out) == 0
+
+
+def test_rows_that_are_known_by_a_number_are_copies_wherever_they_are() -> None:
+    table = coarse().assign(weight=np.random.default_rng(4).normal(size=80))
+    data = open_data(table)
+    assert data.telling().all()
+    half = data.take(np.arange(40))
+    with pytest.raises(Leakage, match="row 30 and row 30 are the same row"):
+        require_disjoint(half.take([30]), half, "parts")
+    with pytest.warns(SynthaugWarning, match="10 training rows .* are copies of held-out rows"):
+        assert len(without_copies(half, data.take(np.arange(30, 80)))) == 30
+
+
+def test_copies_are_told_of_the_whole_table_however_few_rows_are_looked_at() -> None:
+    data = open_data(coarse().assign(weight=np.repeat(np.arange(4.0), 20)))
+    assert not data.take([0, 79]).detached().telling().any()

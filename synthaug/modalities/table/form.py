@@ -34,6 +34,8 @@ _WORDS: dict[Kind, tuple[str, str]] = {
 }
 # Of a training where nothing is said: at least, and at most.
 _STEPS, _MOST_STEPS = 500, 4000
+# A column in which so large a share of the values are different tells rows apart.
+_DIFFERENT = 0.5
 # Up to here float32 tells whole numbers apart.
 _WHOLE = 2**24
 
@@ -53,6 +55,7 @@ class TableForm(Form):
 
     kind: ClassVar[str] = "table"
     noun: ClassVar[str] = "row"
+    coincides: ClassVar[bool] = True
 
     columns: tuple[Column, ...]
     dtype: str = "float64"
@@ -148,6 +151,19 @@ class TableForm(Form):
         shape = repr(self.shape).encode()
         digests = b"".join(hashlib.blake2b(shape + row.tobytes(), digest_size=8).digest() for row in words)
         return np.frombuffer(digests, "<u8").astype(np.uint64)
+
+    def telling(self, rows: np.ndarray) -> np.ndarray:
+        """Rows with a number or date in a column where at least half of these are different.
+
+        Of few columns of few values many rows are equal, and equal rows say nothing.
+        """
+        told = np.zeros(len(rows), bool)
+        for column, cells in zip(self.columns, rows.T, strict=True):
+            if column.codes is None:
+                known = ~np.isnan(cells) if cells.dtype.kind == "f" else np.ones(len(cells), bool)
+                if len(np.unique(cells[known])) >= _DIFFERENT * max(1, known.sum()):
+                    told |= known
+        return told
 
     def why_not(self, other: TableForm) -> str | None:
         """Why rows of the other form cannot stand among rows of this one; None where they can.
