@@ -20,7 +20,8 @@ T = TypeVar("T")
 LEVEL = 0.9
 """One-sided confidence that classifiers are surer of the right label, once by rows and trainings and once by folds.
 Three of these tell little of how generators differ: where these are alike in expectation and differ by a point, and
-nothing is gained, 2 to 6 of 100 choices take it for a gain by 200 to 500 rows and 16 by 3,000 (simulated). What is taken then gains nothing, and costs nothing."""
+nothing is gained, 2 to 6 of 100 choices take it for a gain by 200 to 500 rows and 16 by 3,000 (simulated). What is
+taken then gains nothing, and costs nothing."""
 
 _TRIALS, _SEEDS = 2, 4
 # How many go on from the first seed to the others, the best one among them.
@@ -199,12 +200,13 @@ def search_options(
     is the baseline. Then come the options with synthetic rows that the menu gives for it and the variants of the best
     of them, with one seed, and the best of all with the others. One that was foretold to be the best needs no choice:
     its gain over the baseline is judged by all rows, and where it is sure, or it is the best of all and is not, that
-    is all. Else the best by all held-out rows is the candidate, which is refused here where it is hardly better than the baseline. Else the same search is
-    made, with one seed, once for each fold by the rows of the others, and what they choose is judged by the fold that
-    was left out: neither its rows nor what was fitted for it, such as a generator, has chosen. The mean over all rows
-    is the gain of choosing in this way, where a fold whose others choose no synthetic rows counts as 0. The candidate
-    is accepted if that gain is above 0 by more than its standard error times the one-sided quantile of Student's t, and
-    more rows are recognised. More seeds judge only where the first leave it open.
+    is all. Else the best by all held-out rows is the candidate, which is refused here where it is hardly better than
+    the baseline. Else the same search is made, with one seed, once for each fold by the rows of the others, and what
+    they choose is judged by the fold that was left out: neither its rows nor what was fitted for it, such as a
+    generator, has chosen. The mean over all rows is the gain of choosing in this way, where a fold whose others choose
+    no synthetic rows counts as 0. The candidate is accepted if that gain is above 0 by more than its standard error
+    times the one-sided quantile of Student's t, and more rows are recognised. More seeds judge only where the first
+    leave it open.
 
     Args:
         baselines: options without synthetic rows, the simplest first: the first of equals is taken. The very first is
