@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import datasets
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from torch.utils.data import DataLoader, TensorDataset
 
 import synthaug
-from synthaug import Protocol, open_data
+from synthaug import Generator, Plan, Protocol, open_data
 from synthaug.errors import InvalidRequest
 from synthaug.judging import LEARNERS, Ingredients, Learner, arms_for, families_for, no_pool, starting_arms
 from synthaug.modalities.image import ImageForm
@@ -86,3 +91,27 @@ def test_families_that_are_tried_are_those_of_the_kind() -> None:
 def test_a_learner_that_there_is_not_is_refused() -> None:
     with pytest.raises(InvalidRequest, match=r'no learner "forrest".*"forest"'):
         Protocol(learner="forrest").check()
+
+
+def using(plan: Plan, maker: Generator) -> Plan:
+    """The plan, taking a quarter of synthetic rows and nothing else."""
+    plain = replace(plan.preparation, weighting=None, blend=None, balanced=False)
+    return replace(plan, accepted=True, candidate_share=0.25, generator=maker, preparation=plain)
+
+
+def test_a_plan_of_vectors_is_applied_to_a_loader_and_to_a_data_set() -> None:
+    found = frame()
+    X = torch.from_numpy(np.stack([found["dose"], np.arange(60) % 7], axis=1).astype(np.float32))
+    y = torch.from_numpy((found["label"] == "ill").to_numpy().astype(np.int64))
+    plan = synthaug.choose((X, y), protocol=QUICK, jobs=1, progress=False)
+    forced = using(plan, synthaug.fit((X, y), steps=20, progress=False))
+    real = {tuple(row) for row in X.tolist()}
+    batch, labels = next(iter(forced.apply(DataLoader(TensorDataset(X, y), batch_size=20, shuffle=True))))
+    assert sum(tuple(row) not in real for row in batch.tolist()) == 5
+    assert forced.loss()(torch.zeros(20, 2), labels).ndim == 0
+    rows = datasets.Dataset.from_pandas(found)
+    of_frame = synthaug.choose(found, protocol=QUICK, jobs=1, progress=False)
+    maker = synthaug.fit(found, steps=20, progress=False)
+    mixed = using(of_frame, maker).apply(rows)
+    assert mixed.column_names[:3] == rows.column_names
+    assert 0 < sum(mixed["synthetic"]) <= len(mixed) // 4 + 1
