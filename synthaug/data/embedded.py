@@ -92,7 +92,12 @@ def embedded(data: LabeledData, embed: Embed) -> LabeledData:
     found = replace(data.found, images=made, image_column=None, reading=reading)
     # with a source, what is expanded would be pictures
     return replace(
-        data, form=rows.form, origin=f"{data.origin}, embedded by {name}", source=None, found=found, _rows=rows
+        data,
+        form=rows.form,
+        origin=f"{data.origin}, embedded by {name}",
+        source=None,
+        found=found,
+        _rows=rows,
     )
 
 

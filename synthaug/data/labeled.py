@@ -198,7 +198,7 @@ class LabeledData:
 
     def remarks(self) -> list[str]:
         """What should be known before rows are trained on, a sentence each; every image has to be decodable."""
-        return [*of_classes(self), *of_rows(self)]
+        return [*of_classes(self), *of_rows(self), *filter(None, [self.form.instead])]
 
     def broken(self) -> dict[int, str]:
         """Rows that cannot be decoded, and why; each row is decoded."""

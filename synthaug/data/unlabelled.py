@@ -146,9 +146,7 @@ def _opened(source: Any, like: LabeledData) -> LabeledData:
         if listing.pictures and not listing.scans:
             names = [str(listing.place / path) for path in listing.pictures]
             entries = listing.entries(listing.pictures)
-            pictures = Pictures(names=names.__getitem__, entries=entries).as_asked(
-                opening, "the folder"
-            )
+            pictures = Pictures(names=names.__getitem__, entries=entries).as_asked(opening, "the folder")
             found = like.of_images(pictures, f"folder {source}", np.zeros(len(pictures), np.int64))
             left_out = {
                 **listing.left_out,
