@@ -17,7 +17,7 @@ from run import find
 README = Path(__file__).parents[1] / "README.md"
 ON_PAGE = (
     *("choices", "limits", "length", "further", "planting", "shares", "warp", "cas", "curation"),
-    *("colour", "ablations", "shared_draws", "unlabelled", "applied"),
+    *("colour", "ablations", "shared_draws", "unlabelled", "applied", "photographs"),
 )
 PICTURES = {
     "gain-by-rows.svg": "Gain over rows a class, Fashion-MNIST",

@@ -164,7 +164,7 @@ def _alike(
     """Blocks behind a position by their size and whether cells are missing: starts, columns and choices ``(M, K)``."""
     groups: dict[tuple[int, bool], list[Block]] = {}
     for block in blocks:
-        groups.setdefault((block.size, _fit_of(columns[block.column]).missing), []).append(block)
+        groups.setdefault((block.size, bool(_fit_of(columns[block.column]).missing)), []).append(block)
     for members in groups.values():
         starts, placed = (np.array([getattr(of, name) for of in members]) for name in ("start", "column"))
         yield starts, placed, np.array([_choices(columns[at]) for at in placed])
