@@ -156,7 +156,9 @@ def judge_unlabelled(
     form = rows.form.fitted(np.concatenate([rows.read(), others]))
     augment = form.augmentations(form.encode(rows.read()), rows.labels, {}).get("policy")
     own_seed = derive(seed, "choice", "judging", name) % 2**31
-    parts = Ingredients.of(rows, no_pool(rows), form.encode, ratio=_HALF, batch_size=protocol.batch_size)
+    # a few judged rows reach over less than rows of this form may, which is no sign of another scale
+    pool = replace(no_pool(rows), form=form)
+    parts = Ingredients.of(rows, pool, form.encode, ratio=_HALF, batch_size=protocol.batch_size)
     found = judge_rows(
         replace(parts, units=units_of(rows)),
         others,
