@@ -12,6 +12,7 @@ from scratch on 64 pixels a side, stands beside them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 from statistics import fmean
@@ -27,7 +28,8 @@ from tables import percent, points, table
 
 from synthaug import LabeledData, Samples, open_data
 from synthaug.judging import Arm, Augment, Ingredients, Task, no_pool, train_arm, with_synthetic
-from synthaug.judging.unlabelled import JudgedRows, as_samples, judge_rows
+from synthaug.judging.protocol import USUAL_PROTOCOL
+from synthaug.judging.unlabelled import JudgedRows, as_samples, judge_unlabelled
 from synthaug.metrics import score
 from synthaug.seeding import numpy_rng
 from synthaug.training import Training, train
@@ -97,33 +99,35 @@ class _Pictures(Run):
 def replicate(run: Run) -> dict[str, Any]:
     """Balanced accuracy of everything on the test rows, and how often judges were right."""
     vectors, pictures = (kind(run.cell, run.seed, run.folder) for kind in (_Vectors, _Pictures))
-    others, truth = _others(vectors)
-    form, classes = vectors.form, vectors.train.classes
-    known = Ingredients.of(vectors.train, no_pool(vectors.train), form.encode, ratio=JUDGED_SHARE)
-    judged = judge_rows(known, others, None, steps=STEPS, seed=run.seed)
+    unlabelled = _others(vectors)
+    others, truth, classes = unlabelled.read(), unlabelled.labels, vectors.train.classes
+    protocol = replace(USUAL_PROTOCOL, classifier_steps=STEPS)
+    judges = judge_unlabelled(
+        vectors.train, "judges", unlabelled=unlabelled, seed=run.seed, protocol=protocol
+    )
+    rows, labels = (np.array(judges.data["judged"][name], np.int64) for name in ("rows", "labels"))
     every = JudgedRows(np.arange(len(others)), truth, np.ones(len(others), np.float32), {})
     maker = train(vectors.train, Training("cvae", steps=GENERATOR_STEPS, seed=run.seed))
     pools = {
         "cvae": (vectors.pool(maker, SHARE), SHARE),
-        "judged": (as_samples(judged, others, form, classes, "judges"), JUDGED_SHARE),
-        "true labels": (as_samples(every, others, form, classes, "truth"), JUDGED_SHARE),
+        "judged": (judges.sample(judges.data["counts"], seed=run.seed), JUDGED_SHARE),
+        "true labels": (as_samples(every, others, vectors.form, classes, "truth"), JUDGED_SHARE),
     }
     scores = {NETWORK: _score(vectors)}
     for name, (pool, share) in pools.items():
-        if all(pool.counts.values()):
-            scores[f"{NETWORK} + {name}"] = _score(vectors, pool, share)
+        scores[f"{NETWORK} + {name}"] = _score(vectors, pool, share)
     raw, tested = vectors.train.read(), vectors.test
-    more = np.concatenate([raw, others[judged.rows]]), np.concatenate([vectors.train.labels, judged.labels])
-    for name, rows in {"": (raw, vectors.train.labels), " + judged": more}.items():
-        for title, fitted in _outside(*rows).items():
+    more = np.concatenate([raw, others[rows]]), np.concatenate([vectors.train.labels, labels])
+    for name, given in {"": (raw, vectors.train.labels), " + judged": more}.items():
+        for title, fitted in _outside(*given).items():
             shares = fitted.predict_proba(tested.read())
             found = score(tested.labels, fitted.classes_[shares.argmax(axis=1)], len(classes))
             scores[f"{title}{name}"] = found.balanced_accuracy
     scores["from scratch"] = pictures.score(pictures.policy)["test"].balanced_accuracy
-    right = float((truth[judged.rows] == judged.labels).mean()) if len(judged) else None
+    right = float((truth[rows] == labels).mean()) if len(rows) else None
     return {
         "scores": scores,
-        "judges": {"kept": len(judged), "right": right, "dropped": dict(judged.dropped)},
+        "judges": {"kept": len(rows), "right": right},
     }
 
 
@@ -153,13 +157,12 @@ def _score(run: Run, pool: Samples | None = None, share: float = SHARE) -> float
     return train_arm(task).scores["test"].balanced_accuracy
 
 
-def _others(run: Run) -> tuple[np.ndarray, np.ndarray]:
-    """Rows without labels, and the labels that were taken away."""
+def _others(run: Run) -> LabeledData:
+    """Rows whose labels are not looked at."""
     rest = run.rest
     free = np.flatnonzero(~np.isin(rest.fingerprints(), run.train.fingerprints()))
     rng = numpy_rng(run.seed, "benchmark", "unlabelled")
-    own = rest.take(np.sort(rng.permutation(free)[:UNLABELLED]))
-    return own.read(), own.labels
+    return rest.take(np.sort(rng.permutation(free)[:UNLABELLED]))
 
 
 def brief(found: Mapping[str, Any]) -> str:
@@ -177,6 +180,8 @@ def photographs(cells: Sequence[Mapping[str, Any]]) -> str:
         )
     )
     lines += [[name, *(_gain(cell, name) for cell in cells)] for name in added]
+    kept = [fmean(of["judges"]["kept"] for of in cell["replicates"]) for cell in cells]
+    lines.append(["rows that were judged", *(f"{n:.0f}" for n in kept)])
     lines.append(["judges right", *(_right(cell) for cell in cells)])
     n = len(cells[0]["replicates"])
     return "\n".join(
