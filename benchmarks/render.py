@@ -17,7 +17,16 @@ from run import find
 README = Path(__file__).parents[1] / "README.md"
 ON_PAGE = (
     *("choices", "limits", "length", "further", "planting", "shares", "warp", "cas", "curation"),
-    *("colour", "ablations", "shared_draws", "unlabelled", "applied", "tabular", "small_tables"),
+    *(
+        "colour",
+        "ablations",
+        "shared_draws",
+        "unlabelled",
+        "applied",
+        "tabular",
+        "small_tables",
+        "photographs",
+    ),
 )
 PICTURES = {
     "gain-by-rows.svg": "Gain over rows a class, Fashion-MNIST",

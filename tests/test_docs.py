@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
+from PIL import Image
 
 import synthaug
 from synthaug.cli import main
@@ -166,3 +167,60 @@ def test_what_the_page_of_tables_says_is_done(tmp_path: Path, monkeypatch: pytes
     bigger = synthaug.open_data("more.parquet")
     assert bigger.synthetic is not None
     assert bigger.synthetic.sum() == 60
+
+
+# ------------------------------------------------------------------------------------------- photographs
+
+
+def save_photographs(place: Path, n: int, seed: int) -> None:
+    """Coloured pictures of two classes and of sizes of their own."""
+    rng = np.random.default_rng(seed)
+    for at in range(n):
+        folder = place / ("dark", "bright")[at % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        low, shape = 120 * (at % 2), rng.integers(30, 60, 2)
+        Image.fromarray(rng.integers(low, low + 100, (*shape, 3)).astype(np.uint8)).save(folder / f"{at}.png")
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    save_photographs(tmp_path / "photos", 24, 0)
+    return tmp_path
+
+
+def test_what_the_page_of_photographs_says_is_done(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOBLIB_CPU_COUNT", "1")
+    save_photographs(photos / "more_photos", 20, 1)
+    known: dict[str, Any] = {
+        "embedder": lambda images: np.stack(
+            [[image.mean(), image.std(), *image.shape[:2]] for image in images]
+        )
+    }
+    opened, _, _, chosen = blocks("photographs.md")
+    exec(opened.replace('family="cvae")', 'family="cvae", steps=5, progress=False)'), known)
+    assert known["bigger"][0].shape == (48, 4)
+    exec(chosen.replace("protocol=quick)", "protocol=quick, jobs=1, progress=False)"), known)
+    assert any("judged rows" in of.name for of in known["plan"].choice.standings)
+
+
+def test_a_model_of_transformers_embeds_as_the_page_says(photos: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    size = {"image_size": 28, "patch_size": 14, "hidden_size": 16}
+    config = transformers.Dinov2Config(num_hidden_layers=1, num_attention_heads=2, **size)
+    transformers.Dinov2Model(config).save_pretrained(photos / "net")
+    side = {"height": 28, "width": 28}
+    transformers.BitImageProcessor(size={"shortest_edge": 28}, crop_size=side).save_pretrained(photos / "net")
+    known: dict[str, Any] = {}
+    exec(blocks("photographs.md")[2].replace("facebook/dinov2-small", str(photos / "net")), known)
+    data = synthaug.open_data(photos / "photos", embed=known["embedder"])
+    assert data.form.shape == (16,)
+    assert "embedded by Transformers" in data.origin
+
+
+def test_a_model_of_timm_embeds_as_the_page_says(photos: Path) -> None:
+    pytest.importorskip("timm")
+    known: dict[str, Any] = {}
+    exec(blocks("photographs.md")[1].replace("pretrained=True", "pretrained=False"), known)
+    data = synthaug.open_data(photos / "photos", embed=known["embedder"])
+    assert data.form.shape == (1280,)

@@ -86,8 +86,12 @@ def test_the_python_blocks_run(
         "dataset": Pictures(images, labels),
         "my_training": my_training,
         "quick": synthaug.Protocol(steps=2, classifier_steps=2, folds=2),
+        "network": lambda images: np.stack([image.mean(axis=0) for image in images]),
     }
-    wrapped, transformed, judged, kept = blocks("python")
+    for image, label in zip(images[:20], labels[:20], strict=True):
+        (tmp_path / "photos" / label).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(tmp_path / "photos" / label / f"{len(list(tmp_path.rglob('*.png')))}.png")
+    wrapped, transformed, embedded, judged, kept = blocks("python")
     exec(shortened(wrapped), names)
     assert sum(len(y) for _, y in names["loader"]) == 120
     synthetic = [i for batch in names["loader"].batch_sampler for i in batch if i >= 120]
@@ -96,6 +100,8 @@ def test_the_python_blocks_run(
     pictures, _ = next(iter(names["loader"]))
     assert pictures.shape == (64, 1, 28, 28)
     assert pictures.min() < -0.5
+    exec(embedded, names)
+    assert names["photographs"].form.shape == (28,)
     exec(shortened(judged), names)
     before = names["generator"].fingerprint
     exec(kept, names)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synthaug.data.classes import Classes, Label, classes_of
+from synthaug.data.embedded import Embed, embedded, embedder_name
 from synthaug.data.items import Key
 from synthaug.data.readers import Columns, Reading, ScanOptions, Source, read_source
 from synthaug.data.readers.broken import without_broken
@@ -197,7 +198,7 @@ class LabeledData:
 
     def remarks(self) -> list[str]:
         """What should be known before rows are trained on, a sentence each; every image has to be decodable."""
-        return [*of_classes(self), *of_rows(self)]
+        return [*of_classes(self), *of_rows(self), *filter(None, [self.form.instead])]
 
     def broken(self) -> dict[int, str]:
         """Rows that cannot be decoded, and why; each row is decoded."""
@@ -261,6 +262,7 @@ def open_data(
     skip_broken: bool = False,
     scans: str | Mapping[str, Any] | None = None,
     kinds: Mapping[str, str] | None = None,
+    embed: Embed | None = None,
     memory: int = _MEMORY,
 ) -> LabeledData:
     """The labelled rows of `source`, listed but not decoded.
@@ -294,6 +296,9 @@ def open_data(
             `ScanOptions`.
         kinds: what columns of a table are, where their types do not say it: "number", "integer", "category", "boolean",
             "date", or "beside" for one that stays with its row and is not learned, as ``{"patient": "beside"}``.
+        embed: a function that makes vectors of images, ``embed(images) -> (n, D)`` numbers as an array or tensor, e.g.
+            a pretrained network: rows are the vectors then. It is given up to 32 images at a time in the order of rows,
+            each once, as arrays ``(H, W)`` or ``(H, W, C)`` of their own sizes unless ``image_size`` says another.
         memory: bytes that the decoded rows may take to be kept; a larger set is decoded whenever it is read.
 
     Raises:
@@ -309,7 +314,7 @@ def open_data(
     if not isinstance(memory, int) or memory < 0:
         raise InvalidRequest(f"memory={memory!r} was given; it is a number of bytes, 0 to keep nothing")
     if isinstance(source, LabeledData):
-        said = (label, image, group, image_size, train_split, test_split, mode, scans, kinds)
+        said = (label, image, group, image_size, train_split, test_split, mode, scans, kinds, embed)
         others = (len(leave_out), skip_broken, memory != _MEMORY, resize != "stretch")
         if any(option is not None for option in said) or any(others):
             raise InvalidRequest(
@@ -331,7 +336,9 @@ def open_data(
     for split in (train_split, test_split):
         if split is not None:
             _require_split(split, found.splits, found.origin)
-    asked = {"image_size": image_size, "mode": mode, "resize": None if resize == "stretch" else resize}
+    asked: dict[str, Any] = {"image_size": image_size, "mode": mode}
+    asked |= {"resize": None if resize == "stretch" else resize}
+    asked |= {"embed": None if embed is None else embedder_name(embed)}
     images = found.images.as_asked({k: v for k, v in asked.items() if v is not None}, found.origin)
     if skip_broken:
         found, images = without_broken(found, images)
@@ -357,7 +364,8 @@ def open_data(
         Rows(images, form, memory),
         np.arange(len(images)),
     )
-    return _chosen(data, leave_out)
+    chosen = _chosen(data, leave_out)
+    return chosen if embed is None else embedded(chosen, embed)
 
 
 def _chosen(data: LabeledData, leave_out: Sequence[Label]) -> LabeledData:

@@ -13,6 +13,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from synthaug.data.embedded import embedded
 from synthaug.data.guards import require_original
 from synthaug.data.labeled import LabeledData, open_data
 from synthaug.data.readers import Reading
@@ -44,6 +45,9 @@ def open_unlabelled(source: Any, like: LabeledData) -> LabeledData:
     """
     found = _opened(source, like)
     require_original(found, "set of unlabelled rows")
+    opening = like.found.images.opening
+    if "embed" in opening and found.form.kind != like.form.kind:
+        found = embedded(found, opening["embed"])
     if why := like.form.why_not(found.form):
         raise SpecMismatch(
             f"The unlabelled rows of {found.origin} do not have the form of the labelled ones: {why}. Bring them "
@@ -131,8 +135,8 @@ def joined(known: LabeledData, images: np.ndarray, labels: np.ndarray) -> Labele
 
 
 def _opened(source: Any, like: LabeledData) -> LabeledData:
-    images = like.found.images
-    said = {name: value for name, value in images.opening.items() if name != "mode"}
+    opening = {name: value for name, value in like.found.images.opening.items() if name != "embed"}
+    said = {name: value for name, value in opening.items() if name != "mode"}
     if isinstance(source, LabeledData):
         return source
     if (
@@ -144,9 +148,7 @@ def _opened(source: Any, like: LabeledData) -> LabeledData:
         if listing.pictures and not listing.scans:
             names = [str(listing.place / path) for path in listing.pictures]
             entries = listing.entries(listing.pictures)
-            pictures = Pictures(names=names.__getitem__, entries=entries).as_asked(
-                images.opening, "the folder"
-            )
+            pictures = Pictures(names=names.__getitem__, entries=entries).as_asked(opening, "the folder")
             found = like.of_images(pictures, f"folder {source}", np.zeros(len(pictures), np.int64))
             left_out = {
                 **listing.left_out,
@@ -160,9 +162,9 @@ def _opened(source: Any, like: LabeledData) -> LabeledData:
     if isinstance(columns := _columns_of(source), Mapping):
         rows = {name: _with_a_label(part, like) for name, part in columns.items()}
         kind: Any = type(columns)
-        return open_data(kind(rows), label=_LABEL, **images.opening)
+        return open_data(kind(rows), label=_LABEL, **opening)
     if columns is not None:
-        return open_data(_with_a_label(columns, like), label=_LABEL, **images.opening)
+        return open_data(_with_a_label(columns, like), label=_LABEL, **opening)
     if (alone := _array_of(source)) is not None:
         return open_data((alone, [like.classes.values[0]] * len(alone)), **said)
     with warnings.catch_warnings():

@@ -355,6 +355,7 @@ def _chosen(
         seed=question.seed,
         base=candidate.base,
         shares=menu.alike(candidate),
+        instead=rows.form.instead if question.train is None else None,
         preparation=Preparation.of(arm, used.steps(question.protocol.classifier_steps), rows, augmentations),
     )
     return Chosen(question, work, plan, candidate, baseline, menu.treatments[candidate.base].arm)

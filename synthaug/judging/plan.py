@@ -61,6 +61,7 @@ class Plan:
         seconds: spent per stage.
         cost: of generators, samples and classifiers together, in trainings of one classifier.
         data: fingerprint of the rows that chose.
+        instead: what is worth more than any training from scratch on such rows; None where that is not known.
         generator: trained on all of them where the plan is to use synthetic rows; else None.
     """
 
@@ -86,6 +87,7 @@ class Plan:
     seed: int = 0
     shares: Mapping[str, float] = field(default_factory=dict)
     kept: Mapping[str, tuple[int, ...]] | None = None
+    instead: str | None = None
     generator: Generator | None = field(default=None, compare=False)
 
     @property
@@ -124,7 +126,7 @@ class Plan:
 
     @property
     def advice(self) -> str:
-        """What to do, in one plain sentence."""
+        """What to do, in plain words."""
         return words.advice_of_plan(self)
 
     def maker(self) -> Generator | None:

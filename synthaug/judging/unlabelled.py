@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -73,9 +73,9 @@ def judge_rows(
     In each round three classifiers are trained on the labelled rows, and from the second round on on those that were
     kept in the last one as well, half of each batch. They label all rows; of each class the surest are kept. Rows that
     those of the first round find farther from any labelled row than these are from each other, but for one in twenty,
-    are no candidates (by nearest neighbours in features, as Sun et al., "Out-of-distribution detection with deep
-    nearest neighbors", 2022). After Lee, "Pseudo-label", 2013, and Cascante-Bonilla et al., "Curriculum labeling",
-    2021, which begins anew each round.
+    are no candidates; without augmentation, those that are farther as encoded rows (by nearest neighbours in features,
+    as Sun et al., "Out-of-distribution detection with deep nearest neighbors", 2022). After Lee, "Pseudo-label", 2013,
+    and Cascante-Bonilla et al., "Curriculum labeling", 2021, which begins anew each round.
 
     Args:
         known: the labelled rows.
@@ -93,7 +93,9 @@ def judge_rows(
         for number, part in enumerate(rounds):
             judges = _judges(known, unlabelled, found, augment, steps, derive(seed, "round", number), kept)
             if number == 0:
-                near = np.flatnonzero(_are_near(judges, known, encoded))
+                # without augmentation, judges see the rows that they were trained on closer together than any other
+                views = [_as_it_is] if augment is None else [partial(_directions, of) for of in judges]
+                near = np.flatnonzero(_are_near(views, known, encoded))
             shares = np.mean([_shares(judge, encoded[near]) for judge in judges], axis=0)
             found = _among(near, len(encoded), _surest(shares, part, _due(shares, known, prior)))
     return found
@@ -154,7 +156,9 @@ def judge_unlabelled(
     form = rows.form.fitted(np.concatenate([rows.read(), others]))
     augment = form.augmentations(form.encode(rows.read()), rows.labels, {}).get("policy")
     own_seed = derive(seed, "choice", "judging", name) % 2**31
-    parts = Ingredients.of(rows, no_pool(rows), form.encode, ratio=_HALF, batch_size=protocol.batch_size)
+    # a few judged rows reach over less than rows of this form may, which is no sign of another scale
+    pool = replace(no_pool(rows), form=form)
+    parts = Ingredients.of(rows, pool, form.encode, ratio=_HALF, batch_size=protocol.batch_size)
     found = judge_rows(
         replace(parts, units=units_of(rows)),
         others,
@@ -229,13 +233,15 @@ def _judges(
     return found
 
 
-def _are_near(judges: Sequence[Classifier], known: Ingredients, others: torch.Tensor) -> np.ndarray:
+def _are_near(
+    views: Sequence[Callable[[torch.Tensor], np.ndarray]], known: Ingredients, others: torch.Tensor
+) -> np.ndarray:
     """``(M,)`` bool: which of the others are as near to a labelled row as these are to those of other units."""
     labelled = known.encode(known.rows)
     numbers = np.arange(len(labelled)) if known.units is None else known.units
     apart, found = np.zeros(len(labelled)), np.zeros(len(others))
-    for judge in judges:
-        own, theirs = (_directions(judge, rows) for rows in (labelled, others))
+    for view in views:
+        own, theirs = view(labelled), view(others)
         for distances, rows, of in ((apart, own, numbers), (found, theirs, np.full(len(others), -1))):
             for start in range(0, len(rows), _BATCH):
                 part = slice(start, start + _BATCH)
@@ -248,7 +254,15 @@ def _are_near(judges: Sequence[Classifier], known: Ingredients, others: torch.Te
 
 def _directions(judge: Classifier, rows: torch.Tensor) -> np.ndarray:
     """``(N, D)`` features at unit length."""
-    features = np.concatenate([judge.features(part) for part in torch.split(rows, _BATCH)])
+    return _at_unit_length(np.concatenate([judge.features(part) for part in torch.split(rows, _BATCH)]))
+
+
+def _as_it_is(rows: torch.Tensor) -> np.ndarray:
+    """``(N, E)`` encoded rows at unit length."""
+    return _at_unit_length(rows.flatten(1).numpy())
+
+
+def _at_unit_length(features: np.ndarray) -> np.ndarray:
     found: np.ndarray = features / np.linalg.norm(features, axis=1, keepdims=True).clip(1e-12)
     return found
 

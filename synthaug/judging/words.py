@@ -167,7 +167,11 @@ def _in_points(of: Interval) -> str:
 
 
 def advice_of_plan(plan: Plan) -> str:
-    """What to do, in one plain sentence."""
+    """What to do, and what is worth more where rows are trained on from scratch."""
+    return " ".join(filter(None, [_advice_of_choice(plan), plan.instead]))
+
+
+def _advice_of_choice(plan: Plan) -> str:
     judged = plan.choice.judged
     gained = None if judged is None else _judged_gain(plan, judged)
     if plan.accepted:

@@ -73,6 +73,11 @@ class Form(ABC):
         yield from ()
 
     @property
+    def instead(self) -> str | None:
+        """What is worth more than training on rows of this form from scratch, a sentence; None where none is known."""
+        return None
+
+    @property
     def opening(self) -> dict[str, Any]:
         """Options of `open_data` that bring other rows to this form."""
         return {}

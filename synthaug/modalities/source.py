@@ -42,6 +42,15 @@ class RowSource(ABC):
             InvalidData: if a row cannot be decoded or differs in form from the first row of the set.
         """
 
+    def alone(self, row: int) -> np.ndarray:
+        """One raw row as it is stored, where others may have another form; in the size that was asked for, if any was.
+
+        Raises:
+            InvalidData: if it cannot be decoded.
+        """
+        read: np.ndarray = self.read(np.array([row]), self.form())[0]
+        return read
+
     @abstractmethod
     def in_memory(self, form: Any) -> bool:
         """Whether reading rows of this form is a mere indexing."""

@@ -33,6 +33,8 @@ _SLACK = 0.05
 _NARROW = 32
 # Pixels a side beyond which a step takes so long that it has to be asked for.
 _LARGE = 128
+# Pixels a side from which on coloured pictures may be photographs of what other networks have seen.
+_PHOTOGRAPH = 64
 
 
 @dataclass(frozen=True)
@@ -197,6 +199,17 @@ class ImageForm(Form):
                 f"the uint8 images of {origin} reach from {low:g} to {high:g}, but samples may reach to 255: bring "
                 f"them to the whole range first, X * {int(255 // high)}"
             )
+
+    @property
+    def instead(self) -> str | None:
+        """Of photographs, vectors of a network that has seen others."""
+        if self.channels != 3 or max(self.height, self.width) < _PHOTOGRAPH:
+            return None
+        return (
+            "If these are photographs, begin with a pretrained network: on the vectors that it makes of them, "
+            "open_data(source, embed=network), few rows a class are worth more than with anything trained on pixels "
+            "from scratch."
+        )
 
     @property
     def opening(self) -> dict[str, Any]:

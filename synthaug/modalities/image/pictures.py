@@ -146,6 +146,12 @@ class Images(RowSource):
             out[k] = image
         return out
 
+    def alone(self, row: int) -> np.ndarray:
+        """One image ``(H, W)`` or ``(H, W, C)``, in its own size unless one was asked for."""
+        stored, layout = self._array(row)
+        image = self._sized(stored, layout)
+        return np.ascontiguousarray(np.moveaxis(image, 0, 2)) if layout == "CHW" else image
+
     def broken(self) -> dict[int, str]:
         """Rows that cannot be decoded, and why; each row is decoded."""
         found = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -78,6 +78,11 @@ class RowCodec:
         self._knots = np.array([[*f.knots, *[np.inf] * (longest - len(f.knots))] for f in fits])
         self._places = np.array([[*f.places, *[np.inf] * (longest - len(f.places))] for f in fits])
         self._last = np.array([[len(fit.knots) - 2] for fit in fits], np.int64)
+        # vectors have thousands of columns with a spike, at 0: those that are alike are encoded together
+        halves: tuple[list[Block], list[Block]] = ([], [])
+        for block in self._onehots:
+            halves[_choices(columns[block.column])[0] == np.inf].append(block)
+        self._others, self._spiked = halves[0], list(_alike(halves[1], columns))
 
     def encode(self, rows: np.ndarray) -> torch.Tensor:
         """``(N, D)`` raw rows -> ``(N, E)`` float32 in [-1, 1]."""
@@ -89,7 +94,9 @@ class RowCodec:
             values = cells if len(self._placed) == len(cells) else cells[self._placed]
             knots, places, last = map(torch.from_numpy, (self._knots, self._places, self._last))
             out[self._starts] = _between(values, knots, places, last).nan_to_num_(0.0).float()
-        for block in self._onehots:
+        for starts, placed, choices in self._spiked:
+            _encode_spikes(cells[placed].numpy(), choices, starts, out)
+        for block in self._others:
             self._encode_choice(block, cells[block.column].numpy(), out)
         return out.T.contiguous()
 
@@ -125,8 +132,6 @@ class RowCodec:
         choice = _chosen(choices, cells, self.columns[block.column].codes is None)
         known = np.flatnonzero(choice >= 0)
         out[torch.from_numpy(block.start + choice[known]), torch.from_numpy(known)] = 1.0
-        if np.isposinf(choices[0]):
-            out[block.start - 1, torch.from_numpy(np.flatnonzero(choice != 0))] = 0.0
 
     def _by_size(self) -> list[list[Block]]:
         """One-hot blocks of one size each, so that they are decoded together."""
@@ -151,6 +156,40 @@ class RowCodec:
             if len(narrow):
                 cells[:, narrow] = cells[:, narrow].to(getattr(torch, FLOATS[arrow])).to(cells.dtype)
         return cells
+
+
+def _alike(
+    blocks: Sequence[Block], columns: Sequence[Column]
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Blocks behind a position by their size and whether cells are missing: starts, columns and choices ``(M, K)``."""
+    groups: dict[tuple[int, bool], list[Block]] = {}
+    for block in blocks:
+        groups.setdefault((block.size, bool(_fit_of(columns[block.column]).missing)), []).append(block)
+    for members in groups.values():
+        starts, placed = (np.array([getattr(of, name) for of in members]) for name in ("start", "column"))
+        yield starts, placed, np.array([_choices(columns[at]) for at in placed])
+
+
+def _encode_spikes(cells: np.ndarray, choices: np.ndarray, starts: np.ndarray, out: torch.Tensor) -> None:
+    """The blocks of columns that have a position and equally many choices, and their positions where there is none.
+
+    Args:
+        cells: ``(M, N)``.
+        choices: ``(M, K)``, the first of which is the position.
+        starts: ``(M,)`` of the blocks.
+        out: ``(E, N)``, filled with positions and -1.
+    """
+    import torch
+
+    missing = np.isnan(cells)
+    placed = ~missing
+    for at in range(1, choices.shape[1]):
+        own = choices[:, at : at + 1]
+        chosen = missing if np.isnan(own[0, 0]) else cells == own
+        out[starts + at] = torch.from_numpy(np.where(chosen, np.float32(1), np.float32(-1)))
+        placed &= ~chosen
+    out[starts] = torch.from_numpy(np.where(placed, np.float32(1), np.float32(-1)))
+    out[starts - 1] *= torch.from_numpy(placed)
 
 
 def _between(values: torch.Tensor, xs: torch.Tensor, ys: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
@@ -181,20 +220,19 @@ def _choices(column: Column) -> list[float]:
 
 
 def _chosen(choices: np.ndarray, cells: np.ndarray, ordered: bool) -> np.ndarray:
-    """``(N,)`` positions of cells among the choices, -1 where they are none.
+    """``(N,)`` positions of cells among the choices of a column without a position, -1 where they are none.
 
-    Of ordered cells without a position the nearest spike is chosen.
+    Of ordered cells the nearest spike is chosen.
     """
-    free, finite = bool(np.isposinf(choices[0])), choices[np.isfinite(choices)]
-    chosen = np.zeros(len(cells), np.int64) if free else np.full(len(cells), -1)
+    finite, chosen = choices[np.isfinite(choices)], np.full(len(cells), -1)
     if len(finite):
-        if ordered and not free:
+        if ordered:
             at = np.searchsorted((finite[1:] + finite[:-1]) / 2, cells)
             hit = np.ones(len(cells), bool)
         else:
             at = np.searchsorted(finite, cells).clip(max=len(finite) - 1)
             hit = finite[at] == cells
-        chosen[hit] = at[hit] + free
+        chosen[hit] = at[hit]
     chosen[np.isnan(cells)] = len(choices) - 1 if np.isnan(choices[-1]) else -1
     return chosen
 
