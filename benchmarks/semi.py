@@ -22,10 +22,9 @@ from torch.nn import functional as F
 from synthaug.judging import Augment
 from synthaug.modalities.image.classifier import ImageClassifier
 from synthaug.seeding import derive, numpy_rng
-from synthaug.training import Classifier
+from synthaug.training import LABEL_SMOOTHING, Classifier, pace_of
 
 BATCH = 64
-_LEARNING_RATE, _WEIGHT_DECAY, _SMOOTHING, _WARM_UP = 3e-2, 0.1, 0.1, 0.2
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def adamatch(tau: float = 0.9, weight: float = 1.0) -> Loss:
             guess = guess / guess.sum(1, keepdim=True)
             used = (guess.max(1).values >= tau * sure.max(1).values.mean()).float()
         rising = 0.5 - math.cos(min(math.pi, 2 * math.pi * progress)) / 2
-        supervised = F.cross_entropy(known, y, label_smoothing=_SMOOTHING)
+        supervised = F.cross_entropy(known, y, label_smoothing=LABEL_SMOOTHING)
         guessed = (used * F.cross_entropy(strong, guess.argmax(1), reduction="none")).mean()
         return supervised + rising * weight * guessed
 
@@ -126,7 +125,7 @@ def mixmatch(weight: float = 30.0, sharpness: float = 2.0, alpha: float = 0.75) 
         logits = network(part * images + (1 - part) * images[order])
         target = part * labels + (1 - part) * labels[order]
         known, others = logits[: len(X)], logits[len(X) :].softmax(1)
-        supervised = F.cross_entropy(known, target[: len(X)], label_smoothing=_SMOOTHING)
+        supervised = F.cross_entropy(known, target[: len(X)], label_smoothing=LABEL_SMOOTHING)
         return supervised + weight * progress * ((others - target[len(X) :]) ** 2).mean()
 
     return loss
@@ -147,11 +146,10 @@ def train_semi(rows: Rows, loss: Loss, steps: int, seed: int, *, decay: float = 
         network: Any = ImageClassifier(tuple(rows.known.shape[1:]), rows.n_classes)
         network.to(memory_format=torch.channels_last)
         mean = deepcopy(network)
-        optimizer = torch.optim.AdamW(network.parameters(), weight_decay=_WEIGHT_DECAY, fused=True)
+        optimizer = torch.optim.AdamW(network.parameters(), weight_decay=network.weight_decay, fused=True)
         batches = zip(_drawn(len(rows.known), seed), _drawn(len(rows.others), seed + 1), strict=False)
         for step, (own, others) in zip(range(steps), batches, strict=False):
-            rate = min((step + 1) / (_WARM_UP * steps + 1), (1 + math.cos(math.pi * step / steps)) / 2)
-            optimizer.param_groups[0]["lr"] = _LEARNING_RATE * rate
+            optimizer.param_groups[0]["lr"] = network.learning_rate * pace_of(step, steps)
             optimizer.zero_grad()
             at = derive(seed, "semi", step) % 2**31
             batch = rows.known[own], rows.labels[own], rows.others[others]

@@ -2,10 +2,12 @@ from .appraise import LEAST_STEPS as LEAST_STEPS, Appraiser as Appraiser, in_wor
 from .batches import Batches as Batches
 from .budget import BUDGET as BUDGET, Training as Training
 from .classifier import (
+    LABEL_SMOOTHING as LABEL_SMOOTHING,
     Classifier as Classifier,
     ClassifierLoss as ClassifierLoss,
     LabelledBatches as LabelledBatches,
     cross_entropy as cross_entropy,
+    pace_of as pace_of,
     train_classifier as train_classifier,
 )
 from .loop import CHECKPOINT as CHECKPOINT, Run as Run, Score as Score, forget as forget, run_loop as run_loop
