@@ -345,14 +345,14 @@ def test_columns_without_labels_or_with_such_as_say_nothing_are_taken(tmp_path: 
 def test_vectors_that_nothing_augments_are_near_those_they_are_like() -> None:
     """Judges have seen labelled ones so often that all others look far away to them."""
     rng = np.random.default_rng(0)
-    middles = 2 * rng.normal(size=(3, 40))
-    labels = np.arange(615) % 3
-    vectors = (middles[labels] + rng.normal(size=(615, 40))).astype(np.float32)
-    known = open_data((vectors[:15], labels[:15]))
+    labels = np.arange(230) % 10
+    middles = 0.5 * rng.normal(size=(10, 300))
+    vectors = np.maximum(middles[labels] + rng.normal(size=(230, 300)), 0).astype(np.float32)
+    known = open_data((vectors[:30], labels[:30]))
     form = known.form.fitted(known.read())
-    others = np.concatenate([vectors[15:], 4 * rng.normal(size=(50, 40)).astype(np.float32)])
     given = Ingredients.of(known, replace(no_pool(known), form=form), form.encode, ratio=0.5)
-    found = judge_rows(given, others, None, steps=100, seed=0)
-    assert found.dropped["unlike any labelled row"] < 150
-    assert (found.rows < 600).mean() > 0.9
-    assert (labels[15:][found.rows[found.rows < 600]] == found.labels[found.rows < 600]).mean() > 0.95
+    found = judge_rows(given, vectors[30:], None, steps=200, seed=0, rounds=(0.9,))
+    assert found.dropped["unlike any labelled row"] < 30
+    assert (labels[30:][found.rows] == found.labels).mean() > 0.9
+    strange = judge_rows(given, -vectors[30:], None, steps=200, seed=0, rounds=(0.9,))
+    assert strange.dropped["unlike any labelled row"] == 200
