@@ -15,6 +15,7 @@ from synthaug.modalities.arrays import as_array
 _FAR = 0.35  # of the wider value range: [0, 1] is far from [-1, 1], a paler picture is not
 # A column of vectors that varies so many times as widely is of another scale: standardised, or in another unit.
 _APART = 5.0
+_ENOUGH = 16  # vectors to say how widely they vary
 
 
 @dataclass(frozen=True)
@@ -108,9 +109,11 @@ def _known(array: np.ndarray) -> np.ndarray:
 
 
 def _columns(vectors: Sequence[np.ndarray]) -> tuple[float, ...]:
-    """How widely each column varies about its median, in the median."""
+    """The standard deviation of each column, which two classes move less than a median does; 0 of too few rows."""
+    if len(vectors) < _ENOUGH:
+        return (0.0,) * len(vectors[0])
     known = [_known(column.astype(np.float64)) for column in np.stack(vectors).T]
-    return tuple(float(np.median(np.abs(column - np.median(column)))) for column in known)
+    return tuple(float(column.std()) for column in known)
 
 
 def _of_one_scale(made: tuple[float, ...], real: tuple[float, ...]) -> bool:
