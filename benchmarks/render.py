@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from costs import minutes, overhead, peers, speed
-from experiments import choices, unlabelled
+from experiments import choices, small_tables, unlabelled
 from experiments.applied import worth
 from record import RESULTS
 from run import find
@@ -47,6 +47,7 @@ def first_page() -> str:
         told,
         find("gains").render(),
         choices.followed(),
+        small_tables.followed(),
         *pictures,
         find("generators").render(),
         overhead(),
