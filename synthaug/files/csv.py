@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from synthaug.data.readers.beside import as_text
-from synthaug.data.readers.recorded import RECORD_BESIDE, as_recorded, read_text, record_beside
-from synthaug.data.readers.written import layout_of
+from synthaug.data.readers.recorded import RECORD_BESIDE, as_recorded, record_beside
+from synthaug.data.readers.written import layout_of, read_text
 from synthaug.files.arrow import from_table
 from synthaug.files.base import (
     Columns,

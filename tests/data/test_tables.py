@@ -12,7 +12,7 @@ import pytest
 import torch
 from pyarrow import parquet
 
-from synthaug import Protocol, evaluate, fit, inspect, open_data
+from synthaug import Protocol, evaluate, expand, fit, inspect, open_data
 from synthaug.data import require_disjoint, without_copies
 from synthaug.errors import InvalidData, InvalidRequest, Leakage, SynthaugWarning, UnsupportedKind
 from synthaug.modalities.table import table_of_rows
@@ -215,3 +215,22 @@ def test_rows_that_are_known_by_a_number_are_copies_wherever_they_are() -> None:
 def test_copies_are_told_of_the_whole_table_however_few_rows_are_looked_at() -> None:
     data = open_data(coarse().assign(weight=np.repeat(np.arange(4.0), 20)))
     assert not data.take([0, 79]).detached().telling().any()
+
+
+def test_texts_and_labels_of_a_file_are_as_they_are_written(tmp_path: Path) -> None:
+    """Codes with zeros in front are no numbers, and "NA" is a country."""
+    rows = ["01067,1.5,NA,007", "80331,NA,DE,01", "01067,,null,007", '80331,2,"",01'] * 5
+    (tmp_path / "a.csv").write_text("\n".join(["zip,dose,land,label", *rows]) + "\n")
+    data = open_data(tmp_path / "a.csv")
+    assert data.classes.values == ("007", "01")
+    assert [column.kind for column in data.form.columns] == ["category", "number", "category"]
+    assert data.beside["zip"].to_pylist()[:2] == ["01067", "80331"]
+    assert data.beside["dose"].to_pylist()[:4] == [1.5, None, None, 2.0]
+    assert data.beside["land"].to_pylist()[:4] == ["NA", "DE", "null", ""]
+    maker = fit(data, steps=2, progress=False)
+    expand(data, maker, to="2x", out=tmp_path / "b.csv", progress=False)
+    written = (tmp_path / "b.csv").read_text().splitlines()
+    assert [line[: len(row)] for line, row in zip(written[1:3], rows, strict=False)] == [
+        "01067,1.5,NA,007",
+        "80331,,DE,01,False"[: len(rows[1])],
+    ]

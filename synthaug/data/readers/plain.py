@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synthaug.data.readers.base import Columns, Reading, Source
-from synthaug.data.readers.recorded import as_recorded, form_in, read_text
+from synthaug.data.readers.recorded import as_recorded, form_in
 from synthaug.data.readers.tables import LinesOf, read_arrow, usual_label
-from synthaug.data.readers.written import Layout, found_provenance, layout_of, names_in
+from synthaug.data.readers.written import Layout, found_provenance, layout_of, names_in, read_text
 
 if TYPE_CHECKING:
     import pyarrow

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,25 +35,6 @@ def form_in(record: Mapping[str, Any] | None) -> TableForm | None:
     """The form of the rows of an output whose rows are those of a table; None elsewhere."""
     form = {} if record is None else record.get("card", {}).get("form", {})
     return TableForm.from_dict(form) if form.get("kind") == TableForm.kind else None
-
-
-def read_text(path: Path) -> pyarrow.Table:
-    """All columns of a file of text that synthaug wrote, as text; what is empty without quotes is null."""
-    from pyarrow import csv as arrow
-
-    with open(path, encoding="utf-8", newline="") as lines:
-        header = next(csv.reader(lines), [])
-    return arrow.read_csv(
-        path,
-        arrow.ReadOptions(block_size=path.stat().st_size + 1),  # a row may be long
-        arrow.ParseOptions(newlines_in_values=True),
-        arrow.ConvertOptions(
-            column_types=dict.fromkeys(header, "string"),
-            null_values=[""],
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
-        ),
-    )
 
 
 def as_recorded(table: pyarrow.Table, layout: Layout, form: TableForm | None) -> pyarrow.Table:

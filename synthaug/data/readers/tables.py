@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -13,7 +14,13 @@ import numpy as np
 from synthaug.data.items import LABEL_NAMES
 from synthaug.data.readers.base import Columns, Reading, Source, column_of, group_array
 from synthaug.data.readers.recorded import rows_in
-from synthaug.data.readers.written import SYNTHETIC, feature_of_column, feature_of_labels, found_provenance
+from synthaug.data.readers.written import (
+    SYNTHETIC,
+    feature_of_column,
+    feature_of_labels,
+    found_provenance,
+    read_text,
+)
 from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
 from synthaug.modalities.arrays import as_array
 from synthaug.modalities.table.cells import rows_of_table
@@ -25,6 +32,8 @@ from synthaug.wording import did_you_mean
 
 if TYPE_CHECKING:
     import pyarrow
+
+_CODE = r"^[+-]?0[0-9]"  # digits that are no number, as it would lose some of them
 
 BESIDE = "beside"
 """The kind of a column that stays with its row and is not learned, such as a number of a patient."""
@@ -98,24 +107,50 @@ def refuse_flat_pictures(array: np.ndarray) -> None:
 def read_text_table(path: Path, columns: Columns) -> Source:
     """The rows of a file of text: comma, semicolon or tab between cells, the names of the columns in the first line.
 
+    Labels and texts are as they are written, so that "NA" is a text, and "01067", which is no number, one too; a cell
+    of numbers or dates that says so, as "NA" does, is missing, as is an empty one.
+
     Raises:
         InvalidData: a file that is no such table, or as `read_arrow`.
     """
-    import pyarrow
-    from pyarrow import csv
+    import pyarrow as pa
 
     try:
         with open(path, encoding="utf-8-sig", errors="strict") as file:
             head = file.readline()
-        delimiter = max((",", ";", "\t"), key=head.count)
-        strings = csv.ConvertOptions(strings_can_be_null=True, quoted_strings_can_be_null=False)
-        table = csv.read_csv(
-            path, parse_options=csv.ParseOptions(delimiter=delimiter), convert_options=strings
-        )
-    except (OSError, UnicodeDecodeError, pyarrow.ArrowInvalid) as error:
+        texts = read_text(path, max((",", ";", "\t"), key=head.count))
+        table = pa.table([_told_by(column) for column in texts.columns], texts.column_names)
+    except (OSError, UnicodeDecodeError, pa.ArrowInvalid) as error:
         raise InvalidData(f"{path} cannot be read as a table: {error}") from error
     found = read_arrow(table, columns, f"table {path}", names=LinesOf(path.name))
-    return replace(found, path=path, reading=Reading("a table"))
+    assert found.label_column is not None, "a column of labels has a name"
+    label = texts[found.label_column]
+    return replace(
+        found,
+        targets=label.to_pylist(),
+        label_feature=feature_of_column(label.type),
+        path=path,
+        reading=Reading("a table"),
+    )
+
+
+def _told_by(texts: pyarrow.ChunkedArray) -> pyarrow.ChunkedArray:
+    """Texts as the numbers, truths or dates that all of them are; as they are where they are none."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pyarrow import csv
+
+    if pc.any(pc.match_substring_regex(texts, _CODE)).as_py():
+        return texts
+    lines = io.BytesIO()
+    csv.write_csv(pa.table({"x": texts}), lines, csv.WriteOptions(quoting_style="needed"))
+    lines.seek(0)
+    found = csv.read_csv(
+        lines,
+        csv.ReadOptions(block_size=max(lines.getbuffer().nbytes, 1) + 1),
+        csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
+    )["x"]
+    return texts if pa.types.is_string(found.type) or pa.types.is_null(found.type) else found
 
 
 class LinesOf:

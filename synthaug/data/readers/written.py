@@ -41,6 +41,7 @@ SYNTHETIC = "synthetic"
 """The group of synthetic rows."""
 
 _PREFIX = "synthaug_"
+_BLOCK = 2**30  # bytes of text that are read at once
 _ALIASES = {"double": "float64", "float": "float32", "halffloat": "float16"}
 
 
@@ -209,15 +210,20 @@ def names_in(record: Mapping[str, Any]) -> list[str] | None:
 
 def read_provenance(path: Path) -> dict[str, list[str | None]]:
     """The columns of the file `PROVENANCE_FILE` in a folder, as text; what is empty without quotes is None."""
+    table = read_text(path / PROVENANCE_FILE)
+    return {name: table[name].to_pylist() for name in table.column_names}
+
+
+def read_text(path: Path, delimiter: str = ",") -> pyarrow.Table:
+    """All columns of a file of text, as they are written; what is empty without quotes is null."""
     from pyarrow import csv as arrow
 
-    file = path / PROVENANCE_FILE
-    with open(file, encoding="utf-8", newline="") as lines:
-        header = next(csv.reader(lines), [])
-    table = arrow.read_csv(
-        file,
-        arrow.ReadOptions(block_size=file.stat().st_size + 1),  # a row may be long
-        arrow.ParseOptions(newlines_in_values=True),
+    with open(path, encoding="utf-8-sig", newline="") as lines:
+        header = next(csv.reader(lines, delimiter=delimiter), [])
+    return arrow.read_csv(
+        path,
+        arrow.ReadOptions(block_size=min(path.stat().st_size + 1, _BLOCK)),  # a row may be long
+        arrow.ParseOptions(delimiter=delimiter, newlines_in_values=True),
         arrow.ConvertOptions(
             column_types=dict.fromkeys(header, "string"),
             null_values=[""],
@@ -225,7 +231,6 @@ def read_provenance(path: Path) -> dict[str, list[str | None]]:
             quoted_strings_can_be_null=False,
         ),
     )
-    return {name: table[name].to_pylist() for name in table.column_names}
 
 
 def files_within(path: Path, files: Iterable[str | None]) -> list[str]:
