@@ -127,9 +127,9 @@ def _example(text: str) -> str:
 )
 @click.version_option(__version__, prog_name="synthaug")
 def main() -> None:
-    """Train class-conditional generators on your labelled images, mix in what they make, see if it helps.
+    """Train class-conditional generators on labelled images or tables, mix in what they make, see if it helps.
 
-    DATA is a folder of class folders, a .parquet or .npz file, a saved Hugging Face data set, a hub name, or
+    DATA is a folder of class folders, a .csv, .parquet or .npz file, a saved Hugging Face data set, a hub name, or
     bundled:fashion-mnist.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import sys
@@ -224,3 +225,25 @@ def test_a_model_of_timm_embeds_as_the_page_says(photos: Path) -> None:
     exec(blocks("photographs.md")[1].replace("pretrained=True", "pretrained=False"), known)
     data = synthaug.open_data(photos / "photos", embed=known["embedder"])
     assert data.form.shape == (1280,)
+
+
+def test_the_figures_on_photographs_are_those_of_the_results() -> None:
+    text = " ".join((DOCS / "photographs.md").read_text(encoding="utf-8").split())
+    found = [
+        json.loads((DOCS.parent / f"benchmarks/results/photographs/clothing256-{n}.json").read_text())
+        for n in (2, 5, 10, 30)
+    ]
+
+    def listed(way: str, base: str | None = None) -> str:
+        means = []
+        for cell in found:
+            scores = [of["scores"] for of in cell["replicates"]]
+            means.append(
+                np.mean([100 * (of[way] - (0 if base is None else of[base])) for of in scores]).round()
+            )
+        *first, last = (f"{mean:.0f}" for mean in means)
+        return f"{', '.join(first)} and {last}"
+
+    for way in ("from scratch", "built-in network", "shrunk LDA"):
+        assert f"{listed(way)} %" in text, way
+    assert listed("built-in network + true labels", "built-in network") in text

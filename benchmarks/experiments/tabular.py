@@ -127,7 +127,7 @@ def peer(name: str, data: LabeledData, form: TableForm, seed: int) -> Rows:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         np.random.seed(seed)  # noqa: NPY002  # which it draws from
-        model = getattr(ctgan, name)(**({"enable_gpu": False}))
+        model = getattr(ctgan, name)(enable_gpu=False)
         model.fit(frame, [*discrete, "label"])
         made = model.sample(len(frame))
     labels = made.pop("label").to_numpy().astype(np.int64)

@@ -97,9 +97,8 @@ class CGAN(Family):
     name = "cgan"
     config_type = CGANConfig
     adjustable = ("truncation",)
-    # Categories are steps: a critic that is smooth leads over them. It is unsteady nevertheless: on 5,000 rows of
-    # credit default the mean F1 of learners of samples alone is 0.50 to 0.67 by draw and length, 0.56 with the
-    # settings of images; that of real rows 0.66 to 0.68. So a choice does not try it for tables.
+    # Categories are steps: a critic that is smooth leads over them. Samples teach less than those of cvae nevertheless
+    # (benchmarks/results/tabular), so that a choice does not try it for tables.
     usual: ClassVar = {
         "table": {
             "loss": "wasserstein",

@@ -19,14 +19,6 @@ FAMILIES: dict[str, tuple[str, ...]] = {"image": ("cvae", "warp"), "table": ("cv
 """What a choice tries unless asked for others, by the kind of rows; of other kinds every family of ours that makes such
 rows."""
 
-
-def families_for(kind: str) -> tuple[str, ...]:
-    """What a choice tries of families for rows of a kind, unless asked for others."""
-    from synthaug.families import family_names_for  # imports torch
-
-    return FAMILIES.get(kind) or family_names_for(kind)
-
-
 BATCH_SIZE = 64
 """Rows per batch of a classifier, unless asked for others."""
 
@@ -109,9 +101,8 @@ class Protocol:
                 raise InvalidRequest(f"{name}={value} was asked for; it has to be at least {least}{why}.")
         if self.prior not in PRIORS:
             raise InvalidRequest(f'prior="{self.prior}" was asked for.{did_you_mean(self.prior, PRIORS)}')
-        from synthaug.judging.learners import (
-            learner_of,  # not before it is needed: generators import this module
-        )
+        # Not before it is needed: generators import this module.
+        from synthaug.judging.learners import learner_of
 
         learner_of(self.learner)
         require_seeds(self.seeds, self.generators)
@@ -126,6 +117,13 @@ class Protocol:
 
 USUAL_PROTOCOL = Protocol()
 """What is done unless another is asked for."""
+
+
+def families_for(kind: str) -> tuple[str, ...]:
+    """What a choice tries of families for rows of a kind, unless asked for others."""
+    from synthaug.families import family_names_for  # imports torch
+
+    return FAMILIES.get(kind) or family_names_for(kind)
 
 
 def require_seeds(seeds: int, replicates: int) -> None:

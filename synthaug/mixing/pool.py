@@ -289,6 +289,6 @@ def _first_alike(pools: Sequence[Pool], real: Look, samples: Samples) -> Pool:
     raise mismatch(
         real,
         "; ".join(seen),
-        f"Pass transform=, a function from an image of the samples ({samples.form}, as "
+        f"Pass transform=, a function from a row of the samples ({samples.form}, as "
         f"{samples.form.container}) to one like those of the loader",
     )

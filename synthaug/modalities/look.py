@@ -82,7 +82,7 @@ class Look:
 
 def mismatch(real: Any, synthetic: str, remedy: str) -> SpecMismatch:
     """The error that prints both sides."""
-    return SpecMismatch(f"real and synthetic images differ. Real: {real}. Synthetic: {synthetic}. {remedy}")
+    return SpecMismatch(f"real and synthetic rows differ. Real: {real}. Synthetic: {synthetic}. {remedy}")
 
 
 def _pixels(image: Any) -> np.ndarray:

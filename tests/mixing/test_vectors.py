@@ -59,7 +59,7 @@ def test_the_step_mixes_vectors(source: str, request: pytest.FixtureRequest, row
     "change", [lambda X: (X - X.mean(0)) / X.std(0), lambda X: X / 255, lambda X: X.double()]
 )
 def test_vectors_of_another_scale_or_dtype_are_refused(change, rows, samples) -> None:
-    with pytest.raises(SpecMismatch, match="real and synthetic images differ"):
+    with pytest.raises(SpecMismatch, match="real and synthetic rows differ"):
         mix(loader(change(rows[0]), rows[1]), samples, ratio=0.25)
 
 

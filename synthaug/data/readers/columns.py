@@ -22,12 +22,13 @@ from synthaug.data.readers.memory import stored
 from synthaug.data.readers.plain import features_of, own_columns, read_plain, synthetic_column
 from synthaug.data.readers.written import (
     RECORD_KEY,
-    SYNTHETIC,
     feature_of_column,
+    groups_in,
     layout_of,
     names_in,
     record_in,
     record_of_folder,
+    splits_in,
 )
 from synthaug.errors import InvalidData, UnsupportedKind
 from synthaug.modalities.image.pictures import Images, Pictures
@@ -265,26 +266,11 @@ class _InMode(_Entries):
 def _from_table(table: pyarrow.Table, found: _Found, images: Images, origin: str, group: Any) -> Source:
     splits, synthetic = None, None
     if found.split is not None:
-        named = table[found.split].to_pylist()
-        if None in named:
-            raise InvalidData(
-                f'{images.name(named.index(None))} has no split in the column "{found.split}" of {origin}; give every '
-                "row one, or rename the column"
-            )
-        splits = np.array(named, dtype=str)
+        splits = splits_in(table[found.split].to_pylist(), found.split, origin, images.name)
     if found.synthetic is not None:
         synthetic = table[found.synthetic].to_numpy(zero_copy_only=False).astype(bool)
     if found.group is not None:
-        group = table[found.group].to_pylist()
-        if synthetic is not None:  # of which null says nothing
-            group = [
-                SYNTHETIC if made and one is None else one for made, one in zip(synthetic, group, strict=True)
-            ]
-        if None in group:
-            raise InvalidData(
-                f'{images.name(group.index(None))} has no group in the column "{found.group}" of {origin}; give every '
-                "row one: rows that belong to no other have a group of their own"
-            )
+        group = groups_in(table[found.group].to_pylist(), found.group, synthetic, origin, images.name)
     return Source(
         images,
         table[found.label].to_pylist(),

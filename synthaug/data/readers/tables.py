@@ -15,11 +15,12 @@ from synthaug.data.items import LABEL_NAMES
 from synthaug.data.readers.base import Columns, Reading, Source, column_of, group_array
 from synthaug.data.readers.recorded import rows_in
 from synthaug.data.readers.written import (
-    SYNTHETIC,
     feature_of_column,
     feature_of_labels,
     found_provenance,
+    groups_in,
     read_text,
+    splits_in,
 )
 from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
 from synthaug.modalities.arrays import as_array
@@ -211,15 +212,20 @@ def read_arrow(
         if known.container != "frame":  # the cells of a vector are no columns of a table
             left = [name for name in left if name not in {column.name for column in known.columns}]
     whole = table.select(left)
+    row = replace(records, names=names).name
     made = own.get("synthetic")
     synthetic = None if made is None else table[made].to_numpy(zero_copy_only=False).astype(bool)
-    groups = _groups(table[group].to_pylist(), group, synthetic, origin) if isinstance(group, str) else group
+    groups = (
+        groups_in(table[group].to_pylist(), group, synthetic, origin, row)
+        if isinstance(group, str)
+        else group
+    )
     return Source(
         replace(records, names=names),
         table[label].to_pylist(),
         origin,
         names=class_names,
-        splits=None if split is None else _splits(table[split].to_pylist(), split, origin),
+        splits=None if split is None else splits_in(table[split].to_pylist(), split, origin, row),
         groups=group_array(groups, table.num_rows),
         beside=whole if whole.num_columns else beside,
         label_column=label,
@@ -284,25 +290,3 @@ def _known_records(table: pyarrow.Table, known: TableForm) -> Records:
     """Rows of a form that was recorded, which is to be fitted anew."""
     columns = tuple(replace(column, fit=None) for column in known.columns)
     return Records(rows_in(table, known), columns, "frame" if known.container == "frame" else "array")
-
-
-def _groups(found: list[Any], name: str, synthetic: np.ndarray | None, origin: str) -> list[Any]:
-    if synthetic is not None:  # of which null says nothing
-        found = [
-            SYNTHETIC if made and one is None else one for made, one in zip(synthetic, found, strict=True)
-        ]
-    if None in found:
-        raise InvalidData(
-            f'row {found.index(None)} of {origin} has no group in the column "{name}"; give every row one: rows that '
-            "belong to no other have a group of their own"
-        )
-    return found
-
-
-def _splits(found: list[Any], name: str, origin: str) -> np.ndarray:
-    if None in found:
-        raise InvalidData(
-            f'row {found.index(None)} of {origin} has no split in the column "{name}"; give every row one, or rename '
-            "the column"
-        )
-    return np.array([str(split) for split in found])

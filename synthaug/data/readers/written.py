@@ -7,7 +7,7 @@ import csv
 import json
 import re
 import warnings
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -231,6 +231,47 @@ def read_text(path: Path, delimiter: str = ",") -> pyarrow.Table:
             quoted_strings_can_be_null=False,
         ),
     )
+
+
+def groups_in(
+    found: list[Any], column: str, synthetic: np.ndarray | None, origin: str, name: Callable[[int], str]
+) -> list[Any]:
+    """The groups in a column; synthetic rows of none are of one of their own.
+
+    Args:
+        found: its values.
+        column: what it is called.
+        synthetic: ``(N,)`` bool, of which rows null says nothing; None where none is.
+        origin: what to call the source.
+        name: what to call a row.
+
+    Raises:
+        InvalidData: naming a row without a group.
+    """
+    if synthetic is not None:
+        found = [
+            SYNTHETIC if made and one is None else one for made, one in zip(synthetic, found, strict=True)
+        ]
+    if None in found:
+        raise InvalidData(
+            f'{name(found.index(None))} has no group in the column "{column}" of {origin}; give every row one: rows '
+            "that belong to no other have a group of their own"
+        )
+    return found
+
+
+def splits_in(found: list[Any], column: str, origin: str, name: Callable[[int], str]) -> np.ndarray:
+    """``(N,)`` the splits in a column, as text.
+
+    Raises:
+        InvalidData: naming a row without a split.
+    """
+    if None in found:
+        raise InvalidData(
+            f'{name(found.index(None))} has no split in the column "{column}" of {origin}; give every row one, or '
+            "rename the column"
+        )
+    return np.array(found, dtype=str)
 
 
 def files_within(path: Path, files: Iterable[str | None]) -> list[str]:

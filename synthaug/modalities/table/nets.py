@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -53,26 +53,23 @@ class TableBackbone(Backbone):
 
     def settled(self, opened: Tensor, noise: Tensor) -> Tensor:
         """Encoded rows: levels drawn by the Gumbel-max rule, numbers about their means."""
-        rows, deviations = self._split(opened)
-        drawn = rows.clone()
-        for block in self.parts.groups:
-            chosen = (rows[:, block] + _gumbel(noise[:, block])).argmax(dim=2)
-            drawn[:, block] = 2.0 * F.one_hot(chosen, block.shape[1]).to(rows.dtype) - 1.0
-        places = self.parts.positions
-        numbers = rows[:, places] + deviations * noise[:, places]
-        drawn[:, places] = numbers.clamp(-1, 1) * self.parts.there(drawn)
-        return drawn
+        return self._drawn(opened, noise, _one_level).clamp(-1, 1)
 
     def relaxed(self, opened: Tensor, noise: Tensor) -> Tensor:
-        """As `settled`, levels in shares by the Gumbel-softmax of Jang et al. 2017, at temperature 0.3."""
+        """As `settled`, levels in shares by the Gumbel-softmax of Jang et al. 2017, at temperature 0.3.
+
+        Numbers may lie beyond the ends, so that a gradient leads back.
+        """
+        return self._drawn(opened, noise, _shares)
+
+    def _drawn(self, opened: Tensor, noise: Tensor, share: Callable[[Tensor], Tensor]) -> Tensor:
+        """Rows ``(B, E)`` of which logits, with their noise, become shares of levels."""
         rows, deviations = self._split(opened)
         drawn = rows.clone()
         for block in self.parts.groups:
-            shares = ((rows[:, block] + _gumbel(noise[:, block])) / _TEMPERATURE).softmax(dim=2)
-            drawn[:, block] = 2.0 * shares - 1.0
+            drawn[:, block] = 2.0 * share(rows[:, block] + _gumbel(noise[:, block])) - 1.0
         places = self.parts.positions
         numbers = rows[:, places] + deviations * noise[:, places]
-        # Beyond the ends as well, so that a gradient leads back.
         drawn[:, places] = numbers * self.parts.there(drawn)
         return drawn
 
@@ -174,6 +171,14 @@ class _Decoder(nn.Module):
         if self.scales is None:
             return rows
         return torch.cat([rows, self.scales.expand(len(rows), -1)], dim=1)
+
+
+def _one_level(scores: Tensor) -> Tensor:
+    return F.one_hot(scores.argmax(dim=2), scores.shape[2]).to(scores.dtype)
+
+
+def _shares(scores: Tensor) -> Tensor:
+    return (scores / _TEMPERATURE).softmax(dim=2)
 
 
 def _gumbel(noise: Tensor) -> Tensor:
