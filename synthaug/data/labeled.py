@@ -338,6 +338,7 @@ def open_data(
             _require_split(split, found.splits, found.origin)
     asked: dict[str, Any] = {"image_size": image_size, "mode": mode}
     asked |= {"resize": None if resize == "stretch" else resize}
+    asked |= {"kinds": kinds or None}
     asked |= {"embed": None if embed is None else embedder_name(embed)}
     images = found.images.as_asked({k: v for k, v in asked.items() if v is not None}, found.origin)
     if skip_broken:

@@ -234,3 +234,10 @@ def test_texts_and_labels_of_a_file_are_as_they_are_written(tmp_path: Path) -> N
         "01067,1.5,NA,007",
         "80331,,DE,01,False"[: len(rows[1])],
     ]
+
+
+def test_kinds_of_columns_are_refused_where_there_are_none() -> None:
+    with pytest.raises(InvalidRequest, match="holds images, which have no columns"):
+        open_data("bundled:digits", kinds={"age": "category"})
+    with pytest.raises(InvalidRequest, match="columns of an array have no kinds"):
+        open_data((np.zeros((4, 3)), [0, 1] * 2), kinds={"0": "category"})

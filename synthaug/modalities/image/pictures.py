@@ -170,6 +170,10 @@ class Images(RowSource):
 
     def as_asked(self, options: Mapping[str, Any], origin: str) -> Images:
         """The images, read in another size and mode."""
+        if "kinds" in options:
+            raise InvalidRequest(
+                f"kinds={options['kinds']!r} was given, but {origin} holds images, which have no columns; leave it out"
+            )
         size, mode, resize = (options.get(name) for name in ("image_size", "mode", "resize"))
         if mode is not None and mode not in MODES:
             raise InvalidRequest(f"mode={mode!r} was given; it is {quoted(MODES)}")

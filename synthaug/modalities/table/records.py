@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -54,6 +55,10 @@ class Records(RowSource):
         """Some of the rows."""
         names = [self.name(row) for row in rows.tolist()]
         return replace(self, rows=self.rows[rows], names=names.__getitem__)
+
+    def as_asked(self, options: Mapping[str, Any], origin: str) -> RowSource:
+        """The rows as they are: what their columns are has been heard already."""
+        return super().as_asked({name: value for name, value in options.items() if name != "kinds"}, origin)
 
     def require_alike(self, rows: np.ndarray) -> None:
         """Rows of one table are."""
