@@ -518,7 +518,7 @@ def test_rows_that_do_not_look_alike_are_refused_with_both_printed(change, words
     with pytest.raises(SpecMismatch, match=words) as error:
         mix(DataLoader(data, 6), pool(), ratio=0.5, transform=change)
     assert "Real: tensor of float32, 1x8x8, values -1 to 1" in str(error.value)
-    assert "Pass transform=, a function from an image of the samples (HW 8x8 uint8" in str(error.value)
+    assert "Pass transform=, a function from a row of the samples (HW 8x8 uint8" in str(error.value)
 
 
 def test_without_any_transform_the_mismatch_names_the_remedy():

@@ -86,7 +86,7 @@ def test_what_was_expanded_tells_its_synthetic_rows_and_is_not_expanded_again():
     lost = larger.assign(patient=None).iloc[:, ::1]
     lost.loc[3, "synthetic"] = False
     with pytest.raises(
-        synthaug.errors.InvalidData, match='row 0 of data frame has no group in the column "patient"'
+        synthaug.errors.InvalidData, match='row 0 has no group in the column "patient" of data frame'
     ):
         open_data(lost, label="finding", group="patient", kinds={"count": "beside", "day": "beside"})
 
