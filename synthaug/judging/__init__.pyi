@@ -59,6 +59,7 @@ from .pools import (
 from .predict import (
     Predictions as Predictions,
     Train as Train,
+    adjusted as adjusted,
     takes_loss as takes_loss,
     train_and_predict as train_and_predict,
 )
@@ -94,6 +95,7 @@ from .runner import (
     Runner as Runner,
     Task as Task,
     Work as Work,
+    can_train as can_train,
     in_processes as in_processes,
     one_thread as one_thread,
     train_arm as train_arm,

@@ -43,6 +43,7 @@ class Arm:
         synthetic: whether its batches hold synthetic rows.
         augmentation: the name of the augmentation it needs; None for none.
         loss: makes the loss it needs; None where any classifier's own loss will do.
+        adjusted: whether probabilities are divided by how frequent classes are before the likeliest is taken.
         steps: its optimizer steps over those of the other arms; None for as many as fit into the time that was spent
             on the generator.
         unequal: whether it makes sense only where classes are unequally frequent.
@@ -58,6 +59,7 @@ class Arm:
     synthetic: bool = False
     augmentation: str | None = None
     loss: Callable[[Ingredients], ClassifierLoss] | None = None
+    adjusted: bool = False
     steps: float | None = 1.0
     unequal: bool = False
     judged: bool = False
@@ -224,6 +226,14 @@ LADDER: tuple[Arm, ...] = (
     ),
     replace(
         _CHANGED,
+        name="adjusted thresholds",
+        adjusted=True,
+        about="As “real + classical”, what is found likely divided by how frequent its class is.",
+        unequal=True,
+        tried="full",
+    ),
+    replace(
+        _CHANGED,
         name="mixup, re-weighted",
         loader=mixup,
         loss=deferred_loss,
@@ -274,7 +284,7 @@ def arms_for(form: Form) -> tuple[Arm, ...]:
         plain = replace(arm, augmentation=None, about=about)
         maker = arm.loader
         way = (maker.func, *maker.keywords.items()) if isinstance(maker, partial) else maker
-        found.setdefault((way, arm.loss, arm.steps, arm.judged), plain)
+        found.setdefault((way, arm.loss, arm.adjusted, arm.steps, arm.judged), plain)
     return tuple(
         replace(arm, compared="usual", tried="usual" if _is_tried(arm) else None) for arm in found.values()
     )

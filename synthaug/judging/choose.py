@@ -35,10 +35,10 @@ from synthaug.judging.loaders import Augment
 from synthaug.judging.menu import Menu, Source, Treatment, sources_of, unlabelled_sources
 from synthaug.judging.plan import Plan
 from synthaug.judging.pools import draw_pool, fit_judges, pool_size
-from synthaug.judging.predict import Train, takes_loss, takes_steps
+from synthaug.judging.predict import Train, takes_steps
 from synthaug.judging.preparation import Preparation, require_plain
 from synthaug.judging.protocol import JUDGED, ON_BOTH, Protocol, is_unequal, weights_of
-from synthaug.judging.runner import CLASSIFIERS, OUTCOMES, Runner, Task, Work
+from synthaug.judging.runner import CLASSIFIERS, OUTCOMES, Runner, Task, Work, can_train
 from synthaug.judging.search import Choice, Scored, Trial, search_options
 from synthaug.judging.unlabelled import judge_unlabelled, with_judged
 from synthaug.mixing.schedule import Ratio
@@ -290,13 +290,12 @@ def _recognised(sources: Sequence[Source], folds: Folds) -> Sequence[Source]:
 
 def _offered(question: Question, folds: Folds) -> list[Arm]:
     """The baselines that can be trained: with losses that the training takes, and augmentations that there are."""
-    own_loss = question.train is None or takes_loss(question.train)
     known = set.intersection(*({None, *fold.augmentations} for fold in folds.folds))
     unequal = is_unequal(question.rows)
     own = [arm for arm in question.own_arms if unequal or not arm.unequal]
     known_arms = arms_for(question.rows.form)
     asked = [*starting_arms(unequal=unequal, full=question.protocol.full, arms=known_arms), *own]
-    arms = [arm for arm in asked if (arm.loss is None or own_loss) and arm.augmentation in known]
+    arms = [arm for arm in asked if can_train(question.train, arm) and arm.augmentation in known]
     return arms or [find_arm("real")]
 
 

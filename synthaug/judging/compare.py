@@ -17,10 +17,10 @@ from synthaug.judging.arms import ARMS, Arm
 from synthaug.judging.learners import Learner
 from synthaug.judging.loaders import Ingredients
 from synthaug.judging.plan import Metric, Plan
-from synthaug.judging.predict import Train, takes_loss, takes_steps
+from synthaug.judging.predict import Train
 from synthaug.judging.protocol import Protocol, is_unequal, require_seeds, require_share
 from synthaug.judging.results import ArmResult, Comparison, Evaluation, Replicate, Setup
-from synthaug.judging.runner import Outcome, Runner, Task
+from synthaug.judging.runner import Outcome, Runner, Task, can_train
 from synthaug.mixing.schedule import USUAL_SHARE, Ratio, Schedule
 from synthaug.outputs import environment
 from synthaug.seeding import derive
@@ -284,17 +284,15 @@ def require_alike(replicates: Sequence[Replicate], others: Mapping[str, LabeledD
 
 def _applicable(proposal: Proposal, training: Train | None) -> list[Arm]:
     replicates = proposal.replicates
-    own_loss = training is None or takes_loss(training)
     unequal = any(is_unequal(replicate.train) for replicate in replicates)
     timed = all(replicate.seconds > 0 for replicate in replicates)
     chosen = [
         arm
         for arm in proposal.arms
         if (arm.augmentation is None or all(arm.augmentation in r.augmentations for r in replicates))
-        and (arm.loss is None or own_loss)
         and (unequal or not arm.unequal)
         and (timed or arm.steps is not None)
-        and (arm.steps == 1 or takes_steps(training))
+        and can_train(training, arm)
         and (not arm.judged or all(replicate.judge is not None for replicate in replicates))
     ]
     if {arm.synthetic for arm in chosen if arm.steps is not None and not arm.judged} != {True, False}:

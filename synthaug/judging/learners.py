@@ -26,7 +26,8 @@ _PASSES = 4
 class Learner:
     """A learner as trainings are: ``learner(loader, steps, seed, n_classes=...)``.
 
-    It is fitted once, to all rows that four passes over the loader give, whatever the steps: it has none.
+    It is fitted once, to all rows that four passes over the loader give, whatever the steps: it has none. With
+    ``weights=``, ``(n_classes,)``, rows count as much as the weight of their class.
 
     Attributes:
         name: in `LEARNERS`.
@@ -39,7 +40,9 @@ class Learner:
         """What it is called in a report."""
         return LEARNERS[self.name][0]
 
-    def __call__(self, loader: Any, steps: int, seed: int, *, n_classes: int) -> Predict:
+    def __call__(
+        self, loader: Any, steps: int, seed: int, *, n_classes: int, weights: np.ndarray | None = None
+    ) -> Predict:
         """The fitted learner: a batch of encoded rows to probabilities ``(B, n_classes)``."""
         batches = [batch for _ in range(_PASSES) for batch in loader]
         if not batches:
@@ -48,7 +51,7 @@ class Learner:
             )
         rows, labels = (np.concatenate([np.asarray(batch[part]) for batch in batches]) for part in (0, 1))
         model = LEARNERS[self.name][1](seed % 2**31)
-        model.fit(rows.reshape(len(rows), -1), labels)
+        model.fit(rows.reshape(len(rows), -1), labels, None if weights is None else weights[labels])
         return partial(_shares, model, n_classes)
 
 

@@ -46,9 +46,14 @@ def _counts(parts: Ingredients) -> np.ndarray:
     return np.bincount(parts.labels, minlength=parts.n_classes)
 
 
+def class_weights(counts: np.ndarray) -> np.ndarray:
+    """``(K,)`` the inverse frequencies of classes with so many rows, in the mean 1 over the rows."""
+    weights: np.ndarray = counts.sum() / np.count_nonzero(counts) / np.maximum(counts, 1)
+    return weights
+
+
 def _weighting(counts: np.ndarray, start: float) -> ClassifierLoss:
-    weights = counts.sum() / np.count_nonzero(counts) / np.maximum(counts, 1)
-    return partial(_weighted, torch.from_numpy(weights).float(), start)
+    return partial(_weighted, torch.from_numpy(class_weights(counts)).float(), start)
 
 
 def _adjusting(counts: np.ndarray) -> ClassifierLoss:

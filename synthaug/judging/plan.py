@@ -29,7 +29,7 @@ from synthaug.mixing.supply import Supply
 from synthaug.outputs import atomic_write_text, one_error
 from synthaug.wording import one_line
 
-FORMAT = 6
+FORMAT = 7
 """Of plans and evaluations as JSON data, which name it; others are not read."""
 
 Metric: TypeAlias = Literal["accuracy", "balanced_accuracy"]
@@ -168,13 +168,28 @@ class Plan:
         """
         return self.preparation.loss()
 
+    def decide(self, probabilities: Any) -> np.ndarray:
+        """What a classifier that was trained as the plan says takes rows for, ``(N,)`` int64 positions in the classes.
+
+        The likeliest class; where that is the best, after probabilities were divided by how frequent classes are among
+        the rows that the plan was chosen for.
+
+        Args:
+            probabilities: ``(N, K)`` of each class, in the order of the classes.
+
+        Raises:
+            InvalidRequest: no probabilities of so many classes, or an arm of the user's own.
+        """
+        return self.preparation.decided(probabilities)
+
     def apply(self, loader: Any, *, seed: int = 0, items: Items | None = None) -> Any:
         """A loader (or Hugging Face data set) like the given one that follows the plan.
 
         Images are augmented before the ``transform`` of the data set, so before what normalises; where it has none,
         those of its items are. Classes are drawn evenly where that is the best, a share of each class is replaced by
         synthetic rows where these are to be used, and the rows of a batch are blended where that is the best: labels
-        are distributions then. Train it for `steps` optimizer steps, with `loss` where it is no plain cross-entropy.
+        are distributions then. Train it for `steps` optimizer steps, with `loss` where it is no plain cross-entropy,
+        and let `decide` say what rows are taken for.
 
         Args:
             loader: as in `synthaug.mix`; the given one is left as it is.
@@ -190,6 +205,13 @@ class Plan:
             warnings.warn(
                 f"the plan needs its own loss ({self.preparation.weighting}), which a loader cannot bring: use "
                 "plan.loss() in the training",
+                SynthaugWarning,
+                stacklevel=2,
+            )
+        if self.preparation.adjusted:
+            warnings.warn(
+                "the plan takes classes for as likely as they would be if all were equally frequent, which a loader "
+                "cannot bring: ask plan.decide(probabilities) what the classifier takes rows for",
                 SynthaugWarning,
                 stacklevel=2,
             )

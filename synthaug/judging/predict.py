@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -35,6 +36,45 @@ def takes_loss(train: Train) -> bool:
 def takes_steps(train: Train | None) -> bool:
     """Whether a training is longer where it is given more steps: learners that are fitted once are not."""
     return not isinstance(train, Learner)
+
+
+@dataclass(frozen=True)
+class Adjusted:
+    """A training like another, but that its classifier's probabilities are `adjusted`.
+
+    Attributes:
+        train: the other, whose classifier gives probabilities.
+        counts: ``(n_classes,)`` training rows of each class.
+    """
+
+    train: Train
+    counts: np.ndarray
+
+    def __call__(self, loader: LabelledBatches, steps: int, seed: int) -> Predict:
+        """The adjusted classifier."""
+        return partial(_adjusted, self.train(loader, steps, seed), self.counts)
+
+
+def adjusted(probabilities: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """``(N, K)`` probabilities as they were if classes were equally frequent: divided by how frequent each is.
+
+    Menon et al., "Long-tail learning via logit adjustment", 2021, section 4.1 with tau = 1: where probabilities are
+    right, what is likeliest then has the highest balanced accuracy. Classes without rows have none.
+
+    Args:
+        probabilities: ``(N, K)``.
+        counts: ``(K,)`` training rows of each class.
+
+    >>> adjusted(np.array([[0.8, 0.2]]), np.array([90, 10])).round(2)
+    array([[0.31, 0.69]])
+    """
+    shares = np.where(counts > 0, probabilities / np.maximum(counts, 1), 0.0)
+    even: np.ndarray = shares / np.maximum(shares.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    return even
+
+
+def _adjusted(predict: Predict, counts: np.ndarray, batch: torch.Tensor) -> np.ndarray:
+    return adjusted(np.asarray(predict(batch), np.float64), counts)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from synthaug.errors import InvalidArtifact, InvalidRequest
 from synthaug.judging.arms import Arm
 from synthaug.judging.loaders import BLENDS, Augment, balanced, shuffled
 from synthaug.judging.losses import LOSSES
+from synthaug.judging.predict import adjusted
 from synthaug.mixing.regimen import Regimen
 from synthaug.modalities.known import AnyForm
 
@@ -39,6 +40,7 @@ class Preparation:
         balanced: whether rows are drawn so that classes are equally frequent.
         blend: what the rows of a batch are blended by, of `BLENDS`; None for nothing.
         weighting: what the loss allows for, of `LOSSES`; None for a plain one.
+        adjusted: whether probabilities are divided by how frequent classes are before the likeliest is taken.
         known: whether it can be done outside of a choice; not where it is an arm of the user's own.
     """
 
@@ -50,6 +52,7 @@ class Preparation:
     balanced: bool = False
     blend: str | None = None
     weighting: str | None = None
+    adjusted: bool = False
     known: bool = True
 
     @classmethod
@@ -79,6 +82,7 @@ class Preparation:
             balanced=arm.loader is balanced,
             blend=blends.get(arm.loader),
             weighting=weighting,
+            adjusted=arm.adjusted,
             known=arm.loader in (shuffled, balanced, *blends)
             and (arm.loss is None or arm.loss in [made for made, _ in LOSSES.values()]),
         )
@@ -123,6 +127,18 @@ class Preparation:
             return of_rows(logits, labels, progress).mean()
 
         return loss
+
+    def decided(self, probabilities: Any) -> np.ndarray:
+        """The classes that rows are taken for, see `Plan.decide`."""
+        self._require_known()
+        found = np.asarray(probabilities)
+        if found.ndim != 2 or found.shape[1] != len(self.counts) or (found < 0).any():
+            raise InvalidRequest(
+                f"Probabilities (N, {len(self.counts)}) of each class are expected, not negative; an array of "
+                f"{found.shape} was given. Logits become probabilities by a softmax."
+            )
+        chosen: np.ndarray = adjusted(found, np.array(self.counts)) if self.adjusted else found
+        return np.asarray(chosen.argmax(axis=1))
 
     def _require_known(self) -> None:
         if not self.known:

@@ -19,9 +19,10 @@ import torch
 
 from synthaug.errors import InvalidRequest
 from synthaug.judging.arms import Arm
-from synthaug.judging.learners import bound
+from synthaug.judging.learners import Learner, bound
 from synthaug.judging.loaders import Augment, Encode, Ingredients
-from synthaug.judging.predict import Predictions, Train, train_and_predict
+from synthaug.judging.losses import class_weights, weighted_loss
+from synthaug.judging.predict import Adjusted, Predictions, Train, takes_loss, takes_steps, train_and_predict
 from synthaug.metrics.scores import Scores
 from synthaug.outputs import atomic_write_text, encode_name
 from synthaug.training.classifier import train_classifier
@@ -190,6 +191,20 @@ class Runner:
         return self._folder / encode_name(f"{name}.json")
 
 
+def can_train(train: Train | None, arm: Arm) -> bool:
+    """Whether a training can do what an arm asks for: its loss, its length, and probabilities where it adjusts them.
+
+    Args:
+        train: as `train_arm` takes it. Learners of scikit-learn know weights of classes and no other loss; of a
+            training of the user's own it is not known whether it gives probabilities.
+        arm: the arm.
+    """
+    learner = isinstance(train, Learner)
+    adjusts = train is None or learner or not arm.adjusted
+    own_loss = train is None or takes_loss(train) or (learner and arm.loss is weighted_loss)
+    return adjusts and (arm.loss is None or own_loss) and (arm.steps == 1 or takes_steps(train))
+
+
 def train_arm(task: Task, train: Train | None = None) -> Outcome:
     """One training, judged on every set of rows: a task that shares nothing with others.
 
@@ -201,8 +216,13 @@ def train_arm(task: Task, train: Train | None = None) -> Outcome:
     training: Train = (
         partial(train_classifier, n_classes=n_classes) if train is None else bound(train, n_classes)
     )
-    if task.arm.loss is not None:
+    counts = np.bincount(task.parts.labels, minlength=n_classes)
+    if task.arm.loss is not None and isinstance(train, Learner):
+        training = partial(training, weights=class_weights(counts))
+    elif task.arm.loss is not None:
         training = partial(training, loss=task.arm.loss(task.parts))
+    if task.arm.adjusted:
+        training = Adjusted(training, counts)
     loader = task.arm.batches(task.parts, task.augmentations, task.seed)
     batches = {
         name: EncodedBatches(rows, labels, task.parts.encode) for name, (rows, labels) in task.tests.items()

@@ -14,7 +14,19 @@ from torch.utils.data import DataLoader, TensorDataset
 import synthaug
 from synthaug import Generator, Plan, Protocol, open_data
 from synthaug.errors import InvalidRequest
-from synthaug.judging import LEARNERS, Ingredients, Learner, arms_for, families_for, no_pool, starting_arms
+from synthaug.judging import (
+    LEARNERS,
+    Ingredients,
+    Learner,
+    Task,
+    adjusted,
+    arms_for,
+    can_train,
+    families_for,
+    no_pool,
+    starting_arms,
+    train_arm,
+)
 from synthaug.modalities.image import ImageForm
 from synthaug.testing import table_form
 
@@ -47,6 +59,53 @@ def test_a_learner_recognises_what_can_be_told_apart_and_gives_every_class_a_sha
     assert (shares.argmax(axis=1) == data.labels).mean() > 0.9
 
 
+@pytest.mark.parametrize("name", LEARNERS)
+def test_weights_of_a_learner_count_as_rows_of_a_class_do(name: str) -> None:
+    rng = np.random.default_rng(0)
+    X, y = torch.from_numpy(rng.integers(2, size=(400, 1)).astype(np.float32)), torch.arange(400) % 10 == 0
+    batches = [(X, y.long())]
+    plain = Learner(name)(batches, 1, 0, n_classes=2)(X)
+    weighted = Learner(name)(batches, 1, 0, n_classes=2, weights=np.array([1.0, 9.0]))(X)
+    # nothing can be told apart, so frequencies decide
+    assert plain[:, 1].mean() < 0.2 < weighted[:, 1].mean()
+
+
+def test_what_a_training_cannot_do_is_not_asked_of_it() -> None:
+    arms = {arm.name: arm for arm in arms_for(table_form())}
+
+    def own(loader, steps, seed):
+        return None
+
+    def can(train) -> set[str]:
+        return {name for name, arm in arms.items() if can_train(train, arm)}
+
+    assert can(None) == set(arms)
+    of_learner = set(arms) - can(Learner("boosting"))
+    assert of_learner == {"longer", "generator's time", "mixup", "logit adjustment", "mixup, re-weighted"} | {
+        name for name in arms if "soft labels" in name
+    }
+    assert set(arms) - can(own) == {name for name, arm in arms.items() if arm.loss or arm.adjusted}
+
+
+def test_adjusted_thresholds_leave_the_training_as_it_is_and_move_the_decision() -> None:
+    data = open_data(frame())
+    form = data.form.fitted(data.read())
+    parts = Ingredients.of(data, no_pool(data), form.encode, ratio=0.0, batch_size=16)
+    arms = {arm.name: arm for arm in arms_for(form)}
+    tests = {"held": (data.read(), data.labels)}
+    for train in (None, Learner("linear")):
+        plain, moved = (
+            train_arm(Task(name, arms[name], 0, parts, {}, tests, 5), train)
+            for name in ("real", "adjusted thresholds")
+        )
+        rare, often = 0, 1  # 20 rows are ill, 40 well
+        assert moved.scores["held"].recall[rare] >= plain.scores["held"].recall[rare]
+        assert moved.scores["held"].recall[often] <= plain.scores["held"].recall[often]
+    even = adjusted(np.array([[2 / 3, 1 / 3], [0.5, 0.5]]), np.array([40, 20]))
+    assert np.allclose(even, [[0.5, 0.5], [1 / 3, 2 / 3]])
+    assert (adjusted(np.array([[0.5, 0.2, 0.3]]), np.array([5, 5, 0]))[:, 2] == 0).all()
+
+
 def test_arms_of_rows_without_augmentations_are_those_that_need_none_each_once() -> None:
     arms = arms_for(table_form())
     assert all(arm.augmentation is None for arm in arms)
@@ -59,7 +118,7 @@ def test_arms_of_rows_without_augmentations_are_those_that_need_none_each_once()
     assert all("classical" not in arm.about for arm in arms)
     begun = [arm.name for arm in starting_arms(unequal=True, full=False, arms=arms)]
     assert begun[0] == "real"
-    assert {"oversampling", "class weights", "logit adjustment"} <= set(begun)
+    assert {"oversampling", "class weights", "logit adjustment", "adjusted thresholds"} <= set(begun)
     assert arms_for(ImageForm(8, 8, 1, "HW", "uint8")) == synthaug.judging.LADDER
 
 
@@ -70,14 +129,15 @@ def test_a_table_is_chosen_for_and_its_plan_is_followed(learner: str) -> None:
     assert plan.family == "cvae"
     assert "longer" not in plan.baseline or learner == "network"
     if learner == "boosting":
-        assert plan.baseline in ("real", "oversampling")
+        assert plan.baseline in ("real", "oversampling", "class weights", "adjusted thresholds")
 
 
 def test_an_evaluation_of_a_table_names_the_learner_and_leaves_out_what_it_cannot_do() -> None:
     protocol = Protocol(**{**vars(QUICK), "learner": "forest"})
     found = synthaug.evaluate(frame(), ratio=0.25, protocol=protocol, jobs=1, progress=False)
     assert found.setup.training == "random forest of 200 trees"
-    assert {"longer", "class weights", "mixup"} <= set(found.setup.arms_left_out)
+    assert {"longer", "logit adjustment", "mixup"} <= set(found.setup.arms_left_out)
+    assert {"class weights", "adjusted thresholds"} <= {arm.name for arm in found.arms}
     assert {"real", "SMOTE", "oversampling", "real + synthetic"} <= {arm.name for arm in found.arms}
 
 
