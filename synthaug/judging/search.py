@@ -500,6 +500,7 @@ class _Gain:
         within: its standard error by rows and trainings, as it shows inside folds.
         between: the same as it shows between folds, which holds what was fitted for each of them, such as a generator.
         rows, folds: how many there are.
+        freedom: degrees of freedom of ``within``.
     """
 
     mean: float
@@ -507,6 +508,7 @@ class _Gain:
     between: float
     rows: int
     folds: int
+    freedom: float
 
     @property
     def error(self) -> float:
@@ -516,14 +518,14 @@ class _Gain:
     @property
     def interval(self) -> Interval:
         """Two-sided."""
-        reach = _quantile((1 + _CONFIDENCE) / 2, self.rows - 1) * self.error
+        reach = _quantile((1 + _CONFIDENCE) / 2, self.freedom) * self.error
         return Interval(self.mean, self.mean - reach, self.mean + reach, self.rows)
 
     @property
     def bound(self) -> float:
         """What it is above with a confidence of `LEVEL`; few folds tell little of how they differ, and ask for more."""
         reaches = (
-            _quantile(LEVEL, self.rows - 1) * self.within,
+            _quantile(LEVEL, self.freedom) * self.within,
             _quantile(LEVEL, self.folds - 1) * self.between,
         )
         return self.mean - max(reaches)
@@ -546,10 +548,21 @@ def _gain(differences: np.ndarray, folds: Sequence[np.ndarray], weights: np.ndar
     due = gain * np.array([weights[fold].sum() for fold in folds])
     between = float(np.sum((moved.mean(axis=1) - due) ** 2)) * len(folds) / max(1, len(folds) - 1)
     within = float(np.sqrt(by_rows + by_trainings))
-    return _Gain(gain, within, float(np.sqrt(between)), n, len(folds))
+    return _Gain(gain, within, float(np.sqrt(between)), n, len(folds), _freedom(weights))
 
 
-def _quantile(probability: float, freedom: int) -> float:
+def _freedom(weights: np.ndarray) -> float:
+    """Degrees of freedom of a mean with these weights: where a few rows of rare classes decide, little more than these.
+
+    Satterthwaite, "An approximate distribution of estimates of variance components", 1946, with rows of one weight as
+    a stratum and as much variance in each row.
+    """
+    sizes, counts = np.unique(weights[weights > 0].round(12), return_counts=True)
+    parts = counts * sizes**2
+    return float(parts.sum() ** 2 / (parts**2 / np.maximum(1, counts - 1)).sum())
+
+
+def _quantile(probability: float, freedom: float) -> float:
     from scipy.stats import t
 
     return float(t.ppf(probability, max(1, freedom)))

@@ -443,3 +443,32 @@ def test_too_few_seeds_are_refused(numbers: dict[str, int]) -> None:
 def test_one_fold_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="2 folds"):
         World({}, folds=1).choose(["any"])
+
+
+def test_a_gain_on_few_rows_of_a_rare_class_is_less_sure_than_by_as_many_rows_in_all() -> None:
+    folds = np.array_split(np.arange(60), 3)
+    rare = np.array([0, 1, 20, 21, 40, 41])
+
+    def interval(weights: np.ndarray) -> Interval:
+        def score(trials: Sequence[Trial]) -> Iterator[Scored]:
+            for trial in trials:
+                won = (folds[trial.fold] % 20 < 2) & (folds[trial.fold] % 4 != 1)
+                yield recognised(0.25 + 0.5 * (won & (trial.option == "good")))
+
+        def menu(base: Option) -> Sequence[Option]:
+            return [Option("good", synthetic=True)]
+
+        found = choose(menu, lambda best: [], score, folds, weights)
+        return next(of.gain for of in found.standings if of.name == "good")
+
+    even, unequal = np.full(60, 1 / 60), np.full(60, 0.5 / 54)
+    unequal[rare] = 0.5 / 6
+    for weights, reaches in (
+        (even, (1.9, 2.1)),
+        (unequal, (2.4, 2.7)),
+    ):  # of Student's t with 59 and about 5.5
+        found = interval(weights)
+        won = np.isin(np.arange(60), rare) & (np.arange(60) % 4 != 1)
+        gain = 0.5 * won - found.mean
+        error = np.sqrt(np.sum((weights * gain) ** 2) * 60 / 59)
+        assert reaches[0] < (found.high - found.mean) / error < reaches[1]
