@@ -37,8 +37,11 @@ SETS = ("adult", "credit_default", "bank_marketing")
 DROPPED = {"bank_marketing": ("duration",)}
 """Columns that tell the answer."""
 
-ROWS, TESTED, STEPS = 5000, 5000, 3000
+ROWS, TESTED = 5000, 5000
 LEARNERS = ("logistic regression", "random forest", "gradient boosting", "perceptron")
+
+ALONE = ("CTGAN",)
+"""What takes so long that it is run by itself."""
 
 Rows = tuple[np.ndarray, np.ndarray]
 """``(N, D)`` raw rows and ``(N,)`` class positions."""
@@ -92,9 +95,14 @@ def scores(form: TableForm, rows: Rows, test: LabeledData, seed: int) -> dict[st
     return found
 
 
+def as_they_are(data: LabeledData, form: TableForm, seed: int) -> Rows:
+    """The training rows."""
+    return data.read(), data.labels
+
+
 def ours(family: str, data: LabeledData, form: TableForm, seed: int) -> Rows:
-    """As many rows of each class as there are, of a family with its defaults."""
-    maker = train(data, Training(family, steps=STEPS, seed=seed))
+    """As many rows of each class as there are, of a family with its defaults, also of how long it is trained."""
+    maker = train(data, Training(family, seed=seed))
     made = maker.sample(data.counts, seed=seed)
     return made.samples, made.class_indices
 
@@ -143,26 +151,29 @@ def peer(name: str, data: LabeledData, form: TableForm, seed: int) -> Rows:
 Make = Callable[[LabeledData, TableForm, int], Rows]
 
 
-def makers() -> dict[str, Make]:
-    """Everything that makes rows, by name; of peers those that are installed."""
-    known: dict[str, Make] = {"SMOTE": between, "cvae": partial(ours, "cvae"), "cgan": partial(ours, "cgan")}
-    if importlib.util.find_spec("ctgan") is not None:
-        known |= {"CTGAN": partial(peer, "CTGAN"), "TVAE": partial(peer, "TVAE")}
-    return known
+MAKERS: dict[str, Make] = {
+    "real": as_they_are,
+    "SMOTE": between,
+    "cvae": partial(ours, "cvae"),
+    "cgan": partial(ours, "cgan"),
+    "TVAE": partial(peer, "TVAE"),
+    "CTGAN": partial(peer, "CTGAN"),
+}
+"""Everything that makes rows, by name."""
 
 
 def replicate(run: Run) -> dict[str, Any]:
     """What learners of each maker's rows score, what these took, and how far they are from the training rows."""
+    if importlib.util.find_spec("ctgan") is None:
+        raise click.UsageError("ctgan is missing: see benchmarks/requirements-peers.txt")
     data, test = opened(run.cell.data, run.folder, run.seed, ROWS)
     form = data.form.fitted(data.read())
     assert isinstance(form, TableForm)
     points = form.points(data.read())
     unseen = float(np.median(nearest_rows(form.points(test.read()), points)[1]))
-    found: dict[str, Any] = {
-        "real": {"scores": scores(form, (data.read(), data.labels), test, run.seed), "seconds": 0.0}
-    }
-    for name, make in makers().items():
-        started = time.monotonic()
+    found: dict[str, Any] = {}
+    for name in run.cell.settings["makers"]:
+        make, started = MAKERS[name], time.monotonic()
         rows = make(data, form, run.seed)
         seconds = time.monotonic() - started
         apart = float(np.median(nearest_rows(form.points(rows[0]), points)[1])) / unseen
@@ -181,19 +192,29 @@ def brief(found: Mapping[str, Any]) -> str:
 
 def tabular(cells: Sequence[Mapping[str, Any]]) -> str:
     """The mean of the four learners for each maker, and each learner of each set."""
-    kinds = list(dict.fromkeys(kind for cell in cells for of in cell["replicates"] for kind in of))
+    names = list(dict.fromkeys(cell["budget"]["data"] for cell in cells))
+    found = {
+        kind: [
+            [
+                of[kind]
+                for cell in cells
+                if cell["budget"]["data"] == name
+                for of in cell["replicates"]
+                if kind in of
+            ]
+            for name in names
+        ]
+        for kind in MAKERS
+    }
     lines = []
-    for kind in kinds:
-        made = [[of[kind] for of in cell["replicates"] if kind in of] for cell in cells]
+    for kind, made in found.items():
         lines.append(
             [kind, *(_mean(of) for of in made), _median(made, "distance"), _median(made, "seconds", 0)]
         )
     by_learner = [
-        [kind, *(_mean(of, learner) for of in made for learner in LEARNERS)]
-        for kind in kinds
-        for made in [[[of[kind] for of in cell["replicates"] if kind in of] for cell in cells]]
+        [kind, *(_mean(of, learner) for of in made for learner in LEARNERS)] for kind, made in found.items()
     ]
-    names = [cell["cell"] for cell in cells]
+    runs = ", ".join(f"{min(map(len, made))} of {kind}" for kind, made in found.items() if kind != "real")
     return "\n".join(
         [
             "## Synthetic rows of tables, alone",
@@ -202,7 +223,7 @@ def tabular(cells: Sequence[Mapping[str, Any]]) -> str:
             "training rows have, in the mean of four learners with the standard error over replicates; how far rows "
             "lie from the nearest training row, over unseen rows (below 0.5 they are near copies); and seconds to fit "
             "and sample on one core ([results](tabular), [how](../experiments/tabular.py)). "
-            f"{len(cells[0]['replicates'])} replicates.",
+            f"Replicates: {runs}.",
             "",
             *table(["", *names, "distance", "seconds"], lines),
             "",
@@ -227,9 +248,16 @@ def _median(made: Sequence[Sequence[Mapping[str, Any]]], what: str, digits: int 
 
 
 EXPERIMENT = Experiment(
-    cells=[Cell(name, name) for name in SETS],
+    cells=[
+        Cell(f"{name}{rest}", name, settings={"data": name, "makers": list(makers)})
+        for rest, makers in (
+            ("", [name for name in MAKERS if name not in ALONE]),
+            *((f"-{name}", [name]) for name in ALONE),
+        )
+        for name in SETS
+    ],
     replicate=replicate,
-    budget={"rows": ROWS, "tested": TESTED, "steps": STEPS, "replicates": 5},
+    budget={"rows": ROWS, "tested": TESTED, "replicates": 5},
     replicates=5,
     results="tabular",
     brief=brief,

@@ -231,7 +231,7 @@ class TableForm(Form):
 
     def usual_budget(self, rows: int) -> dict[str, Any]:
         """Steps, of which one takes some milliseconds: more where there is more to learn from."""
-        return {"steps": min(_MOST_STEPS, _STEPS + rows // 2)}
+        return {"steps": min(_MOST_STEPS, _STEPS + rows // 5)}
 
     @property
     def complete(self) -> bool:
