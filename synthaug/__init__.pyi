@@ -1,4 +1,9 @@
-from .data import Classes as Classes, LabeledData as LabeledData, open_data as open_data
+from .data import (
+    CachedEmbedder as CachedEmbedder,
+    Classes as Classes,
+    LabeledData as LabeledData,
+    open_data as open_data,
+)
 from .errors import SynthaugError as SynthaugError, SynthaugWarning as SynthaugWarning
 from .generators import Generator as Generator, Samples as Samples
 from .judging import Evaluation as Evaluation, Plan as Plan, Protocol as Protocol

@@ -41,8 +41,8 @@ from synthaug.judging import (
 from synthaug.seeding import derive, numpy_rng
 
 STEPS, SEEDS = 400, 4
-INSIDE = ("breast_cancer", "wine", "digits")
-"""Sets of scikit-learn, as vectors."""
+INSIDE = {"breast_cancer": (50, 100), "wine": (50, 100), "digits": (100, 200)}
+"""Sets of scikit-learn, as vectors, and how many rows of each."""
 
 KEEL = ("abalone9-18", "page-blocks0", "pima", "segment0", "vehicle1", "vowel0", "yeast1", "yeast3")
 """Sets of KEEL, of two unequal classes."""
@@ -178,7 +178,7 @@ EXPERIMENT = Experiment(
         for learner in LEARNERS
         for data, sizes in (
             *((name, (50, 100, 200, 500)) for name in SETS),
-            *((name, (50, 100)) for name in INSIDE),
+            *((name, sizes) for name, sizes in INSIDE.items()),
             *((name, (100, 200)) for name in KEEL),
         )
         for rows in sizes

@@ -1,3 +1,4 @@
+from .cached import CachedEmbedder as CachedEmbedder
 from .classes import (
     Classes as Classes,
     Label as Label,

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from synthaug.data.rows import Rows
+from synthaug.data.vectors import Embed, checked_vectors, embedder_name
 from synthaug.errors import InvalidData, InvalidRequest
-from synthaug.modalities.arrays import as_array
 from synthaug.modalities.source import RowSource
 from synthaug.modalities.table.inference import columns_of_array
 from synthaug.modalities.table.records import Records
 
 if TYPE_CHECKING:
     from synthaug.data.labeled import LabeledData
-
-Embed: TypeAlias = "Callable[[list[np.ndarray]], Any]"
-"""``embed(images)``: n arrays ``(H, W)`` or ``(H, W, C)`` -> ``(n, D)`` numbers, an array or a tensor."""
 
 _BLOCK = 32  # pictures that an embedder is given at once
 
@@ -54,21 +51,6 @@ class Embedded(Records):
     def __getstate__(self) -> dict[str, Any]:
         # vectors are made once; an embedder may be large, or nothing that can be sent
         return {**vars(self), "embed": None}
-
-
-def embedder_name(embed: Any) -> str:
-    """What to call an embedder: the name of a function or method, or of the class of what is called.
-
-    Raises:
-        InvalidRequest: what cannot be called.
-    """
-    if not callable(embed):
-        raise InvalidRequest(
-            f"embed={embed!r} was given; it is a function: embed(images) -> an array of one vector an image"
-        )
-    while hasattr(embed, "func"):  # a partial
-        embed = embed.func
-    return str(getattr(embed, "__qualname__", type(embed).__qualname__))
 
 
 def embedded(data: LabeledData, embed: Embed) -> LabeledData:
@@ -106,7 +88,7 @@ def _vectors(pictures: RowSource, embed: Embed, name: str) -> np.ndarray:
     blocks: list[np.ndarray] = []
     for start in range(0, len(pictures), _BLOCK):
         rows = range(start, min(start + _BLOCK, len(pictures)))
-        made = _checked(embed([pictures.alone(row) for row in rows]), len(rows), name)
+        made = checked_vectors(embed([pictures.alone(row) for row in rows]), len(rows), name)
         if blocks and made.shape[1] != blocks[0].shape[1]:
             raise InvalidRequest(
                 f"{name} gave vectors of {blocks[0].shape[1]} numbers, and from {pictures.name(start)} on of "
@@ -120,19 +102,3 @@ def _vectors(pictures: RowSource, embed: Embed, name: str) -> np.ndarray:
             )
         blocks.append(made)
     return np.concatenate(blocks)
-
-
-def _checked(given: Any, n: int, name: str) -> np.ndarray:
-    """``(n, D)`` float32 of what an embedder gave for n pictures."""
-    array = as_array(given)
-    if isinstance(array, list | tuple) and len({np.shape(as_array(row)) for row in array}) == 1:
-        array = np.stack([as_array(row) for row in array])
-    shape = getattr(array, "shape", None)
-    told = type(given).__name__ if shape is None else f"{shape} {array.dtype}"
-    if shape is None or len(shape) != 2 or len(array) != n or not shape[1] or array.dtype.kind not in "fiu":
-        raise InvalidRequest(
-            f"{name} gave {told} for {n} pictures; an embedder gives an array or tensor ({n}, D) of numbers, a row a "
-            "picture in their order"
-        )
-    with np.errstate(over="ignore"):  # what is infinite then is refused
-        return np.array(array, np.float32)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synthaug.data.classes import Classes, Label, classes_of
-from synthaug.data.embedded import Embed, embedded, embedder_name
+from synthaug.data.embedded import embedded
 from synthaug.data.items import Key
 from synthaug.data.readers import Columns, Reading, ScanOptions, Source, read_source
 from synthaug.data.readers.broken import without_broken
@@ -21,6 +21,7 @@ from synthaug.data.readers.memory import rows_of
 from synthaug.data.remarks import of_classes, of_rows
 from synthaug.data.rows import Rows
 from synthaug.data.usual_splits import usual_split
+from synthaug.data.vectors import Embed, embedder_name
 from synthaug.errors import InvalidData, InvalidRequest, SynthaugWarning
 from synthaug.modalities.base import Form
 from synthaug.modalities.image.pictures import Resize

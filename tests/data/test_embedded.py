@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 import synthaug
-from synthaug import LabeledData, Protocol, open_data
+from synthaug import CachedEmbedder, LabeledData, Protocol, open_data
 from synthaug.data import open_unlabelled, part
 from synthaug.errors import InvalidData, InvalidRequest, SpecMismatch
 from synthaug.report import facts_of
@@ -308,3 +308,70 @@ def test_a_plan_for_photographs_says_to_begin_with_an_embedder() -> None:
     assert plan.advice.endswith("trained on pixels from scratch.")
     again = type(plan).from_dict(plan.to_dict())
     assert again.advice == plan.advice
+
+
+# ------------------------------------------------------------------------------------------- kept in a file
+
+
+def test_pictures_are_embedded_once_and_their_vectors_kept_in_a_file(tmp_path: Path) -> None:
+    images, labels = photographs(40)
+    first = Spy()
+    there = open_data((images, labels), embed=CachedEmbedder(first, tmp_path / "vectors.db"))
+    assert sum(map(len, first.blocks)) == 40
+    np.testing.assert_array_equal(there.read(), means(images).astype(np.float32))
+    assert "embedded by Spy" in there.origin
+
+    later = Spy()
+    images = [*images[::-1], *pictures(3, seed=1)]  # moved, and three more
+    again = open_data((images, [*labels, *"abc"]), embed=CachedEmbedder(later, tmp_path / "vectors.db"))
+    given = [image for block in later.blocks for image in block]
+    assert len(given) == 1 + 3  # one to see whether the file is this embedder's
+    np.testing.assert_array_equal(again.read(), means(images).astype(np.float32))
+
+
+def test_equal_pictures_in_one_block_have_one_vector(tmp_path: Path) -> None:
+    spy, (image,) = Spy(), pictures(1)
+    made = CachedEmbedder(spy, tmp_path / "vectors.db")([image, image.copy(), image.astype(np.float32)])
+    assert [len(block) for block in spy.blocks] == [2]  # another dtype is another picture
+    assert (made[0] == made[1]).all()
+
+
+def test_vectors_of_another_embedder_are_not_taken_for_its_own(tmp_path: Path) -> None:
+    images = pictures(4)
+    CachedEmbedder(means, tmp_path / "vectors.db")(images)
+    for other in (lambda images: 2 * means(images), lambda images: means(images)[:, :3]):
+        with pytest.raises(InvalidData, match=r"vectors\.db holds other vectors than .* Name another file"):
+            CachedEmbedder(other, tmp_path / "vectors.db")(images)
+    noise = np.random.default_rng(0)
+    CachedEmbedder(lambda images: means(images) + noise.normal(0, 1e-4, (1, 5)), tmp_path / "vectors.db")(
+        images
+    )
+
+
+def test_what_was_embedded_before_a_stop_is_kept(tmp_path: Path) -> None:
+    def stopped(images: list[np.ndarray]) -> np.ndarray:
+        if (images[0].shape == rest[0].shape) and (images[0] == rest[0]).all():
+            raise KeyboardInterrupt
+        return means(images)
+
+    images, rest = pictures(32), pictures(8, seed=3)
+    with pytest.raises(KeyboardInterrupt):
+        open_data(([*images, *rest], ["a", "b"] * 20), embed=CachedEmbedder(stopped, tmp_path / "vectors.db"))
+    spy = Spy()
+    open_data(([*images, *rest], ["a", "b"] * 20), embed=CachedEmbedder(spy, tmp_path / "vectors.db"))
+    assert sum(map(len, spy.blocks)) == 1 + 8
+
+
+def test_a_file_that_is_none_of_ours_is_not_written_to(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("what I have to do" * 100)
+    for path in (tmp_path / "notes.txt", tmp_path / "no folder" / "vectors.db"):
+        with pytest.raises(InvalidData, match=r"cannot be kept in .*Name a file that is not there yet"):
+            CachedEmbedder(means, path)(pictures(2))
+    assert (tmp_path / "notes.txt").read_text() == "what I have to do" * 100
+
+
+def test_a_width_that_changes_is_refused_by_what_keeps_vectors(tmp_path: Path) -> None:
+    by_height = CachedEmbedder(lambda images: np.ones((len(images), images[0].shape[0])), tmp_path / "v.db")
+    by_height([np.zeros((4, 4), np.uint8)])
+    with pytest.raises(InvalidRequest, match=r"vectors of 5 numbers, and of 4 before"):
+        by_height([np.zeros((4, 4), np.uint8), np.zeros((5, 5), np.uint8)])

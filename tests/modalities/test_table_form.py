@@ -12,6 +12,7 @@ from hypothesis import given, strategies as st
 from tabular import DAY, MAKERS, fitted_of, frame_of, inflated, tables
 
 from synthaug.errors import InvalidArtifact, InvalidData, SpecMismatch, UnsupportedKind
+from synthaug.modalities.base import Container
 from synthaug.modalities.table import (
     TableForm,
     columns_of_array,
@@ -144,14 +145,41 @@ def test_vectors_of_any_dtype_come_back(dtype: str, width: int) -> None:
     np.testing.assert_array_equal(on_device.numpy(), form.decode(1.5 * form.encode(rows)))
 
 
-def test_a_wide_vector_of_numbers_is_its_standard_scores_over_three() -> None:
+@pytest.mark.parametrize("container", ["frame", "array"])
+def test_a_wide_vector_of_numbers_is_its_standard_scores_over_three(container: Container) -> None:
     rows = np.random.default_rng(0).normal(5.0, 2.0, (400, 70)) ** np.arange(1, 3).repeat(35)
-    form = TableForm(columns_of_array(rows)).fitted(rows)
-    scores = (rows - rows.mean(0)) / rows.std(0)
+    form = TableForm(columns_of_array(rows), container=container).fitted(rows)
+    # the columns of an array are of one unit: none is stretched further than the median one
+    least = np.median(rows.std(0)) if container == "array" else 0.0
+    scores = (rows - rows.mean(0)) / rows.std(0).clip(least)
     inside = (np.abs(scores) <= 3).all(axis=0)  # where nothing reaches further
     assert inside.any()
     assert form.encoded == (70,)
     np.testing.assert_allclose(form.encode(rows)[:, inside].numpy(), scores[:, inside] / 3, atol=1e-6)
+
+
+def test_zeros_of_a_wide_vector_come_back_as_zeros_and_are_no_numbers_beside_it() -> None:
+    rows = np.random.default_rng(0).normal(size=(300, 80)).clip(0, 2)  # as behind a rectifier
+    form = TableForm(columns_of_array(rows)).fitted(rows)
+    assert form.encoded == (80,)
+    np.testing.assert_allclose(form.decode(form.encode(rows)), rows, atol=1e-5)
+    below = form.decode(form.encode(rows) - 0.1)
+    assert 0.5 < (below == 0).mean() < 0.7
+    levels = np.round(rows[:, :70] * 2) / 2  # of few values, each of which many rows have
+    found = TableForm(columns_of_array(levels)).fitted(levels)
+    few = [column.fit.counts for column in found.columns if not column.fit.knots]
+    assert few
+    assert all(min(counts) >= 5 for counts in few)
+
+
+def test_a_few_rows_of_an_embedding_do_not_make_its_quiet_columns_loud() -> None:
+    rng = np.random.default_rng(0)
+    rows = (rng.normal(size=(2000, 200)) * np.geomspace(0.01, 1, 200)).clip(0)
+    form = TableForm(columns_of_array(rows)).fitted(rows[:20])
+    encoded = form.encode(rows).numpy()
+    assert encoded.shape == (2000, 200)
+    assert encoded.std(0)[:20].max() < 0.3 * encoded.std(0)[150:].min()
+    assert (np.abs(encoded) == 1).mean() < 0.03  # little that was not seen is cut off
 
 
 def test_a_number_has_a_third_of_its_normal_quantile_whatever_its_tails() -> None:

@@ -10,7 +10,10 @@ import numpy as np
 from synthaug.errors import InvalidData
 from synthaug.modalities.table.columns import Column, Fit
 
-# Knots of a column of numbers, and how many such columns are so wide a vector that each is scaled by a line instead.
+# Knots of a column of numbers, and how many such columns are so wide a vector that each is scaled by a line instead. Of
+# vectors that are no data frames columns are of one unit: none is stretched further than the median one is. By its own
+# deviation alone a column of an embedding that hardly varies in 20 rows becomes as loud as any, and a linear learner
+# then recognises 10 points less (frozen EfficientNet-Lite0, 2 clothes a class).
 _KNOTS = 64
 _WIDE = 64
 # A column is all spikes with at most so many values, each of which is held by so many rows on average.
@@ -24,12 +27,15 @@ _REACH = 3.0
 _FURTHEST = 5.0
 
 
-def fitted_columns(columns: Sequence[Column], cells: np.ndarray) -> tuple[Column, ...]:
+def fitted_columns(
+    columns: Sequence[Column], cells: np.ndarray, *, one_unit: bool = False
+) -> tuple[Column, ...]:
     """The columns with what training rows say of them.
 
     Args:
         columns: of the rows.
         cells: ``(D, N)`` float64, a column a row, NaN where missing.
+        one_unit: whether all columns of a wide vector are measured in one unit, as those of an embedding are.
 
     Raises:
         InvalidData: no rows, or a code that a column has no level for.
@@ -37,11 +43,14 @@ def fitted_columns(columns: Sequence[Column], cells: np.ndarray) -> tuple[Column
     if not cells.shape[1]:
         raise InvalidData("There are no training rows to learn the columns from.")
     wide = len(columns) > _WIDE and all(column.kind in ("number", "integer") for column in columns)
-    knots = 2 if wide else _KNOTS
-    return tuple(replace(c, fit=_fit_of(c, row, knots)) for c, row in zip(columns, cells, strict=True))
+    if not wide:
+        return tuple(replace(c, fit=_fit_of(c, row)) for c, row in zip(columns, cells, strict=True))
+    least = _median_deviation(cells) if one_unit else 0.0
+    return tuple(replace(c, fit=_fit_of(c, row, least)) for c, row in zip(columns, cells, strict=True))
 
 
-def _fit_of(column: Column, cells: np.ndarray, knots: int) -> Fit:
+def _fit_of(column: Column, cells: np.ndarray, least: float | None = None) -> Fit:
+    """What cells say of a column; of a wide vector's with the least deviation by which it is scaled."""
     known = cells[~np.isnan(cells)]
     missing = len(cells) - len(known)
     if column.codes is not None:
@@ -55,9 +64,10 @@ def _fit_of(column: Column, cells: np.ndarray, knots: int) -> Fit:
     if not len(known):
         return Fit(missing=missing)
     values, counts = np.unique(known + 0.0, return_counts=True)
-    spiked = _spiked(counts)
+    fractions = bool(least) and bool((values != np.rint(values)).any())
+    spiked = _spiked_inside(counts) if fractions else _spiked(counts)
     rest = np.repeat(values[~spiked], counts[~spiked])
-    at, places = _line(rest) if knots == 2 else _quantiles(rest, knots)
+    at, places = _quantiles(rest, _KNOTS) if least is None else _line(rest, least)
     return Fit(
         counts=tuple(counts[spiked].tolist()),
         missing=missing,
@@ -78,6 +88,29 @@ def _spiked(counts: np.ndarray) -> np.ndarray:
     return spiked if (~spiked).sum() > 1 else np.ones(len(counts), bool)
 
 
+def _spiked_inside(counts: np.ndarray) -> np.ndarray:
+    """The same of a column of a vector of one unit, of fractions: samples come to its ends, such as 0, by themselves.
+
+    A number that is drawn beyond what training rows have is brought back to it; so an end needs no level of its own,
+    which a learner would have to hear beside the number.
+    """
+    if len(counts) == 1 or (len(counts) <= _FEW and counts.min() >= _ROWS_EACH):
+        return np.ones(len(counts), bool)
+    spiked: np.ndarray = counts >= max(_ROWS, _SHARE * counts.sum())
+    spiked[[0, -1]] = False
+    return spiked
+
+
+def _median_deviation(cells: np.ndarray) -> float:
+    """The median standard deviation of the columns that vary; 0 where none does."""
+    known = np.isfinite(cells)
+    n = known.sum(axis=1).clip(1)
+    means = np.where(known, cells, 0.0).sum(axis=1) / n
+    deviations = np.sqrt((np.where(known, cells - means[:, None], 0.0) ** 2).sum(axis=1) / n)
+    varying = deviations[deviations > 0]
+    return float(np.median(varying)) if len(varying) else 0.0
+
+
 def _quantiles(values: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
     """Knots at evenly spaced normal quantiles of ascending values, the ends at their extremes, and their places.
 
@@ -95,11 +128,14 @@ def _quantiles(values: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
     return knots, np.bincount(group, weights=scores / 3.0) / sizes
 
 
-def _line(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Two knots about the mean, three standard deviations away or as far as values reach, but at most five."""
+def _line(values: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
+    """Two knots about the mean, three standard deviations away or as far as values reach, but at most five.
+
+    A deviation below ``least`` is taken for that.
+    """
     if not len(values):
         return values, values
-    mean, deviation = values.mean(), values.std()
+    mean, deviation = values.mean(), max(values.std(), least)
     furthest = np.abs(values - mean).max()
     reach = np.clip(furthest, _REACH * deviation, max(_FURTHEST, _REACH) * deviation)
     knots = np.array([mean - reach, mean + reach])

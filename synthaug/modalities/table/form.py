@@ -102,7 +102,7 @@ class TableForm(Form):
         self._require(rows)
         refuse_rows(rows, [column.name for column in self.columns])
         cells = np.ascontiguousarray(rows.T, np.float64)
-        return replace(self, columns=fitted_columns(self.columns, cells))
+        return replace(self, columns=fitted_columns(self.columns, cells, one_unit=self.container != "frame"))
 
     def encode(self, rows: np.ndarray) -> torch.Tensor:
         """``(N, D)`` raw rows -> ``(N, E)`` float32 in [-1, 1], laid out as `blocks` say.
