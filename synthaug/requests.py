@@ -81,7 +81,8 @@ class DataRequest(Request):
         skip_broken: leave out pictures that cannot be decoded.
         scans: how medical files are read, e.g. frames=split,axis=1 or window=40:400.
         kinds: what a column of a table is, where its type does not say it, e.g. zip=category, or patient=beside for one
-            that stays with its row and is not learned; repeatable.
+            that stays with its row and is not learned; or what holds between some, "start, end=ordered" or "country,
+            city=together"; repeatable.
     """
 
     source: str

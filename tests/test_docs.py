@@ -152,6 +152,15 @@ def test_what_the_page_of_tables_says_is_done(tmp_path: Path, monkeypatch: pytes
         "visits": found,
         "X": X,
         "y": torch.arange(60) % 2,
+        "bookings": pd.DataFrame(
+            {
+                "from": np.arange(60),
+                "until": np.arange(60) + 3,
+                "country": ["DE", "FR"] * 30,
+                "city": ["Ulm", "Lyon"] * 30,
+                "kept": ["yes", "yes", "no"] * 20,
+            }
+        ),
     }
     for block in blocks("tables.md"):
         quick = block.replace('family="cvae")', 'family="cvae", steps=20, progress=False)')
@@ -159,6 +168,7 @@ def test_what_the_page_of_tables_says_is_done(tmp_path: Path, monkeypatch: pytes
         exec(quick.replace("protocol=quick)", "protocol=quick, jobs=1, progress=False)"), known)
     assert [column.kind for column in known["data"].form.columns] == ["category", "number"]
     assert len(known["scores"]) == 3
+    assert [relation.kind for relation in known["orders"].form.relations] == ["ordered", "together"]
     found.drop(columns="patient").to_csv("visits.csv", index=False)
     for line in blocks("tables.md", "bash")[0].splitlines():
         _, command, *rest = shlex.split(line)

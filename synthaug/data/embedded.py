@@ -67,7 +67,9 @@ def embedded(data: LabeledData, embed: Embed) -> LabeledData:
     pictures, name = data.found.images, embedder_name(embed)
     vectors = _vectors(pictures, embed, name)
     columns, framed = columns_of_array(vectors), pictures.several_frames()
-    made = Embedded(vectors, columns, "array", pictures.name, embed, pictures.opening, framed)
+    made = Embedded(
+        vectors, columns, "array", pictures.name, embed=embed, asked=pictures.opening, framed=framed
+    )
     rows = Rows(made, made.form(), data._rows.memory)
     note = f"each {data.form.noun} is the {vectors.shape[1]} numbers that {name} made of it"
     reading = replace(data.reading, notes=(*data.reading.notes, note))

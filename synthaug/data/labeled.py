@@ -296,7 +296,9 @@ def open_data(
         scans: how medical files are read, e.g. ``{"frames": "split"}``, ``"axis=1"`` or ``"window=40:400"``; see
             `ScanOptions`.
         kinds: what columns of a table are, where their types do not say it: "number", "integer", "category", "boolean",
-            "date", or "beside" for one that stays with its row and is not learned, as ``{"patient": "beside"}``.
+            "date", or "beside" for one that stays with its row and is not learned, as ``{"patient": "beside"}``. And
+            what holds between columns, in samples too: ``{"start, end": "ordered"}`` of numbers, integers or dates,
+            ``{"country, city": "together"}`` for combinations that training rows have alone.
         embed: a function that makes vectors of images, ``embed(images) -> (n, D)`` numbers as an array or tensor, e.g.
             a pretrained network: rows are the vectors then. It is given up to 32 images at a time in the order of rows,
             each once, as arrays ``(H, W)`` or ``(H, W, C)`` of their own sizes unless ``image_size`` says another.

@@ -24,11 +24,13 @@ from synthaug.data.readers.written import (
 )
 from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
 from synthaug.modalities.arrays import as_array
+from synthaug.modalities.base import Container
 from synthaug.modalities.table.cells import rows_of_table
 from synthaug.modalities.table.columns import Column
 from synthaug.modalities.table.form import TableForm
 from synthaug.modalities.table.inference import columns_of_array, infer_columns
 from synthaug.modalities.table.records import Records
+from synthaug.modalities.table.relations import relations_among, require_relations
 from synthaug.wording import did_you_mean
 
 if TYPE_CHECKING:
@@ -272,6 +274,7 @@ def usual_label(names: list[str]) -> str | None:
 
 def _records(table: pyarrow.Table, kinds: Mapping[str, str]) -> tuple[Records, pyarrow.Table | None]:
     """Feature columns as rows, and the columns that are no features."""
+    kinds, relations = relations_among(kinds)
     aside = [name for name, kind in kinds.items() if kind == BESIDE]
     for name in aside:
         if name not in table.column_names:
@@ -283,10 +286,15 @@ def _records(table: pyarrow.Table, kinds: Mapping[str, str]) -> tuple[Records, p
     learned = {name: kind for name, kind in kinds.items() if kind != BESIDE}
     columns: tuple[Column, ...] = infer_columns(features, kinds=learned)
     rows = rows_of_table(features, columns)
-    return Records(rows, columns, "frame"), table if table.num_columns else None
+    require_relations(relations, columns)
+    for relation in relations:
+        relation.check(rows, columns)
+    return Records(rows, columns, "frame", relations=relations), table if table.num_columns else None
 
 
 def _known_records(table: pyarrow.Table, known: TableForm) -> Records:
     """Rows of a form that was recorded, which is to be fitted anew."""
     columns = tuple(replace(column, fit=None) for column in known.columns)
-    return Records(rows_in(table, known), columns, "frame" if known.container == "frame" else "array")
+    relations = tuple(replace(relation, seen=()) for relation in known.relations)
+    container: Container = "frame" if known.container == "frame" else "array"
+    return Records(rows_in(table, known), columns, container, relations=relations)

@@ -8,3 +8,4 @@ from .inference import (
     with_levels_of as with_levels_of,
 )
 from .kinds import Kind as Kind
+from .relations import Relation as Relation

@@ -18,6 +18,7 @@ from synthaug.modalities.table.columns import Column
 from synthaug.modalities.table.fits import fitted_columns
 from synthaug.modalities.table.inference import refuse_rows
 from synthaug.modalities.table.kinds import FLOATS, INTEGERS, UNITS, Kind
+from synthaug.modalities.table.relations import Relation
 from synthaug.wording import quoted
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class TableForm(Form):
         columns: of a row, without the label.
         dtype: of a raw row: float64, or that of an array of vectors.
         container: what the data set hands out.
+        relations: what holds between columns, in samples too.
     """
 
     kind: ClassVar[str] = "table"
@@ -60,6 +62,7 @@ class TableForm(Form):
     columns: tuple[Column, ...]
     dtype: str = "float64"
     container: Container = "array"
+    relations: tuple[Relation, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -102,7 +105,9 @@ class TableForm(Form):
         self._require(rows)
         refuse_rows(rows, [column.name for column in self.columns])
         cells = np.ascontiguousarray(rows.T, np.float64)
-        return replace(self, columns=fitted_columns(self.columns, cells, one_unit=self.container != "frame"))
+        columns = fitted_columns(self.columns, cells, one_unit=self.container != "frame")
+        relations = tuple(relation.fitted(rows, columns) for relation in self.relations)
+        return replace(self, columns=columns, relations=relations)
 
     def encode(self, rows: np.ndarray) -> torch.Tensor:
         """``(N, D)`` raw rows -> ``(N, E)`` float32 in [-1, 1], laid out as `blocks` say.
@@ -121,16 +126,16 @@ class TableForm(Form):
         """``(N, E)`` tensors -> ``(N, D)`` rows of ``dtype`` that the training rows' table could hold.
 
         The largest number of a one-hot block wins. Numbers are clipped to the bounds of the training rows, and rounded
-        where they have to be whole.
+        where they have to be whole; cells that break a relation of columns are changed so that it holds.
         """
-        cells = self._codec.decode(tensors.detach().cpu()).numpy()
+        cells = self._decoded(tensors.detach().cpu()).numpy()
         return np.ascontiguousarray(cells.astype(self.dtype))
 
     def decode_on_device(self, tensors: torch.Tensor) -> torch.Tensor:
         """As `decode`, but a tensor where ``tensors`` are; float32 where a device has no float64."""
         import torch
 
-        cells = self._codec.decode(tensors)
+        cells = self._decoded(tensors)
         dtype: torch.dtype = getattr(torch, self.dtype)
         return cells if dtype == torch.float64 else cells.to(dtype)
 
@@ -183,7 +188,13 @@ class TableForm(Form):
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data; `from_dict` reads it back."""
         columns = [column.to_dict() for column in self.columns]
-        return {"kind": self.kind, "columns": columns, "dtype": self.dtype, "container": self.container}
+        return {
+            "kind": self.kind,
+            "columns": columns,
+            "dtype": self.dtype,
+            "container": self.container,
+            "relations": [relation.to_dict() for relation in self.relations],
+        }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TableForm:
@@ -192,7 +203,13 @@ class TableForm(Form):
         Raises:
             InvalidArtifact: anything that `to_dict` does not write.
         """
-        known = isinstance(data, Mapping) and set(data) == {"kind", "columns", "dtype", "container"}
+        known = isinstance(data, Mapping) and set(data) == {
+            "kind",
+            "columns",
+            "dtype",
+            "container",
+            "relations",
+        }
         if not (known and data["kind"] == cls.kind and isinstance(data["columns"], list) and data["columns"]):
             raise InvalidArtifact("This is not the form of a table as synthaug writes it. Save it again.")
         columns = tuple(Column.from_dict(column) for column in data["columns"])
@@ -203,7 +220,8 @@ class TableForm(Form):
                 "The form of a table has columns of one name, columns of which some are fitted, or an unknown dtype or "
                 "container. Save it again."
             )
-        return cls(columns, data["dtype"], data["container"])
+        relations = tuple(Relation.from_dict(each, columns) for each in data["relations"])
+        return cls(columns, data["dtype"], data["container"], relations)
 
     def backbone(self, width: int | None = None) -> Backbone:
         """Networks over encoded rows of this form; None chooses the width by the columns."""
@@ -215,7 +233,12 @@ class TableForm(Form):
         """What each column is, and what training rows said of it."""
         from synthaug.modalities.table.view import in_words
 
-        return {column.name: in_words(column) for column in self.columns}
+        told = {column.name: in_words(column) for column in self.columns}
+        for relation in self.relations:
+            first, *others = relation.names
+            what = "never above" if relation.kind == "ordered" else "only as training rows have it with"
+            told[first] += f", {what} {', '.join(others)}"
+        return told
 
     def drawn(self, rows: np.ndarray) -> np.ndarray:
         """Encoded rows as strips of cells."""
@@ -249,6 +272,12 @@ class TableForm(Form):
     @cached_property
     def _codec(self) -> RowCodec:
         return RowCodec(self.columns)
+
+    def _decoded(self, tensors: torch.Tensor) -> torch.Tensor:
+        cells = self._codec.decode(tensors)
+        for relation in self.relations:
+            cells = relation.held(cells, self.columns)
+        return cells
 
     def _require(self, rows: np.ndarray) -> None:
         if rows.ndim != 2 or rows.shape[1:] != self.shape or rows.dtype != self.dtype:

@@ -13,6 +13,7 @@ from synthaug.modalities.base import Container
 from synthaug.modalities.source import RowSource
 from synthaug.modalities.table.columns import Column
 from synthaug.modalities.table.form import TableForm
+from synthaug.modalities.table.relations import Relation
 
 
 @dataclass(frozen=True)
@@ -24,19 +25,21 @@ class Records(RowSource):
         columns: of a row, not fitted.
         container: what the source hands out: arrays, tensors or a frame.
         names: what to call a row in a message; ``row 17`` when None.
+        relations: what holds between columns, not fitted.
     """
 
     rows: np.ndarray
     columns: tuple[Column, ...]
     container: Container = "array"
     names: Callable[[int], str] | None = None
+    relations: tuple[Relation, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def form(self) -> TableForm:
         """The columns, not fitted."""
-        return TableForm(self.columns, self.rows.dtype.name, self.container)
+        return TableForm(self.columns, self.rows.dtype.name, self.container, self.relations)
 
     def read(self, rows: np.ndarray, form: TableForm) -> np.ndarray:
         """The raw rows of these numbers."""
