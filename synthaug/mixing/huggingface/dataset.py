@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,21 +12,19 @@ from PIL import Image
 from synthaug.data.classes import Label
 from synthaug.data.items import ItemFields, Key
 from synthaug.data.labeled import LabeledData, open_data
-from synthaug.data.readers.plain import label_in
-from synthaug.data.readers.tables import BESIDE
 from synthaug.data.splits import training_split
-from synthaug.errors import InvalidData, InvalidRequest, SpecMismatch, UnsupportedKind
+from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
 from synthaug.files.arrow import formatted_like, mark_real, provenance_features, room_for_provenance
 from synthaug.files.expand import Expansion
 from synthaug.generators.samples import Samples
 from synthaug.mixing.colours import MADE, tints_of, warn_of_colours
+from synthaug.mixing.huggingface.columns import TableFields, open_table
 from synthaug.mixing.options import MixOptions
 from synthaug.mixing.prepare import RealRows, prepare, refuse_schedule
 from synthaug.mixing.probes import PROBES, look_of, spread
 from synthaug.mixing.supply import Supply
 from synthaug.mixing.tables import MadeRows
 from synthaug.modalities.table import TableForm
-from synthaug.modalities.table.kinds import kinds_of
 from synthaug.wording import did_you_mean
 
 if TYPE_CHECKING:
@@ -84,7 +81,7 @@ def mix_dataset(dataset: datasets.Dataset, supply: Supply, options: MixOptions) 
     )
     items = options.items
     if isinstance(supply.form, TableForm):
-        data = _open_table(dataset, items.label, supply.form)
+        data = open_table(dataset, items.label, supply.form)
         fields: ItemFields | TableFields = TableFields.of(dataset, data)
     else:
         data = open_data(dataset, label=items.label, image=items.image)
@@ -155,58 +152,6 @@ def expand_dataset(dataset: Any, expansion: Expansion) -> Any:
             whole = _concatenated([whole, made])
         larger[name] = formatted_like(rows, whole)
     return larger[split] if single else datasets.DatasetDict(larger)
-
-
-@dataclass(frozen=True)
-class TableFields:
-    """The columns of a data set whose rows are those of a table.
-
-    Attributes:
-        label: of the label.
-        others: neither of the label nor of a feature.
-    """
-
-    label: str
-    others: tuple[str, ...]
-
-    @classmethod
-    def of(cls, dataset: Any, data: LabeledData) -> TableFields:
-        """Those of a data set that was opened as this."""
-        assert isinstance(data.form, TableForm), "asked of tables alone"
-        assert data.found.label_column is not None, "a table has one"
-        known = {data.found.label_column, *(column.name for column in data.form.columns)}
-        others = tuple(name for name in dataset.column_names if name not in known)
-        return cls(data.found.label_column, others)
-
-
-def _open_table(dataset: Any, label: Key | None, form: TableForm) -> LabeledData:
-    """A data set whose columns of features are those of a form, and whatever else it has.
-
-    Raises:
-        SpecMismatch: columns that differ from those of the form.
-    """
-    schema = dataset.features.arrow_schema
-    named = label_in(schema) if label is None else str(label)
-    kinds = {name: BESIDE for name in schema.names if name not in (named, "split")}
-    for column in form.columns:
-        if column.name in kinds:
-            del kinds[column.name]
-            if column.kind in kinds_of(str(schema.field(column.name).type)):
-                kinds[column.name] = column.kind
-    data = open_data(dataset, label=named, kinds=kinds)
-    assert isinstance(data.form, TableForm), "it was opened as one"
-    if why := _in_outline(data.form).why_not(_in_outline(form)):
-        raise SpecMismatch(
-            f"The rows of the data set do not have the columns of the synthetic ones: {why}. Train the generator on "
-            "this data set, or give it the columns of the other."
-        )
-    return data
-
-
-def _in_outline(form: TableForm) -> TableForm:
-    """Names and kinds of columns alone: which levels, units and types they have a few rows may not tell."""
-    outlines = tuple(replace(column, arrow="", levels=(), unit=None, fit=None) for column in form.columns)
-    return TableForm(outlines)
 
 
 def refuse_splits(dataset: Any) -> None:

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from PIL import Image
 
-from synthaug.data.classes import Classes, Label
+from synthaug.data.classes import Classes, Label, plain_label
 from synthaug.data.guards import refuse_held_out
 from synthaug.data.items import ItemFields
 from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
@@ -23,6 +22,13 @@ from synthaug.files.arrow import provenance_features, room_for_provenance
 from synthaug.generators.generator import Generator
 from synthaug.generators.samples import Samples, real_provenance
 from synthaug.mixing.colours import Tints, warn_of_colours
+from synthaug.mixing.huggingface.columns import (
+    StreamedImages,
+    StreamedRows,
+    StreamedTable,
+    TableFields,
+    open_table,
+)
 from synthaug.mixing.options import MixOptions
 from synthaug.mixing.probes import PROBES, look_of
 from synthaug.mixing.schedule import plain_ratio
@@ -89,11 +95,6 @@ def mix_stream(
             "samples were given to mix into a streaming data set, whose rows are not known in advance: give the "
             "generator, which makes as many of each class as are due"
         )
-    if isinstance(generator.form, TableForm):
-        raise UnsupportedKind(
-            "a generator of tables was given to mix into a streaming data set, into which only images are mixed: load "
-            "the data set without streaming=True"
-        )
     if real.features is None:
         raise InvalidData(
             "the features of the streaming data set are not known, so they cannot be kept: pass features= to "
@@ -105,20 +106,21 @@ def mix_stream(
             "than were kept: mix a DataLoader over the stream, or a data set that is not streamed"
         )
     items, seed = options.items, supply.row_seed(options)
-    fields = _look(real, generator, items.label, items.image, ratio)
+    rows = _look(real, generator, items.label, items.image, ratio)
+    others = list(map(str, rows.fields.others))
     for name in items.fill:
-        if name not in fields.others:
+        if name not in others:
             raise InvalidRequest(
-                f'items=synthaug.Items(fill=...) names "{name}".{did_you_mean(name, map(str, fields.others))}'
+                f'items=synthaug.Items(fill=...) names "{name}".{did_you_mean(str(name), others)}'
             )
     remedy = "stream the data set as it was before it was expanded or mixed"
     own = room_for_provenance(real.features, remedy)
     kinds = datasets.Features({**real.features, **provenance_features(own)})
-    held_out = _HeldOut(generator, fields) if ratio and len(generator.held_out) else None
+    held_out = _HeldOut(generator, rows) if ratio and len(generator.held_out) else None
     marked = real.with_format(None).map(_AsReal(own, held_out), features=kinds)
     nodes, format = real._distributed, real._formatting
     shards = real.num_shards * (nodes.world_size if nodes else 1)
-    synthetic, epoch = _stream(generator, shards, seed, _Make(generator, kinds, fields, items.fill, own))
+    synthetic, epoch = _stream(generator, shards, seed, _Make(generator, kinds, rows, items.fill, own))
     if nodes:
         synthetic = split_dataset_by_node(synthetic, nodes.rank, nodes.world_size)
     mixed = marked
@@ -216,19 +218,18 @@ class _Make:
         self,
         generator: Generator,
         kinds: datasets.Features,
-        fields: ItemFields,
+        rows: StreamedRows,
         fill: Mapping[Any, Any],
         own: Mapping[str, str],
     ) -> None:
         self.kinds = kinds
         self._generator = generator
-        self._fields = fields
-        self._kind = kinds[fields.image]
-        self._labels = _labels(generator.classes, kinds[fields.label])
-        self._rest = {name: fill.get(name) for name in kinds if name not in own.values()}
+        self._rows = rows
+        self._labels = _labels(generator.classes, kinds[rows.fields.label])
+        self._rest: dict[str, Any] = {name: fill.get(name) for name in kinds if name not in own.values()}
         self._own = own
         # The last run of each class, so that rows are made together; only ever a short cut.
-        self._runs: dict[str, tuple[int, int, Samples]] = {}
+        self._runs: dict[str, tuple[int, int, Samples, list[dict[str, Any]]]] = {}
 
     def __deepcopy__(self, memo: Any) -> _Make:
         return self  # one generator in memory, however often its stream is interleaved
@@ -245,12 +246,13 @@ class _Make:
                 # Interleaving reads in a thread, which does not inherit the worker's single thread; in a
                 # forked worker more than one hang.
                 torch.set_num_threads(1)
-            kept = seed, start, self._generator.sample_rows(name, start, start + _RUN, seed=seed)
+            made = self._generator.sample_rows(name, start, start + _RUN, seed=seed)
+            kept = seed, start, made, self._rows.cells(made)
             self._runs[name] = kept
         samples, at = kept[2], index - start
         about = {own: samples.provenance[column][at].item() for column, own in self._own.items()}
-        image = _stored(samples.samples[at], self._kind)
-        return self._rest | {self._fields.image: image, self._fields.label: self._labels[name]} | about
+        whole: dict[str, Any] = self._rest | kept[3][at]
+        return whole | {str(self._rows.fields.label): self._labels[name]} | about
 
 
 class _AsReal:
@@ -269,25 +271,17 @@ class _AsReal:
 class _HeldOut:
     """The rows that were kept from a generator."""
 
-    def __init__(self, generator: Generator, fields: ItemFields) -> None:
-        self._fields, self._prints, self._form = fields, generator.held_out, generator.form
+    def __init__(self, generator: Generator, rows: StreamedRows) -> None:
+        self._rows, self._prints = rows, generator.held_out
 
     def refuse(self, rows: Sequence[Any], where: str) -> None:
         """Refuse these rows if one of them is held out."""
-        found = []
-        for row in rows:
-            image = as_array(self._fields.image_of(row))
-            # Columns of arrays come as lists.
-            pixels = np.asarray(image, self._form.dtype if isinstance(image, list) else None)
-            found.append(self._form.fingerprints(pixels[None])[0])
-        only = "" if len(rows) > 1 else f"one with the label {self._fields.label_of(rows[0])!r}"
-        prints = np.array(found, np.uint64)
+        found = [self._rows.print_of(row) for row in rows]
+        only = (
+            "" if len(rows) > 1 else f"one with the label {plain_label(rows[0][self._rows.fields.label])!r}"
+        )
+        prints = np.array([one for one in found if one is not None], np.uint64)
         refuse_held_out(prints, self._prints, where, lambda row: only or f"row {row}")
-
-
-def _stored(image: np.ndarray, kind: Any) -> Any:
-    """One image as a row of a streaming data set holds it."""
-    return Image.fromarray(image) if hasattr(kind, "decode") else image.tolist()
 
 
 def _labels(classes: Classes, kind: Any) -> dict[str, Label]:
@@ -308,11 +302,42 @@ def _labels(classes: Classes, kind: Any) -> dict[str, Label]:
 
 def _look(
     real: datasets.IterableDataset, generator: Generator, label: Any, image: Any, ratio: float
-) -> ItemFields:
-    """Where image and label are, after a look at the first rows."""
+) -> StreamedRows:
+    """Where features and label are, after a look at the first rows."""
     rows = list(real.with_format("numpy").take(PROBES))
     if not rows:
         raise InvalidData("the streaming data set holds no rows")
+    found: StreamedRows
+    if isinstance(generator.form, TableForm):
+        found = _look_at_table(real, generator.form, label)
+    else:
+        found = _look_at_images(real, rows, generator, label, image)
+    if not ratio:
+        return found
+    at = found.fields.label
+    named = _labels(generator.classes, real.features[at])
+    labels = [plain_label(row[at]) for row in rows]
+    for number, value in enumerate(labels):
+        if value not in named.values():
+            raise InvalidRequest(
+                f'row {number} of the stream has the label {value!r} in "{at}", which is '
+                f"no class of the generator: {list(generator.classes.values)[:20]}. Use one trained for these classes, "
+                "or name the column with items=synthaug.Items(label=...)"
+            )
+    if isinstance(found, StreamedImages):
+        made = generator.sample_rows(generator.classes[0], 0, _RUN).samples
+        remedy = "Train the generator on this data set, or bring its images to the form of the samples"
+        images = [np.asarray(as_array(found.fields.image_of(row))) for row in rows]
+        look_of(made, generator.form.ends).require_fit(Look.of(images), remedy)
+        warn_of_colours(Tints.seen(images, labels), lambda: _made_tints(generator, named, set(labels)), 5)
+    if len(generator.held_out):
+        _HeldOut(generator, found).refuse(list(real.with_format(None).take(PROBES)), "the stream")
+    return found
+
+
+def _look_at_images(
+    real: datasets.IterableDataset, rows: Sequence[Any], generator: Generator, label: Any, image: Any
+) -> StreamedImages:
     for name, kind in real.features.items():
         if getattr(kind, "decode", True) is False and image in (None, name):
             raise UnsupportedKind(
@@ -320,26 +345,16 @@ def _look(
                 "ones: cast_column to Image() before mixing, and back after it"
             )
     fields = ItemFields.of(rows[0], None, image, label)
-    if not ratio:
-        return fields
-    named = _labels(generator.classes, real.features[fields.label])
-    known = set(named.values())
-    for number, row in enumerate(rows):
-        if fields.label_of(row) not in known:
-            raise InvalidRequest(
-                f'row {number} of the stream has the label {fields.label_of(row)!r} in "{fields.label}", which is '
-                f"no class of the generator: {list(generator.classes.values)[:20]}. Use one trained for these classes, "
-                "or name the column with items=synthaug.Items(label=...)"
-            )
-    made = generator.sample_rows(generator.classes[0], 0, _RUN).samples
-    remedy = "Train the generator on this data set, or bring its images to the form of the samples"
-    images = [np.asarray(as_array(fields.image_of(row))) for row in rows]
-    look_of(made, generator.form.ends).require_fit(Look.of(images), remedy)
-    labels = list(map(fields.label_of, rows))
-    warn_of_colours(Tints.seen(images, labels), lambda: _made_tints(generator, named, set(labels)), 5)
-    if len(generator.held_out):
-        _HeldOut(generator, fields).refuse(rows, "the stream")
-    return fields
+    return StreamedImages(fields, real.features[fields.image], generator.form)
+
+
+def _look_at_table(real: datasets.IterableDataset, form: TableForm, label: Any) -> StreamedTable:
+    import datasets
+
+    first = list(real.with_format(None).take(PROBES))
+    seen = datasets.Dataset.from_list(first, features=real.features)
+    data = open_table(seen, label, form)
+    return StreamedTable(TableFields.of(seen, data), form, real.features.arrow_schema)
 
 
 def _made_tints(generator: Generator, named: Mapping[str, Label], wanted: set[Label]) -> Tints | None:

@@ -1,0 +1,148 @@
+"""What the columns of a Hugging Face data set hold: pictures or the cells of a table, and the labels beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from PIL import Image
+
+from synthaug.data.items import ItemFields, Key
+from synthaug.data.labeled import LabeledData, open_data
+from synthaug.data.readers.plain import label_in
+from synthaug.data.readers.tables import BESIDE
+from synthaug.errors import InvalidData, SpecMismatch
+from synthaug.generators.samples import Samples
+from synthaug.mixing.tables import MadeRows
+from synthaug.modalities.arrays import as_array
+from synthaug.modalities.base import Form
+from synthaug.modalities.table import TableForm, rows_of_table
+from synthaug.modalities.table.kinds import kinds_of
+
+if TYPE_CHECKING:
+    import pyarrow
+
+
+@dataclass(frozen=True)
+class TableFields:
+    """The columns of a data set whose rows are those of a table.
+
+    Attributes:
+        label: of the label.
+        others: neither of the label nor of a feature.
+    """
+
+    label: str
+    others: tuple[str, ...]
+
+    @classmethod
+    def of(cls, dataset: Any, data: LabeledData) -> TableFields:
+        """Those of a data set that was opened as this."""
+        assert isinstance(data.form, TableForm), "asked of tables alone"
+        assert data.found.label_column is not None, "a table has one"
+        known = {data.found.label_column, *(column.name for column in data.form.columns)}
+        others = tuple(name for name in dataset.column_names if name not in known)
+        return cls(data.found.label_column, others)
+
+
+def open_table(dataset: Any, label: Key | None, form: TableForm) -> LabeledData:
+    """A data set whose columns of features are those of a form, and whatever else it has.
+
+    Raises:
+        SpecMismatch: columns that differ from those of the form.
+    """
+    schema = dataset.features.arrow_schema
+    named = label_in(schema) if label is None else str(label)
+    kinds = {name: BESIDE for name in schema.names if name not in (named, "split")}
+    for column in form.columns:
+        if column.name in kinds:
+            del kinds[column.name]
+            if column.kind in kinds_of(str(schema.field(column.name).type)):
+                kinds[column.name] = column.kind
+    data = open_data(dataset, label=named, kinds=kinds)
+    assert isinstance(data.form, TableForm), "it was opened as one"
+    if why := in_outline(data.form).why_not(in_outline(form)):
+        raise SpecMismatch(
+            f"The rows of the data set do not have the columns of the synthetic ones: {why}. Train the generator on "
+            "this data set, or give it the columns of the other."
+        )
+    return data
+
+
+def in_outline(form: TableForm) -> TableForm:
+    """Names and kinds of columns alone: which levels, units and types they have a few rows may not tell."""
+    outlines = tuple(replace(column, arrow="", levels=(), unit=None, fit=None) for column in form.columns)
+    return TableForm(outlines)
+
+
+@dataclass(frozen=True)
+class StreamedImages:
+    """Rows of a stream that hold pictures.
+
+    Attributes:
+        fields: where image and label are.
+        kind: the feature of the column of images.
+        form: of the samples.
+    """
+
+    fields: ItemFields
+    kind: Any
+    form: Form
+
+    def cells(self, samples: Samples) -> list[dict[str, Any]]:
+        """The columns of features of rows that are made."""
+        stored = (
+            map(Image.fromarray, samples.samples)
+            if hasattr(self.kind, "decode")
+            else samples.samples.tolist()
+        )
+        return [{str(self.fields.image): image} for image in stored]
+
+    def print_of(self, row: Mapping[str, Any]) -> int | None:
+        """The fingerprint of a real row."""
+        image = as_array(self.fields.image_of(row))
+        # Columns of arrays come as lists.
+        pixels = np.asarray(image, self.form.dtype if isinstance(image, list) else None)
+        return int(self.form.fingerprints(pixels[None])[0])
+
+
+@dataclass(frozen=True)
+class StreamedTable:
+    """Rows of a stream that are those of a table.
+
+    Attributes:
+        fields: where the label is.
+        form: of the samples.
+        schema: of the stream.
+    """
+
+    fields: TableFields
+    form: TableForm
+    schema: pyarrow.Schema
+
+    def cells(self, samples: Samples) -> list[dict[str, Any]]:
+        """The columns of features of rows that are made."""
+        import pyarrow as pa
+
+        made = MadeRows.of(samples.samples, self.form, {})
+        columns = {name: made.column(name, self.schema.field(name).type) for name in made.cells.column_names}
+        found: list[dict[str, Any]] = pa.table(columns).to_pylist()
+        return found
+
+    def print_of(self, row: Mapping[str, Any]) -> int | None:
+        """The fingerprint of a real row; None of one that the generator's table cannot hold, such as of a new level."""
+        import pyarrow as pa
+
+        names = [column.name for column in self.form.columns]
+        schema = pa.schema([self.schema.field(name) for name in names])
+        try:
+            table = pa.Table.from_pylist([{name: row[name] for name in names}], schema=schema)
+            return int(self.form.fingerprints(rows_of_table(table, self.form.columns))[0])
+        except InvalidData:
+            return None
+
+
+StreamedRows: TypeAlias = StreamedImages | StreamedTable
+"""Rows of a stream of either kind."""
