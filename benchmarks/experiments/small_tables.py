@@ -41,7 +41,7 @@ from synthaug.judging import (
 from synthaug.seeding import derive, numpy_rng
 
 STEPS, SEEDS = 400, 4
-INSIDE = {"breast_cancer": (50, 100), "wine": (50, 100), "digits": (100, 200)}
+INSIDE = {"breast_cancer": (50, 100), "wine": (50, 100), "digits": (100,)}
 """Sets of scikit-learn, as vectors, and how many rows of each."""
 
 KEEL = ("abalone9-18", "page-blocks0", "pima", "segment0", "vehicle1", "vowel0", "yeast1", "yeast3")
