@@ -25,6 +25,7 @@ ON_PAGE = (
         "applied",
         "tabular",
         "small_tables",
+        "table_costs",
         "photographs",
     ),
 )
