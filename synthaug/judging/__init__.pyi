@@ -97,7 +97,6 @@ from .runner import (
     Work as Work,
     can_train as can_train,
     in_processes as in_processes,
-    one_thread as one_thread,
     train_arm as train_arm,
 )
 from .search import (

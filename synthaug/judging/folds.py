@@ -23,9 +23,10 @@ from synthaug.judging.loaders import Augment, Ingredients
 from synthaug.judging.menu import Source, Treatment
 from synthaug.judging.pools import draw_pool, fit_judges, no_pool
 from synthaug.judging.protocol import JUDGE_STEPS, JUDGED, ON_BOTH
-from synthaug.judging.runner import Work, in_processes, one_thread, shown
+from synthaug.judging.runner import Work, in_processes, shown
 from synthaug.judging.unlabelled import with_judged
 from synthaug.modalities.base import Form
+from synthaug.training.threads import one_thread
 
 Fit: TypeAlias = Callable[[LabeledData, str, str], Generator]
 """``fit(rows, family, name)``: a generator of the family trained on the rows; the name is unique to both."""

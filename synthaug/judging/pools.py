@@ -28,10 +28,10 @@ from synthaug.judging.curation import (
 )
 from synthaug.judging.loaders import Encode
 from synthaug.judging.protocol import BATCH_SIZE, JUDGE_STEPS
-from synthaug.judging.runner import one_thread
 from synthaug.metrics.fidelity import FeatureClassifier
 from synthaug.seeding import torch_rng
 from synthaug.training.classifier import train_classifier
+from synthaug.training.threads import one_thread
 from synthaug.wording import did_you_mean
 
 _LARGEST_POOL = 1000

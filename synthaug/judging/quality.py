@@ -16,10 +16,11 @@ from synthaug.judging.loaders import Encode, Ingredients, shuffled
 from synthaug.judging.pools import fit_judges
 from synthaug.judging.protocol import JUDGE_STEPS
 from synthaug.judging.results import Replicate
-from synthaug.judging.runner import EncodedBatches, one_thread
+from synthaug.judging.runner import EncodedBatches
 from synthaug.metrics.fidelity import Fidelity, measure_fidelity
 from synthaug.seeding import numpy_rng
 from synthaug.training.classifier import train_classifier
+from synthaug.training.threads import one_thread
 
 _FIDELITY_ROWS = 2000
 # Samples of each class that judges look at.

@@ -26,6 +26,7 @@ from synthaug.judging.predict import Adjusted, Predictions, Train, takes_loss, t
 from synthaug.metrics.scores import Scores
 from synthaug.outputs import atomic_write_text, encode_name
 from synthaug.training.classifier import train_classifier
+from synthaug.training.threads import one_thread
 
 OUTCOMES, CLASSIFIERS = "outcomes", "classifiers"
 """Folders of what is kept for a call that goes on where this one was stopped."""
@@ -293,14 +294,3 @@ def shown(outcomes: Iterator[T], total: int, progress: bool, what: str) -> Itera
     from tqdm.auto import tqdm
 
     return iter(tqdm(outcomes, total=total, desc=what, unit="run", disable=not progress or not total))
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """One torch thread, so that sums do not depend on the machine; processes are what is parallel here."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -22,10 +22,11 @@ from synthaug.generators.samples import Samples
 from synthaug.judging.loaders import Augment, Ingredients, MakeLoader, balanced, mixed, shuffled
 from synthaug.judging.pools import no_pool
 from synthaug.judging.protocol import USUAL_PROTOCOL, Protocol, are_unequal
-from synthaug.judging.runner import Work, one_thread
+from synthaug.judging.runner import Work
 from synthaug.modalities.base import Form
 from synthaug.seeding import derive
 from synthaug.training.classifier import Classifier, train_classifier
+from synthaug.training.threads import one_thread
 
 ROUNDS = (0.4, 0.7, 0.9)
 """Of what is due of each class, the part that is kept in each round, the surest first."""

@@ -35,6 +35,7 @@ class Form(ABC):
         augmented: whether there are classical augmentations of the kind.
         pictured: whether a person sees in the picture of a row what it is.
         coincides: whether two rows may be equal by chance, so that it has to be asked which are `telling`.
+        light: whether a step over rows is so little work that a second thread costs more than it brings.
         dtype: of the values of a raw row.
         container: what the data set hands out.
     """
@@ -46,6 +47,7 @@ class Form(ABC):
     augmented: ClassVar[bool] = False
     pictured: ClassVar[bool] = False
     coincides: ClassVar[bool] = False
+    light: ClassVar[bool] = False
     dtype: str
     container: Container
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from synthaug.training.appraise import LEAST_STEPS, Appraiser
 from synthaug.training.batches import Batches
 from synthaug.training.budget import Training
 from synthaug.training.loop import run_loop
+from synthaug.training.threads import one_thread
 from synthaug.training.watch import Preview, Tracker, figures_of
 from synthaug.wording import quoted
 
@@ -60,12 +62,27 @@ def train(
         Leakage: training and held-out rows overlap.
     """
     training.check(data)
-    for kept, name in ((held_out, "held-out"), (validation, "validation")):
-        if kept is not None:
-            require_disjoint(data, kept, f"training and {name} rows")
+    for others, name in ((held_out, "held-out"), (validation, "validation")):
+        if others is not None:
+            require_disjoint(data, others, f"training and {name} rows")
+    chosen_by = None if validation is None else _alike(validation, data)
+    prints = _prints(held_out, validation)
+    with one_thread() if data.form.light else nullcontext():
+        return _trained(data, training, chosen_by, prints, folder, tracker, progress)
+
+
+def _trained(
+    data: LabeledData,
+    training: Training,
+    chosen_by: LabeledData | None,
+    held_out: np.ndarray,
+    folder: Path | None,
+    tracker: Tracker | None,
+    progress: bool,
+) -> Generator:
+    """See `train`; rows have been checked, and of those held out their fingerprints are left."""
     rows, seed = data.detached(), training.seed
     form = rows.form.fitted(rows.read())
-    chosen_by = None if validation is None else _alike(validation, data)
     module = training.untrained(data, form)
     batches = Batches(rows, form, module.config.batch_size, seed)
     share = _TRAINING_SHARE if chosen_by is None else _TRAINING_SHARE - _SCORING_SHARE
@@ -109,7 +126,7 @@ def train(
         history=run.history,
         data={"fingerprint": data.fingerprint(), "origin": data.origin, "counts": data.counts},
         trained_on=data.fingerprints(),
-        held_out=_prints(held_out, validation),
+        held_out=held_out,
         achieved=replace(appraiser.achieved(run.average), chosen_step=run.chosen_step),
     )
 

@@ -58,6 +58,7 @@ class TableForm(Form):
     kind: ClassVar[str] = "table"
     noun: ClassVar[str] = "row"
     coincides: ClassVar[bool] = True
+    light: ClassVar[bool] = True
 
     columns: tuple[Column, ...]
     dtype: str = "float64"
