@@ -74,6 +74,7 @@ from .protocol import (
     USUAL_PROTOCOL as USUAL_PROTOCOL,
     Protocol as Protocol,
     families_for as families_for,
+    families_on_both as families_on_both,
     is_unequal as is_unequal,
     weights_of as weights_of,
 )

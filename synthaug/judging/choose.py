@@ -37,7 +37,14 @@ from synthaug.judging.plan import Plan
 from synthaug.judging.pools import draw_pool, fit_judges, pool_size
 from synthaug.judging.predict import Train, takes_steps
 from synthaug.judging.preparation import Preparation, require_plain
-from synthaug.judging.protocol import JUDGED, ON_BOTH, Protocol, is_unequal, weights_of
+from synthaug.judging.protocol import (
+    JUDGED,
+    ON_BOTH,
+    Protocol,
+    families_on_both,
+    is_unequal,
+    weights_of,
+)
 from synthaug.judging.runner import CLASSIFIERS, OUTCOMES, Runner, Task, Work, can_train
 from synthaug.judging.search import Choice, Scored, Trial, search_options
 from synthaug.judging.unlabelled import judge_unlabelled, with_judged
@@ -74,6 +81,11 @@ class Question:
     augmentations: Mapping[str, Any] = field(default_factory=dict)
     arms: Sequence[Arm] = ()
     unlabelled: LabeledData | None = None
+
+    @property
+    def on_both(self) -> tuple[str, ...]:
+        """Families that are trained on labelled and judged rows together."""
+        return families_on_both(self.rows.form.kind, self.families)
 
     def check(self, device: str) -> dict[str, Any]:
         """Refuse what cannot be chosen by, before anything is trained; what would be done, as plain JSON data.
@@ -248,7 +260,7 @@ def choose(question: Question, work: Work, runner: Runner) -> Chosen:
         unlabelled=_unlabelled(question, work),
     )
     fitted = time.perf_counter()
-    more = () if question.unlabelled is None else unlabelled_sources(question.families)
+    more = () if question.unlabelled is None else unlabelled_sources(question.on_both)
     sources = _recognised((*sources_of(question.families), *more), folds)
     longer_too = takes_steps(question.train)
     menu = Menu(_offered(question, folds), sources, full=protocol.full, longer=longer_too)
@@ -374,7 +386,7 @@ def _unlabelled(question: Question, work: Work) -> Unlabelled | None:
         held_out=held_out,
         work=work,
     )
-    return Unlabelled(judge, question.families, rows)
+    return Unlabelled(judge, question.on_both, rows)
 
 
 def _fitting(question: Question, work: Work) -> Fit:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 FAMILIES: dict[str, tuple[str, ...]] = {"image": ("cvae", "warp"), "table": ("cvae",)}
 """What a choice tries unless asked for others, by the kind of rows; of other kinds every family of ours that makes such
 rows."""
+
+BOTH: dict[str, tuple[str, ...]] = {"image": ("warp",)}
+"""Which of `FAMILIES` it trains on labelled and judged rows together: of the others judged rows by themselves, or these,
+gained as much wherever it was measured. Of families that were asked for, and of other kinds of rows, all."""
 
 BATCH_SIZE = 64
 """Rows per batch of a classifier, unless asked for others."""
@@ -124,6 +128,12 @@ def families_for(kind: str) -> tuple[str, ...]:
     from synthaug.families import family_names_for  # imports torch
 
     return FAMILIES.get(kind) or family_names_for(kind)
+
+
+def families_on_both(kind: str, families: Sequence[str]) -> tuple[str, ...]:
+    """What of these families a choice for rows of a kind trains on labelled and judged rows together."""
+    asked = tuple(families)
+    return BOTH.get(kind, asked) if asked == families_for(kind) else asked
 
 
 def require_seeds(seeds: int, replicates: int) -> None:

@@ -23,7 +23,7 @@ from synthaug import Plan, Protocol, open_data
 from synthaug.cli import main
 from synthaug.data import LabeledData, apart_from, open_unlabelled
 from synthaug.errors import InvalidData, InvalidRequest, Leakage, SpecMismatch, SynthaugWarning
-from synthaug.judging import Ingredients, no_pool
+from synthaug.judging import Ingredients, families_for, families_on_both, no_pool
 from synthaug.judging.protocol import JUDGED, ON_BOTH
 from synthaug.judging.unlabelled import judge_rows, judge_unlabelled, with_judged
 from synthaug.modalities.image import image_augmentations
@@ -354,3 +354,10 @@ def test_vectors_that_nothing_augments_are_near_those_they_are_like() -> None:
     found = judge_rows(given, vectors[30:], None, steps=200, seed=0, rounds=(0.9,))
     assert found.dropped["unlike any labelled row"] < 30
     assert (labels[30:][found.rows] == found.labels).mean() > 0.9
+
+
+def test_a_choice_trains_on_both_what_gained_there_and_whatever_it_was_asked_for() -> None:
+    usual = families_for("image")
+    assert families_on_both("image", usual) == ("warp",)
+    assert families_on_both("image", ["cvae"]) == ("cvae",)
+    assert families_on_both("table", families_for("table")) == families_for("table")
