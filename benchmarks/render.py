@@ -22,6 +22,7 @@ ON_PAGE = (
         "ablations",
         "shared_draws",
         "unlabelled",
+        "choices_unlabelled",
         "applied",
         "tabular",
         "small_tables",

@@ -25,11 +25,20 @@ JUDGED = (
 """How a choice is judged: choices that were judged otherwise are made anew."""
 
 
-def replicate(run: Run) -> dict[str, Any]:
-    """The plan, and what it and its baseline score on test rows."""
+def replicate(run: Run, **more: Any) -> dict[str, Any]:
+    """The plan, and what it and its baseline score on test rows.
+
+    Args:
+        run: the replicate.
+        more: what else the choice is asked.
+    """
     started = time.monotonic()
-    protocol = synthaug.Protocol(steps=GENERATOR_STEPS)
-    plan = synthaug.choose(run.train, protocol=protocol, seed=run.seed, jobs=run.jobs, progress=False)
+    asked: Any = {
+        "protocol": synthaug.Protocol(steps=GENERATOR_STEPS),
+        "seed": run.seed,
+        "jobs": run.jobs,
+    } | more
+    plan = synthaug.choose(run.train, progress=False, **asked)
     found = {"plan": plan.to_dict(), "seconds": time.monotonic() - started}
     maker = plan.maker()
     if maker is None:  # what is trained is the baseline itself

@@ -43,7 +43,7 @@ UNLABELLED = 1000
 
 def replicate(run: Run) -> dict[str, Any]:
     """Balanced accuracy of everything on the test rows, how often judges were right, and what they left out."""
-    others, truth = _others(run)
+    others, truth = drawn(run)
     known = Ingredients.of(run.train, no_pool(run.train), run.form.encode, ratio=SHARE)
 
     found = _judged(run, known, others)
@@ -114,7 +114,7 @@ def _semi(run: Run, others: np.ndarray, loss: Loss) -> float:
     return score(run.test.labels, shares.argmax(axis=1), n_classes, shares).balanced_accuracy
 
 
-def _others(run: Run) -> tuple[np.ndarray, np.ndarray | None]:
+def drawn(run: Run) -> tuple[np.ndarray, np.ndarray | None]:
     """Rows without labels, and the labels that were taken away, where they are of the same data set."""
     name, half = (run.cell.settings.get(key) for key in ("others", "half"))
     rng = numpy_rng(run.seed, "benchmark", "unlabelled")

@@ -20,8 +20,8 @@ FAMILIES: dict[str, tuple[str, ...]] = {"image": ("cvae", "warp"), "table": ("cv
 rows."""
 
 BOTH: dict[str, tuple[str, ...]] = {"image": ("warp",)}
-"""Which of `FAMILIES` it trains on labelled and judged rows together: these, or judged rows by themselves, gained as much
-as the others wherever it was measured. Of families that were asked for, and of other kinds of rows, all."""
+"""Which of `FAMILIES` it trains on labelled and judged rows together: these, or judged rows by themselves, gained as
+much as the others wherever it was measured. Of families that were asked for, and of other kinds of rows, all."""
 
 BATCH_SIZE = 64
 """Rows per batch of a classifier, unless asked for others."""
