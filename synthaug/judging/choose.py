@@ -43,6 +43,7 @@ from synthaug.judging.protocol import (
     Protocol,
     families_on_both,
     is_unequal,
+    proportions_of,
     weights_of,
 )
 from synthaug.judging.runner import CLASSIFIERS, OUTCOMES, Runner, Task, Work, can_train
@@ -54,6 +55,7 @@ from synthaug.seeding import derive
 from synthaug.training.budget import Training
 from synthaug.training.loop import forget
 from synthaug.training.train import train
+from synthaug.wording import quoted
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ class Question:
         beside = {}
         if self.unlabelled is not None:
             self.unlabelled.check_images()
+            self.check_prior()
             beside = {"unlabelled": len(self.unlabelled)}
         return {
             **beside,
@@ -115,6 +118,23 @@ class Question:
                 for family in self.families
             },
         }
+
+    def check_prior(self) -> None:
+        """Refuse proportions of classes that there are not.
+
+        Raises:
+            InvalidRequest: naming one of them, or a class that is left out.
+        """
+        if "=" not in self.protocol.prior:
+            return
+        said, classes = proportions_of(self.protocol.prior), self.rows.classes
+        for name in said:
+            classes.position(name)
+        if without := [name for name, n in self.rows.counts.items() if n and name not in said]:
+            raise InvalidRequest(
+                f"prior={self.protocol.prior!r} was asked for, without {quoted(without)}: say a proportion of every "
+                "class, 0 for one that does not occur."
+            )
 
     def check_own(self) -> None:
         """Refuse augmentations and arms of the user's own that cannot be tried.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from synthaug.data.counts import parse_counts
 from synthaug.errors import InvalidRequest
 from synthaug.wording import did_you_mean
 
@@ -66,7 +67,7 @@ class Protocol:
             steps as a training is usually given.
         full: compare with every baseline there is and try every variant of the best, not the usual few.
         prior: how frequent classes are among unlabelled rows: "judged", as judges see them; "even"; "labelled", as
-            among the labelled rows; or "between" judged and even.
+            among the labelled rows; "between" judged and even; or as is said, in proportions: "ill=1,well=3".
         today: the way that is trained today, an arm by its name, to be told what the advice gains over it.
         learner: what is trained to judge where no training is given: "network", or one of scikit-learn, "linear",
             "forest" or "boosting", which takes no steps and is fitted once.
@@ -103,8 +104,13 @@ class Protocol:
             if value < least:
                 why = ": the spread of one seed is unknown" if name == "seeds" else ""
                 raise InvalidRequest(f"{name}={value} was asked for; it has to be at least {least}{why}.")
-        if self.prior not in PRIORS:
-            raise InvalidRequest(f'prior="{self.prior}" was asked for.{did_you_mean(self.prior, PRIORS)}')
+        if "=" in self.prior:
+            proportions_of(self.prior)
+        elif self.prior not in PRIORS:
+            raise InvalidRequest(
+                f'prior="{self.prior}" was asked for.{did_you_mean(self.prior, PRIORS)} Or say proportions, as in '
+                '"ill=1,well=3".'
+            )
         # Not before it is needed: generators import this module.
         from synthaug.judging.learners import learner_of
 
@@ -117,6 +123,20 @@ class Protocol:
             return {"steps": self.steps, "minutes": self.minutes}
         steps = usual.get("steps")
         return {"steps": steps, "minutes": GENERATOR_MINUTES if steps is None else None}
+
+
+def proportions_of(prior: str) -> dict[str, int]:
+    """How frequent classes are to one another, of a text such as ``ill=1,well=3``.
+
+    Raises:
+        InvalidRequest: no such text, a number below 0, or none above it.
+    """
+    found = parse_counts(prior)
+    if min(found.values()) < 0 or not any(found.values()):
+        raise InvalidRequest(
+            f'prior="{prior}" was asked for; proportions are not below 0, and one of them is above.'
+        )
+    return found
 
 
 USUAL_PROTOCOL = Protocol()

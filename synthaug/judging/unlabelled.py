@@ -21,7 +21,7 @@ from synthaug.generators.generator import Generator
 from synthaug.generators.samples import Samples
 from synthaug.judging.loaders import Augment, Ingredients, MakeLoader, balanced, mixed, shuffled
 from synthaug.judging.pools import no_pool
-from synthaug.judging.protocol import USUAL_PROTOCOL, Protocol, are_unequal
+from synthaug.judging.protocol import USUAL_PROTOCOL, Protocol, are_unequal, proportions_of
 from synthaug.judging.runner import Work
 from synthaug.modalities.base import Form
 from synthaug.seeding import derive
@@ -84,7 +84,7 @@ def judge_rows(
         augment: what judges are trained with; None for nothing.
         steps: optimizer steps of each judge.
         seed: decides the judges.
-        prior: how many rows of each class are due, of `PRIORS`.
+        prior: how many rows of each class are due: of `PRIORS`, or in proportions, as ``ill=1,well=3``.
         rounds: the part of these that is kept in each.
         kept: a folder that keeps the judges, for a call that was stopped later.
     """
@@ -284,6 +284,10 @@ def _due(shares: np.ndarray, known: Ingredients, prior: str) -> np.ndarray:
     seen = np.bincount(shares.argmax(axis=1), minlength=shares.shape[1]).astype(np.float64)
     if prior == "judged":
         return seen
+    if "=" in prior:
+        said, names = proportions_of(prior), known.pool.classes.names
+        given = np.array([said.get(name, 0) for name in names], np.float64)
+        return np.asarray(len(shares) * given / given.sum())
     counts = np.bincount(known.labels, minlength=known.n_classes).astype(np.float64)
     weights = {"even": counts > 0, "labelled": counts, "between": np.sqrt(seen) * (counts > 0)}[prior] * 1.0
     due: np.ndarray = len(shares) * weights / weights.sum()

@@ -361,3 +361,23 @@ def test_a_choice_trains_on_both_what_gained_there_and_whatever_it_was_asked_for
     assert families_on_both("image", usual) == ("warp",)
     assert families_on_both("image", ["cvae"]) == ("cvae",)
     assert families_on_both("table", families_for("table")) == families_for("table")
+
+
+def test_a_prior_in_proportions_is_due_and_refused_where_it_cannot_be() -> None:
+    known, augment = parts()
+    found = judge_rows(
+        known, MORE.read(), augment, steps=40, seed=0, prior="zero=4,one=1,two=0", rounds=(0.9,)
+    )
+    counts = np.bincount(found.labels, minlength=3)
+    assert counts[2] == 0
+    assert counts[0] <= round(0.9 * 120 * 0.8)
+    assert 0 < counts[1] <= round(0.9 * 120 * 0.2)
+    for prior, words in (
+        ("zero=1,one=1", r"without \"two\": say a proportion of every class"),
+        ("zero=1,one=1,twoo=1", r"twoo"),
+        ("zero=1,one=-1,two=1", r"not below 0"),
+        ("zero=0,one=0,two=0", r"one of them is above"),
+        ("zero=many", r"NAME=NUMBER"),
+    ):
+        with pytest.raises(InvalidRequest, match=words):
+            synthaug.choose(KNOWN, unlabelled=MORE, protocol=replace(QUICK, prior=prior), progress=False)
