@@ -368,10 +368,10 @@ def test_a_prior_in_proportions_is_due_and_refused_where_it_cannot_be() -> None:
     found = judge_rows(
         known, MORE.read(), augment, steps=40, seed=0, prior="zero=4,one=1,two=0", rounds=(0.9,)
     )
-    counts = np.bincount(found.labels, minlength=3)
-    assert counts[2] == 0
-    assert counts[0] <= round(0.9 * 120 * 0.8)
-    assert 0 < counts[1] <= round(0.9 * 120 * 0.2)
+    counts = dict(zip(KNOWN.classes, np.bincount(found.labels, minlength=3).tolist(), strict=True))
+    assert counts["two"] == 0
+    assert 0 < counts["one"] <= round(0.9 * 120 * 0.2)
+    assert counts["one"] < counts["zero"] <= round(0.9 * 120 * 0.8)
     for prior, words in (
         ("zero=1,one=1", r"without \"two\": say a proportion of every class"),
         ("zero=1,one=1,twoo=1", r"twoo"),
