@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ def replicates_due(
     Replicates that were made with another budget are made anew; a cell's settings are part of its budget.
     """
     cells = list(cells)
+    _commit()
     for seed in range(replicates):
         for cell in cells:
             file, wanted = folder / f"{cell.name}.json", budget | dict(cell.settings)
@@ -73,8 +75,12 @@ def _arguments(given: list[str]) -> list[str]:
     ]
 
 
+@cache
 def _commit() -> str:
-    """The commit, marked where code differs from it; results may, as they are written while benchmarks run."""
+    """The commit, marked where code differs from it; results may, as they are written while benchmarks run.
+
+    It is that of the first time that it is asked for: code that changes on disk later is not what runs.
+    """
     commit = subprocess.run(["git", "describe", "--always"], capture_output=True, text=True, check=True)
     apart = (":(top,exclude)benchmarks/results", ":(top,exclude)README.md")
     code = ["git", "diff", "--quiet", "HEAD", "--", ":/", *apart]
