@@ -48,7 +48,7 @@ def plan_for(rows: Any, arm: str, generator: Any = None, share: float = 0.25) ->
     form = data.form.fitted(data.read())
     augmentations = image_augmentations(form.encode(data.read()), data.labels)
     gain = Interval(0.1, 0.05, 0.15, 9)
-    judged = JudgedGain(gain, gain, 0.06, ("x", "x"), 2)
+    judged = JudgedGain(gain, gain, 0.01, 0.06, ("x", "x"), 2)
     accepted = generator is not None
     found = Plan(
         accepted=accepted, baseline=arm, candidate="x", augmentation=find_arm(arm).augmentation, family="planted",

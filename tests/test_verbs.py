@@ -81,7 +81,7 @@ def prints(maker: Generator) -> set[int]:
 
 def a_plan(maker: Generator | None, *, accepted: bool = True, seed: int = 0) -> Plan:
     gain = Interval(0.1, 0.05, 0.15, 9)
-    judged = JudgedGain(gain, gain, 0.06, ("x", "x"), 2)
+    judged = JudgedGain(gain, gain, 0.01, 0.06, ("x", "x"), 2)
     choice = Choice("real", "x", accepted, judged, (Standing("x", True, 1, 0.5, 0.5, gain),), 1)
     prepared = Preparation("real", 2, ImageForm(8, 8, 1, "HW", "uint8", 0.0, 255.0), (6, 6))
     plan = Plan(

@@ -74,7 +74,7 @@ class Expansion:
             SynthaugWarning: at ``"balance"``, which has a measured cost; at copies of training rows in other splits.
 
         Raises:
-            SpecMismatch: the rows of data set and generator differ in form.
+            SpecMismatch: the rows of data set and generator differ in form, or in what holds between columns.
             Leakage: rows to be expanded are held out for testing.
             InvalidRequest: totals or classes that do not fit, or rows that a curated generator does not keep.
         """
@@ -83,6 +83,11 @@ class Expansion:
             raise SpecMismatch(
                 f"The rows of {data.origin} do not have the form that the generator makes: {why}. Bring the data set "
                 "to the form of the generator, or train a generator on it."
+            )
+        if said := data.form.unkept(generator.form):
+            raise SpecMismatch(
+                f"It is said of {data.origin} that {said}, which the generator was not told, so that its rows may "
+                "break it. Train a generator on the data set as it is opened now, or leave the relation out."
             )
         added = rows_to_add(to, train.counts, data.classes)
         called = _called(data, generator, added)

@@ -20,6 +20,16 @@ def plain_loss(parts: Ingredients) -> ClassifierLoss:
     return cross_entropy
 
 
+def sharp_loss(parts: Ingredients) -> ClassifierLoss:
+    """The usual loss without smoothed labels, whose probabilities can be divided: smoothing adds as much to all."""
+    return sharp
+
+
+def sharp(logits: torch.Tensor, labels: torch.Tensor, progress: float) -> torch.Tensor:
+    """Cross-entropy of each row, nothing smoothed."""
+    return torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+
+
 def weighted_loss(parts: Ingredients) -> ClassifierLoss:
     """Rows weighted by the inverse frequency of their class; weights have mean 1 over the training rows."""
     return _weighting(_counts(parts), 0.0)
@@ -63,6 +73,7 @@ def _adjusting(counts: np.ndarray) -> ClassifierLoss:
 
 LOSSES: dict[str, tuple[Callable[[Ingredients], ClassifierLoss], Callable[[np.ndarray], ClassifierLoss]]] = {
     "plain": (plain_loss, lambda counts: cross_entropy),
+    "sharp": (sharp_loss, lambda counts: sharp),
     "class weights": (weighted_loss, partial(_weighting, start=0.0)),
     "deferred class weights": (deferred_loss, partial(_weighting, start=_DEFERRED)),
     "logit adjustment": (adjusted_loss, _adjusting),

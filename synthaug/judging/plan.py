@@ -162,7 +162,8 @@ class Plan:
     def loss(self) -> Loss:
         """The loss of the plan, ``loss(logits, labels)``: weighted or shifted where that is the best.
 
-        Else it is what classifiers are judged with, cross-entropy with labels smoothed by 0.1.
+        Else it is what classifiers are judged with, cross-entropy with labels smoothed by 0.1; not smoothed where
+        `decide` divides probabilities.
         Labels are ``(B,)`` positions in the classes, or ``(B, K)`` distributions. Where weights come late, it takes as
         ``progress`` how much of the training is done, from 0 to 1.
         """

@@ -38,6 +38,11 @@ def takes_steps(train: Train | None) -> bool:
     return not isinstance(train, Learner)
 
 
+def are_probabilities(scores: np.ndarray) -> bool:
+    """Whether scores ``(N, K)`` are not negative and sum to 1."""
+    return bool((scores >= 0).all() and np.allclose(scores.sum(axis=1), 1, atol=_SUM_SLACK))
+
+
 @dataclass(frozen=True)
 class Adjusted:
     """A training like another, but that its classifier's probabilities are `adjusted`.
@@ -147,8 +152,7 @@ def _predictions(predict: Predict, batches: LabelledBatches, n_classes: int) -> 
     true, output = np.concatenate(labels), np.concatenate(outputs)
     if output.ndim == 1:
         return Predictions(true, output, None)
-    sums = (output >= 0).all() and np.allclose(output.sum(axis=1), 1, atol=_SUM_SLACK)
-    return Predictions(true, output.argmax(axis=1), output if sums else None)
+    return Predictions(true, output.argmax(axis=1), output if are_probabilities(output) else None)
 
 
 def _as_array(output: Any, n: int, n_classes: int) -> np.ndarray:

@@ -14,14 +14,15 @@ from synthaug.errors import InvalidArtifact, InvalidRequest
 from synthaug.judging.arms import Arm
 from synthaug.judging.loaders import BLENDS, Augment, balanced, shuffled
 from synthaug.judging.losses import LOSSES
-from synthaug.judging.predict import adjusted
+from synthaug.judging.predict import adjusted, are_probabilities
 from synthaug.mixing.regimen import Regimen
+from synthaug.modalities.arrays import as_array
 from synthaug.modalities.known import AnyForm
 
 if TYPE_CHECKING:
     import torch
 
-_PLAIN = "plain"
+_PLAIN, _SHARP = "plain", "sharp"
 
 Loss = Callable[..., "torch.Tensor"]
 """``loss(logits, labels, progress=0.0)``: ``(B, K)`` and ``(B,)`` int64 or ``(B, K)`` to one number."""
@@ -120,7 +121,7 @@ class Preparation:
         """The loss of a batch, see `Plan.loss`."""
         self._require_known()
         counts = np.array(self.counts, np.int64)
-        _, make = LOSSES[self.weighting or _PLAIN]
+        _, make = LOSSES[self.weighting or (_SHARP if self.adjusted else _PLAIN)]
         of_rows = make(counts)
 
         def loss(logits: torch.Tensor, labels: torch.Tensor, progress: float = 0.0) -> torch.Tensor:
@@ -131,11 +132,12 @@ class Preparation:
     def decided(self, probabilities: Any) -> np.ndarray:
         """The classes that rows are taken for, see `Plan.decide`."""
         self._require_known()
-        found = np.asarray(probabilities)
-        if found.ndim != 2 or found.shape[1] != len(self.counts) or (found < 0).any():
+        found = as_array(probabilities)
+        shape = np.shape(found)
+        if len(shape) != 2 or shape[1] != len(self.counts) or not are_probabilities(found):
             raise InvalidRequest(
-                f"Probabilities (N, {len(self.counts)}) of each class are expected, not negative; an array of "
-                f"{found.shape} was given. Logits become probabilities by a softmax."
+                f"Probabilities (N, {len(self.counts)}) of each class are expected, not negative and 1 in all; an "
+                f"array of {shape} was given. Logits become probabilities by a softmax."
             )
         chosen: np.ndarray = adjusted(found, np.array(self.counts)) if self.adjusted else found
         return np.asarray(chosen.argmax(axis=1))

@@ -21,7 +21,7 @@ from synthaug.errors import InvalidRequest
 from synthaug.judging.arms import Arm
 from synthaug.judging.learners import Learner, bound
 from synthaug.judging.loaders import Augment, Encode, Ingredients
-from synthaug.judging.losses import class_weights, weighted_loss
+from synthaug.judging.losses import class_weights, sharp_loss, weighted_loss
 from synthaug.judging.predict import Adjusted, Predictions, Train, takes_loss, takes_steps, train_and_predict
 from synthaug.metrics.scores import Scores
 from synthaug.outputs import atomic_write_text, encode_name
@@ -223,6 +223,8 @@ def train_arm(task: Task, train: Train | None = None) -> Outcome:
     elif task.arm.loss is not None:
         training = partial(training, loss=task.arm.loss(task.parts))
     if task.arm.adjusted:
+        if train is None and task.arm.loss is None:
+            training = partial(training, loss=sharp_loss(task.parts))
         training = Adjusted(training, counts)
     loader = task.arm.batches(task.parts, task.augmentations, task.seed)
     batches = {

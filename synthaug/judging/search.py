@@ -121,6 +121,7 @@ class JudgedGain:
     Attributes:
         gain: in rows that are recognised, with a two-sided interval.
         sure: gain in how sure classifiers are of the true label, with a two-sided interval.
+        error: standard error of the former.
         bound: what the latter is above with a one-sided confidence of `LEVEL`; it decides.
         without: for each fold, what the other folds chose; None where they chose no synthetic rows.
         seeds: classifier seeds that judged.
@@ -129,6 +130,7 @@ class JudgedGain:
 
     gain: Interval
     sure: Interval
+    error: float
     bound: float
     without: tuple[str | None, ...]
     seeds: int
@@ -137,8 +139,7 @@ class JudgedGain:
     @property
     def convincing(self) -> bool:
         """Whether it is more than chance, and not merely surer: more rows are recognised as well."""
-        error = (self.gain.high - self.gain.mean) / 2  # an interval reaches about two of them
-        return self.bound > 0 and self.gain.mean > max(0.0, _ALSO_RIGHT * error)
+        return self.bound > 0 and self.gain.mean > max(0.0, _ALSO_RIGHT * self.error)
 
 
 @dataclass(frozen=True)
@@ -310,6 +311,7 @@ def _judged(
     return JudgedGain(
         gain=gains["correct"].interval,
         sure=gains["sure"].interval,
+        error=gains["correct"].error,
         bound=gains["sure"].bound,
         without=tuple(None if option is None else option.name for option in without),
         seeds=len(seeds),

@@ -150,6 +150,10 @@ class Form(ABC):
     def why_not(self: F, other: F) -> str | None:
         """Why rows of the other form cannot stand among rows of this one; None where they can."""
 
+    def unkept(self: F, made: F) -> str | None:
+        """What is said of rows of this form that those of a generator of the other may break; None for nothing."""
+        return None
+
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data with the ``kind``; `from_dict` reads it back."""

@@ -170,5 +170,5 @@ def _warn_of_sameness(spread: Mapping[str, float]) -> None:
             f"The samples hardly vary ({', '.join(flat[:5])}{more}: under {_SAME:.0%} of the spread of real rows). "
             "Train longer, choose another family, or leave them out.",
             SynthaugWarning,
-            stacklevel=3,
+            stacklevel=4,
         )

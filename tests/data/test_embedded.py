@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import pickle
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -326,6 +327,7 @@ def test_pictures_are_embedded_once_and_their_vectors_kept_in_a_file(tmp_path: P
     again = open_data((images, [*labels, *"abc"]), embed=CachedEmbedder(later, tmp_path / "vectors.db"))
     given = [image for block in later.blocks for image in block]
     assert len(given) == 1 + 3  # one to see whether the file is this embedder's
+    assert np.array_equal(given[0], images[39])  # the first that was ever given
     np.testing.assert_array_equal(again.read(), means(images).astype(np.float32))
 
 
@@ -373,5 +375,35 @@ def test_a_file_that_is_none_of_ours_is_not_written_to(tmp_path: Path) -> None:
 def test_a_width_that_changes_is_refused_by_what_keeps_vectors(tmp_path: Path) -> None:
     by_height = CachedEmbedder(lambda images: np.ones((len(images), images[0].shape[0])), tmp_path / "v.db")
     by_height([np.zeros((4, 4), np.uint8)])
-    with pytest.raises(InvalidRequest, match=r"vectors of 5 numbers, and of 4 before"):
+    with pytest.raises(InvalidRequest, match=r"gives an array or tensor \(2, D\)"):
         by_height([np.zeros((4, 4), np.uint8), np.zeros((5, 5), np.uint8)])
+
+
+def test_an_embedder_that_has_no_picture_in_common_is_told_from_the_other_one(tmp_path: Path) -> None:
+    CachedEmbedder(means, tmp_path / "vectors.db")(pictures(4))
+    other = CachedEmbedder(lambda images: 2 * means(images), tmp_path / "vectors.db")
+    with pytest.raises(InvalidData, match="holds other vectors"):
+        other(pictures(4, seed=5))
+
+
+def test_vectors_that_are_not_finite_are_not_kept(tmp_path: Path) -> None:
+    images, labels = photographs(6)
+
+    def wrong(images: list[np.ndarray]) -> np.ndarray:
+        made = means(images)
+        made[1] = np.nan
+        return made
+
+    with pytest.raises(InvalidData, match="NaN or infinite"):
+        open_data((images, labels), embed=CachedEmbedder(wrong, tmp_path / "vectors.db"))
+    data = open_data((images, labels), embed=CachedEmbedder(means, tmp_path / "vectors.db"))
+    np.testing.assert_array_equal(data.read(), means(images).astype(np.float32))
+
+
+def test_a_database_of_something_else_stays_as_it_is(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "mine.db") as file:
+        file.execute("CREATE TABLE notes (text TEXT)")
+    before = (tmp_path / "mine.db").read_bytes()
+    with pytest.raises(InvalidData, match="is a database of something else"):
+        CachedEmbedder(means, tmp_path / "mine.db")(pictures(2))
+    assert (tmp_path / "mine.db").read_bytes() == before

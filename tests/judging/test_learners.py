@@ -175,3 +175,16 @@ def test_a_plan_of_vectors_is_applied_to_a_loader_and_to_a_data_set() -> None:
     mixed = using(of_frame, maker).apply(rows)
     assert mixed.column_names[:3] == rows.column_names
     assert 0 < sum(mixed["synthetic"]) <= len(mixed) // 4 + 1
+
+
+@pytest.mark.parametrize("rare", [0.03, 0.08])
+def test_adjusted_thresholds_of_the_network_find_both_classes_however_rare_one_is(rare: float) -> None:
+    rng = np.random.default_rng(0)
+    y = (rng.random(1500) < rare).astype(int)
+    X = (rng.normal(size=(1500, 4)) + 1.5 * y[:, None]).astype(np.float32)
+    data = open_data((X, y))
+    form = data.form.fitted(X[:1000])
+    parts = Ingredients.of(data.take(np.arange(1000)), no_pool(data), form.encode, ratio=0.0)
+    arm = {arm.name: arm for arm in arms_for(form)}["adjusted thresholds"]
+    task = Task("adjusted", arm, 0, parts, {}, {"held": (X[1000:], y[1000:])}, 300)
+    assert min(train_arm(task).scores["held"].recall) > 0.7  # smoothed labels say rare of every row

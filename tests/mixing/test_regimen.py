@@ -345,12 +345,15 @@ def test_the_loss_of_a_plan_is_that_of_its_arm(arm: str) -> None:
 
 def test_thresholds_of_a_plan_are_moved_by_its_own_decision() -> None:
     plain, made = plan("real"), plan("adjusted thresholds")
+    logits, labels = torch.tensor([[2.0, 0.0, 1.0]]), torch.tensor([0])
+    assert torch.allclose(made.loss()(logits, labels), torch.nn.functional.cross_entropy(logits, labels))
     found = np.array([[0.5, 0.3, 0.2], [0.4, 0.35, 0.25]])
     often = np.array(made.preparation.counts)
     assert plain.decide(found).tolist() == [0, 0]
     assert made.decide(torch.from_numpy(found)).tolist() == (found / often).argmax(axis=1).tolist()
     assert made.decide(found).tolist() != [0, 0]
-    for wrong in (found[:, :2], np.log(found), found[0]):
+    assert made.decide(torch.from_numpy(found).requires_grad_()).tolist() == made.decide(found).tolist()
+    for wrong in (found[:, :2], np.log(found), found[0], 2 * found, found * [[np.nan]]):
         with pytest.raises(InvalidRequest, match=r"Probabilities \(N, 3\)"):
             made.decide(wrong)
     with pytest.warns(SynthaugWarning, match=r"plan.decide\(probabilities\)"):

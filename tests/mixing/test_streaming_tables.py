@@ -81,17 +81,34 @@ def test_held_out_rows_are_refused_at_the_door_and_on_the_way() -> None:
         list(mixed)
 
 
-def test_a_level_that_the_generator_never_saw_may_pass() -> None:
+def test_a_level_that_the_generator_never_saw_may_pass_unless_it_is_held_out() -> None:
     rows = real()
+    new = rows.map(lambda row: {"site": "new"})
+    other = datasets.concatenate_datasets([*[rows] * 3, new])
     generator = maker(rows, held_out=np.array([7], np.uint64))
-    other = datasets.concatenate_datasets([*[rows] * 3, rows.map(lambda row: {"site": "new"})])
     passed = [row["site"] for row in mix(stream(other), generator, ratio=0.25) if not row["synthetic"]]
     assert passed.count("new") == N
+    prints = np.sort(open_data(new, kinds=ASIDE).fingerprints()[[5]])
+    with pytest.raises(Leakage, match="one with the label"):
+        list(mix(stream(other), maker(rows, held_out=prints), ratio=0.25))
+    with pytest.raises(Leakage, match="row 5"):
+        mix(stream(new), maker(rows, held_out=prints), ratio=0.25)
+
+
+def test_a_column_may_be_empty_where_the_stream_begins() -> None:
+    rows = real()
+    empty = datasets.concatenate_datasets([rows.map(lambda row: {"site": None}, features=rows.features)] * 3)
+    mixed = mix(stream(datasets.concatenate_datasets([empty, rows])), maker(rows), ratio=0.25)
+    assert sum(not row["synthetic"] for row in mixed) == 4 * N
 
 
 def test_columns_that_differ_are_refused() -> None:
     with pytest.raises(SpecMismatch, match=r'"age" only in the other\. Train the generator on this data set'):
         mix(stream(real().remove_columns("age")), maker(real()), ratio=0.5)
+    with pytest.raises(SpecMismatch, match='column "age" is of kind category, not integer'):
+        mix(stream(real().cast_column("age", datasets.Value("string"))), maker(real()), ratio=0.5)
+    with pytest.raises(InvalidRequest, match="has no column of labels called 'fnding'"):
+        mix(stream(), maker(real()), ratio=0.5, items=Items(label="fnding"))
 
 
 def test_a_trained_generator_is_mixed_into_a_stream_of_parquet(tmp_path) -> None:

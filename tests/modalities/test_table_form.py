@@ -182,6 +182,15 @@ def test_a_few_rows_of_an_embedding_do_not_make_its_quiet_columns_loud() -> None
     assert (np.abs(encoded) == 1).mean() < 0.03  # little that was not seen is cut off
 
 
+def test_columns_of_a_vector_that_are_of_several_units_are_each_scaled_by_their_own_deviation() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(300, 90)) * np.where(np.arange(90) < 60, 1000.0, 1.0)
+    rows[:, 80:] = 0.1  # which vary by rounding alone
+    rows += np.where(np.arange(90) >= 80, 1e-17, 0.0) * np.arange(300)[:, None]
+    encoded = TableForm(columns_of_array(rows)).fitted(rows).encode(rows).numpy()
+    assert (encoded[:, :80].std(axis=0) > 0.2).all()
+
+
 def test_a_number_has_a_third_of_its_normal_quantile_whatever_its_tails() -> None:
     from scipy.special import ndtri
 

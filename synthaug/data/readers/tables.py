@@ -30,7 +30,7 @@ from synthaug.modalities.table.columns import Column
 from synthaug.modalities.table.form import TableForm
 from synthaug.modalities.table.inference import columns_of_array, infer_columns
 from synthaug.modalities.table.records import Records
-from synthaug.modalities.table.relations import relations_among, require_relations
+from synthaug.modalities.table.relations import in_one_unit, relations_among, require_relations
 from synthaug.wording import did_you_mean
 
 if TYPE_CHECKING:
@@ -285,8 +285,9 @@ def _records(table: pyarrow.Table, kinds: Mapping[str, str]) -> tuple[Records, p
     features = table.drop_columns(aside) if aside else table
     learned = {name: kind for name, kind in kinds.items() if kind != BESIDE}
     columns: tuple[Column, ...] = infer_columns(features, kinds=learned)
-    rows = rows_of_table(features, columns)
     require_relations(relations, columns)
+    columns = in_one_unit(relations, columns)
+    rows = rows_of_table(features, columns)
     for relation in relations:
         relation.check(rows, columns)
     return Records(rows, columns, "frame", relations=relations), table if table.num_columns else None

@@ -13,12 +13,12 @@ from synthaug.data.items import ItemFields, Key
 from synthaug.data.labeled import LabeledData, open_data
 from synthaug.data.readers.plain import label_in
 from synthaug.data.readers.tables import BESIDE
-from synthaug.errors import InvalidData, SpecMismatch
+from synthaug.errors import InvalidData, InvalidRequest, SpecMismatch
 from synthaug.generators.samples import Samples
 from synthaug.mixing.tables import MadeRows
 from synthaug.modalities.arrays import as_array
 from synthaug.modalities.base import Form
-from synthaug.modalities.table import TableForm, rows_of_table
+from synthaug.modalities.table import Column, TableForm, rows_of_table
 from synthaug.modalities.table.kinds import kinds_of
 
 if TYPE_CHECKING:
@@ -63,12 +63,39 @@ def open_table(dataset: Any, label: Key | None, form: TableForm) -> LabeledData:
                 kinds[column.name] = column.kind
     data = open_data(dataset, label=named, kinds=kinds)
     assert isinstance(data.form, TableForm), "it was opened as one"
-    if why := in_outline(data.form).why_not(in_outline(form)):
+    _require_outline(data.form, form)
+    return data
+
+
+def require_columns(schema: pyarrow.Schema, label: Key | None, form: TableForm) -> TableFields:
+    """The columns of a stream, of which nothing but its features is known; as `open_table`, without looking at rows.
+
+    Raises:
+        InvalidRequest: no column of labels stands out, or the one that is named is not there.
+        SpecMismatch: columns that differ from those of the form.
+    """
+    named = label_in(schema) if label is None else str(label)
+    if named is None or named not in schema.names:
+        raise InvalidRequest(
+            f"The stream has no column of labels{'' if named is None else f' called {named!r}'} (columns: "
+            f"{', '.join(schema.names)}); name it with items=synthaug.Items(label=...)."
+        )
+    there = []
+    for column in form.columns:
+        if column.name in schema.names and column.name != named:
+            possible = kinds_of(str(schema.field(column.name).type)) or (column.kind,)
+            there.append(replace(column, kind=column.kind if column.kind in possible else possible[0]))
+    _require_outline(TableForm(tuple(there)), form)
+    known = {named, *(column.name for column in form.columns)}
+    return TableFields(named, tuple(name for name in schema.names if name not in known))
+
+
+def _require_outline(found: TableForm, form: TableForm) -> None:
+    if why := in_outline(found).why_not(in_outline(form)):
         raise SpecMismatch(
             f"The rows of the data set do not have the columns of the synthetic ones: {why}. Train the generator on "
             "this data set, or give it the columns of the other."
         )
-    return data
 
 
 def in_outline(form: TableForm) -> TableForm:
@@ -132,16 +159,24 @@ class StreamedTable:
         return found
 
     def print_of(self, row: Mapping[str, Any]) -> int | None:
-        """The fingerprint of a real row; None of one that the generator's table cannot hold, such as of a new level."""
+        """The fingerprint of a real row, whatever levels it holds; None of one that no table can hold."""
         import pyarrow as pa
 
-        names = [column.name for column in self.form.columns]
-        schema = pa.schema([self.schema.field(name) for name in names])
+        columns = [_as_wide(column, row[column.name]) for column in self.form.columns]
+        schema = pa.schema([self.schema.field(column.name) for column in columns])
         try:
-            table = pa.Table.from_pylist([{name: row[name] for name in names}], schema=schema)
-            return int(self.form.fingerprints(rows_of_table(table, self.form.columns))[0])
+            table = pa.Table.from_pylist([{name: row[name] for name in schema.names}], schema=schema)
+            rows = rows_of_table(table, columns)
         except InvalidData:
             return None
+        return int(replace(self.form, columns=tuple(columns), relations=()).fingerprints(rows)[0])
+
+
+def _as_wide(column: Column, cell: Any) -> Column:
+    """A column that can hold this cell as well; fingerprints stay as they are."""
+    if column.kind == "category" and cell is not None and cell not in column.levels:
+        return replace(column, levels=(*column.levels, cell), fit=None)
+    return replace(column, unit="us", fit=None) if column.kind == "date" else column
 
 
 StreamedRows: TypeAlias = StreamedImages | StreamedTable

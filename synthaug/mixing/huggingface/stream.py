@@ -26,8 +26,7 @@ from synthaug.mixing.huggingface.columns import (
     StreamedImages,
     StreamedRows,
     StreamedTable,
-    TableFields,
-    open_table,
+    require_columns,
 )
 from synthaug.mixing.options import MixOptions
 from synthaug.mixing.probes import PROBES, look_of
@@ -280,8 +279,9 @@ class _HeldOut:
         only = (
             "" if len(rows) > 1 else f"one with the label {plain_label(rows[0][self._rows.fields.label])!r}"
         )
-        prints = np.array([one for one in found if one is not None], np.uint64)
-        refuse_held_out(prints, self._prints, where, lambda row: only or f"row {row}")
+        known = [row for row, one in enumerate(found) if one is not None]
+        prints = np.array([found[row] for row in known], np.uint64)
+        refuse_held_out(prints, self._prints, where, lambda row: only or f"row {known[row]}")
 
 
 def _labels(classes: Classes, kind: Any) -> dict[str, Label]:
@@ -309,7 +309,8 @@ def _look(
         raise InvalidData("the streaming data set holds no rows")
     found: StreamedRows
     if isinstance(generator.form, TableForm):
-        found = _look_at_table(real, generator.form, label)
+        schema = real.features.arrow_schema
+        found = StreamedTable(require_columns(schema, label, generator.form), generator.form, schema)
     else:
         found = _look_at_images(real, rows, generator, label, image)
     if not ratio:
@@ -346,15 +347,6 @@ def _look_at_images(
             )
     fields = ItemFields.of(rows[0], None, image, label)
     return StreamedImages(fields, real.features[fields.image], generator.form)
-
-
-def _look_at_table(real: datasets.IterableDataset, form: TableForm, label: Any) -> StreamedTable:
-    import datasets
-
-    first = list(real.with_format(None).take(PROBES))
-    seen = datasets.Dataset.from_list(first, features=real.features)
-    data = open_table(seen, label, form)
-    return StreamedTable(TableFields.of(seen, data), form, real.features.arrow_schema)
 
 
 def _made_tints(generator: Generator, named: Mapping[str, Label], wanted: set[Label]) -> Tints | None:

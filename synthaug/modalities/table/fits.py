@@ -11,11 +11,15 @@ from synthaug.errors import InvalidData
 from synthaug.modalities.table.columns import Column, Fit
 
 # Knots of a column of numbers, and how many such columns are so wide a vector that each is scaled by a line instead. Of
-# vectors that are no data frames columns are of one unit: none is stretched further than the median one is. By its own
-# deviation alone a column of an embedding that hardly varies in 20 rows becomes as loud as any, and a linear learner
-# then recognises 10 points less (frozen EfficientNet-Lite0, 2 clothes a class).
+# vectors that are no data frames columns are of one unit, unless they spread by very different amounts: none is
+# stretched further than the median one. By its own deviation alone a column of an embedding that hardly varies in 20
+# rows becomes as loud as any, and a linear learner then recognises 10 points less (frozen EfficientNet-Lite0, 2 clothes
+# a class).
 _KNOTS = 64
 _WIDE = 64
+# How many times as far as a column that varies little one that varies much spreads, at most, if both are of one unit;
+# of that embedding 7 to 25 times.
+_ALIKE = 100.0
 # A column is all spikes with at most so many values, each of which is held by so many rows on average.
 _FEW = 10
 _ROWS_EACH = 5
@@ -24,6 +28,7 @@ _SHARE = 0.05
 _ROWS = 5
 # Standard deviations from the mean at the ends of a line: a third of them is the position, unless values reach further.
 _REACH = 3.0
+_ROUNDING = 1e-9
 _FURTHEST = 5.0
 
 
@@ -35,7 +40,7 @@ def fitted_columns(
     Args:
         columns: of the rows.
         cells: ``(D, N)`` float64, a column a row, NaN where missing.
-        one_unit: whether all columns of a wide vector are measured in one unit, as those of an embedding are.
+        one_unit: whether all columns of a wide vector may be of one unit, as those of an embedding are.
 
     Raises:
         InvalidData: no rows, or a code that a column has no level for.
@@ -102,13 +107,16 @@ def _spiked_inside(counts: np.ndarray) -> np.ndarray:
 
 
 def _median_deviation(cells: np.ndarray) -> float:
-    """The median standard deviation of the columns that vary; 0 where none does."""
+    """The median standard deviation of the columns that vary; 0 where none does, or they are of several units."""
     known = np.isfinite(cells)
     n = known.sum(axis=1).clip(1)
     means = np.where(known, cells, 0.0).sum(axis=1) / n
     deviations = np.sqrt((np.where(known, cells - means[:, None], 0.0) ** 2).sum(axis=1) / n)
-    varying = deviations[deviations > 0]
-    return float(np.median(varying)) if len(varying) else 0.0
+    varying = deviations[deviations > _ROUNDING * np.abs(means)]
+    if not len(varying):
+        return 0.0
+    little, middle, much = np.quantile(varying, (0.05, 0.5, 0.95))
+    return float(middle) if much <= _ALIKE * little else 0.0
 
 
 def _quantiles(values: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:

@@ -186,6 +186,14 @@ class TableForm(Form):
         reasons = (_why_not(a, b) for a, b in zip(self.columns, other.columns, strict=True))
         return next((reason for reason in reasons if reason), None)
 
+    def unkept(self, made: TableForm) -> str | None:
+        """What is said of these columns that rows of a form which was not told may break; None where nothing is."""
+        told = {(relation.kind, relation.names) for relation in made.relations}
+        for relation in self.relations:
+            if (relation.kind, relation.names) not in told:
+                return f"{quoted(relation.names)} are {relation.kind}"
+        return None
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data; `from_dict` reads it back."""
         columns = [column.to_dict() for column in self.columns]
@@ -204,13 +212,9 @@ class TableForm(Form):
         Raises:
             InvalidArtifact: anything that `to_dict` does not write.
         """
-        known = isinstance(data, Mapping) and set(data) == {
-            "kind",
-            "columns",
-            "dtype",
-            "container",
-            "relations",
-        }
+        fields = {"kind", "columns", "dtype", "container"}
+        known = isinstance(data, Mapping) and set(data) - {"relations"} == fields
+        known = known and isinstance(data.get("relations", []), list)
         if not (known and data["kind"] == cls.kind and isinstance(data["columns"], list) and data["columns"]):
             raise InvalidArtifact("This is not the form of a table as synthaug writes it. Save it again.")
         columns = tuple(Column.from_dict(column) for column in data["columns"])
@@ -221,7 +225,7 @@ class TableForm(Form):
                 "The form of a table has columns of one name, columns of which some are fitted, or an unknown dtype or "
                 "container. Save it again."
             )
-        relations = tuple(Relation.from_dict(each, columns) for each in data["relations"])
+        relations = tuple(Relation.from_dict(each, columns) for each in data.get("relations", []))
         return cls(columns, data["dtype"], data["container"], relations)
 
     def backbone(self, width: int | None = None) -> Backbone:

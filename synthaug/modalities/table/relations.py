@@ -10,6 +10,7 @@ import numpy as np
 
 from synthaug.errors import InvalidArtifact, InvalidData, InvalidRequest
 from synthaug.modalities.table.columns import Column
+from synthaug.modalities.table.kinds import UNITS
 from synthaug.wording import did_you_mean, quoted
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ RELATIONS: tuple[RelationKind, ...] = get_args(RelationKind)
 
 # Comparisons of rows with combinations at once.
 _AT_ONCE = 2**24
+# Of so few rows combinations are mostly their own.
+_FEW = 20
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Relation:
             InvalidData: naming the first.
         """
         if self.kind != "ordered":
+            self._check_seen(rows, columns)
             return
         cells = rows[:, _places(self.names, columns)].astype(np.float64)
         highest = np.maximum.accumulate(np.where(np.isnan(cells), -np.inf, cells), axis=1)
@@ -55,6 +59,15 @@ class Relation:
             raise InvalidData(
                 f"The columns {quoted(self.names)} are said to be ordered, and in row {int(broken.argmax())} they are "
                 "not. Correct the row, or leave the relation out."
+            )
+
+    def _check_seen(self, rows: np.ndarray, columns: Sequence[Column]) -> None:
+        cells = rows[:, _places(self.names, columns)].astype(np.float64)
+        _, counts = np.unique(cells, axis=0, return_counts=True)
+        if len(rows) > _FEW and (counts == 1).sum() > len(rows) / 2:
+            raise InvalidData(
+                f"The columns {quoted(self.names)} are to go together, and most rows have a combination that no other "
+                "one has: samples would repeat the rows. Leave the relation out, or a column out of it."
             )
 
     def fitted(self, rows: np.ndarray, columns: Sequence[Column]) -> Relation:
@@ -80,28 +93,40 @@ class Relation:
             ordered = torch.where(missing, torch.inf, values).sort(dim=1).values
             rank = (~missing).cumsum(dim=1).sub(1).clamp(min=0)
             # Bounds are ordered as well, but for those of cells beside which others were missing.
-            low, high = (torch.tensor(ends).to(values) for ends in _bounds(self.names, columns))
+            low, high = (_like(values, ends) for ends in _bounds(self.names, columns))
             within = ordered.gather(1, rank).clamp(low, high)
             mended = torch.where(
                 missing, torch.nan, torch.where(missing, -torch.inf, within).cummax(dim=1).values
             )
         else:
-            mended = self._nearest(torch.where(missing, torch.inf, values))
+            counted = [columns[place].codes is None for place in at.tolist()]
+            mended = self._nearest(torch.where(missing, torch.inf, values), counted)
         out = cells.clone()
         out[:, at] = mended
         return out
 
-    def _nearest(self, values: torch.Tensor) -> torch.Tensor:
-        """For each row the combination that was seen and agrees with it from the first column on."""
+    def _nearest(self, values: torch.Tensor, counted: Sequence[bool]) -> torch.Tensor:
+        """For each row the combination that was seen and is nearest to it from the first column on.
+
+        Args:
+            values: ``(N, m)``, infinite where missing.
+            counted: of which columns values have a distance; of the others they are the same or not.
+        """
         import torch
 
-        seen = torch.tensor([[torch.inf if v is None else v for v in row] for row in self.seen])
-        seen = seen.to(values)
-        weights = 2.0 ** -torch.arange(seen.shape[1], device=values.device).to(values)
-        chosen = [
-            ((block[:, None] == seen).to(values) @ weights).argmax(dim=1)
-            for block in torch.split(values, max(1, _AT_ONCE // seen.numel()))
-        ]
+        seen = _like(values, [[np.inf if v is None else v for v in row] for row in self.seen])
+        chosen, far = [], torch.finfo(values.dtype).max / 4
+        for block in torch.split(values, max(1, _AT_ONCE // seen.numel())):
+            left = torch.ones(len(block), len(seen), dtype=torch.bool, device=values.device)
+            for at, has_distance in enumerate(counted):
+                ours, theirs = block[:, at, None], seen[None, :, at]
+                apart = (
+                    (ours - theirs).abs().clamp(max=far) if has_distance else torch.ones_like(ours - theirs)
+                )
+                apart = torch.where(ours == theirs, 0.0, apart)  # infinite less infinite is no number
+                apart = torch.where(left, apart, 2 * far)
+                left &= apart == apart.amin(dim=1, keepdim=True)
+            chosen.append(left.to(torch.uint8).argmax(dim=1))
         found = seen[torch.cat(chosen)]
         return torch.where(found.isinf(), torch.nan, found)
 
@@ -120,7 +145,7 @@ class Relation:
             kind, names, seen = data["kind"], tuple(data["names"]), tuple(map(tuple, data["seen"]))
             _require_columns(kind, names, columns)
             sound = set(data) == {"kind", "names", "seen"} and kind in RELATIONS
-            sound &= all(len(row) == len(names) for row in seen)
+            sound &= isinstance(data["seen"], list) and all(len(row) == len(names) for row in seen)
             sound &= all(v is None or type(v) in (int, float) for row in seen for v in row)
         except (InvalidRequest, KeyError, TypeError):
             sound = False
@@ -173,16 +198,36 @@ def _require_columns(kind: str, names: Sequence[str], columns: Sequence[Column])
     if len(found) < 2:
         raise InvalidRequest(f'"{kind}" is said of "{names[0]}" alone; name two columns or more: "a, b".')
     if kind == "ordered":
-        if len({(of.arrow, of.kind, of.unit) for of in found}) > 1 or found[0].codes is not None:
+        kinds = {of.kind if of.whole else of.arrow for of in found}
+        if len(kinds) > 1 or found[0].codes is not None:
             raise InvalidRequest(
                 f"{quoted(names)} are {', '.join(f'{of.kind} of {of.arrow}' for of in found)}; columns that are "
-                "ordered are numbers, integers or dates of one type. Convert them to one."
+                'ordered are numbers of one type, integers or dates. Give them one kind, as in kinds={"a": "integer"}, '
+                "or convert them."
             )
     elif any(of.kind == "number" for of in found):
         raise InvalidRequest(
             f"{quoted(names)} hold numbers, of which combinations say little; columns that go together are categories, "
             'integers, booleans or dates. Name a number of few values a "category".'
         )
+
+
+def in_one_unit(relations: Sequence[Relation], columns: Sequence[Column]) -> tuple[Column, ...]:
+    """The columns, dates that are ordered counted in the finest unit of one of them."""
+    units: dict[str, str] = {}
+    for relation in relations:
+        named = {column.name: column.unit for column in columns if column.name in relation.names}
+        dated = [unit for unit in named.values() if unit is not None]
+        if relation.kind == "ordered" and len(dated) == len(named) > 0:
+            units |= dict.fromkeys(named, min(dated, key=UNITS.__getitem__))
+    return tuple(replace(column, unit=units.get(column.name, column.unit)) for column in columns)
+
+
+def _like(values: torch.Tensor, numbers: Any) -> torch.Tensor:
+    """Numbers where other values are, of their precision."""
+    import torch
+
+    return torch.tensor(numbers, dtype=torch.float64).to(values)
 
 
 def _bounds(names: Sequence[str], columns: Sequence[Column]) -> tuple[list[float], list[float]]:
