@@ -12,7 +12,7 @@ from tabular import tables
 
 import synthaug
 from synthaug import Generator, LabeledData, open_data
-from synthaug.errors import InvalidRequest, UnsupportedKind
+from synthaug.errors import InvalidRequest
 from synthaug.generators import PROVENANCE_COLUMNS
 from synthaug.mixing import ExpandedArrays
 from synthaug.modalities.table import table_of_rows
@@ -173,12 +173,3 @@ def test_vectors_give_arrays_of_their_dtype():
     (big_x, big_y), _ = grown((X, y), label=None)
     assert (big_x.dtype, big_x.shape, big_y.dtype) == (X.dtype, (2 * N, 4), y.dtype)
     assert big_x[:N].tobytes() == X.tobytes()
-
-
-def test_a_table_does_not_go_into_a_stream():
-    import datasets
-
-    whole = frame()[["age", "income"]].assign(label=[0, 1] * (N // 2))
-    rows = datasets.Dataset.from_pandas(whole, preserve_index=False)
-    with pytest.raises(UnsupportedKind, match=r"a generator of tables.*without streaming=True"):
-        synthaug.mix(rows.to_iterable_dataset(), maker(open_data(rows)), ratio=0.5)
