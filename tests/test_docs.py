@@ -208,9 +208,13 @@ def test_what_the_page_of_photographs_says_is_done(photos: Path, monkeypatch: py
             [[image.mean(), image.std(), *image.shape[:2]] for image in images]
         )
     }
-    opened, _, _, chosen = blocks("photographs.md")
+    opened, kept, _, _, chosen = blocks("photographs.md")
     exec(opened.replace('family="cvae")', 'family="cvae", steps=5, progress=False)'), known)
     assert known["bigger"][0].shape == (48, 4)
+    before = known["data"].read()
+    exec(kept, known)
+    assert (known["data"].read() == before).all()
+    assert (photos / "vectors.db").exists()
     exec(chosen.replace("protocol=quick)", "protocol=quick, jobs=1, progress=False)"), known)
     assert any("judged rows" in of.name for of in known["plan"].choice.standings)
 
@@ -223,7 +227,7 @@ def test_a_model_of_transformers_embeds_as_the_page_says(photos: Path) -> None:
     side = {"height": 28, "width": 28}
     transformers.BitImageProcessor(size={"shortest_edge": 28}, crop_size=side).save_pretrained(photos / "net")
     known: dict[str, Any] = {}
-    exec(blocks("photographs.md")[2].replace("facebook/dinov2-small", str(photos / "net")), known)
+    exec(blocks("photographs.md")[3].replace("facebook/dinov2-small", str(photos / "net")), known)
     data = synthaug.open_data(photos / "photos", embed=known["embedder"])
     assert data.form.shape == (16,)
     assert "embedded by Transformers" in data.origin
@@ -232,7 +236,7 @@ def test_a_model_of_transformers_embeds_as_the_page_says(photos: Path) -> None:
 def test_a_model_of_timm_embeds_as_the_page_says(photos: Path) -> None:
     pytest.importorskip("timm")
     known: dict[str, Any] = {}
-    exec(blocks("photographs.md")[1].replace("pretrained=True", "pretrained=False"), known)
+    exec(blocks("photographs.md")[2].replace("pretrained=True", "pretrained=False"), known)
     data = synthaug.open_data(photos / "photos", embed=known["embedder"])
     assert data.form.shape == (1280,)
 

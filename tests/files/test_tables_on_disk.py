@@ -136,6 +136,27 @@ def test_groups_that_are_no_column_become_one_of_ours(format, tmp_path):
 
 
 @pytest.mark.parametrize("format", HELD)
+def test_what_is_said_of_columns_is_known_when_a_column_that_was_learned_becomes_the_group(format, tmp_path):
+    rng = np.random.default_rng(0)
+    whole = pd.DataFrame(
+        {
+            "ward": np.arange(N) % 6,
+            "zip": rng.choice([10115, 80331], N),
+            "begun": rng.normal(size=N),
+            "finding": ["ill", "well"] * (N // 2),
+        }
+    ).assign(ended=lambda of: of["begun"] + 1)
+    data = open_data(whole, label="finding", kinds={"zip": "category", "begun, ended": "ordered"})
+    out = place_of(format, tmp_path)
+    write_expansion(Expansion.of(data, maker(data), "2x", 0), Place(out, format))
+    for back in (open_data(out), open_data(out, group="ward")):
+        kinds = {column.name: column.kind for column in back.form.columns}
+        assert kinds["zip"] == "category"
+        assert [relation.names for relation in back.form.relations] == [("begun", "ended")]
+    assert "ward" not in kinds
+
+
+@pytest.mark.parametrize("format", HELD)
 def test_a_killed_call_goes_on_and_an_equal_one_makes_nothing(format, tmp_path):
     data = opened()
 

@@ -208,7 +208,7 @@ def read_arrow(
     features = [name for name in others if name not in (label, group, split)]
     left = [name for name in others if name not in (label, split)]
     if known is None or group in [column.name for column in known.columns]:
-        records, beside = _records(table.select(features), columns.kinds)
+        records, beside = _records(table.select(features), {**_said(known, group), **columns.kinds})
     else:
         records, beside = _known_records(table, known), None
         if known.container != "frame":  # the cells of a vector are no columns of a table
@@ -291,6 +291,15 @@ def _records(table: pyarrow.Table, kinds: Mapping[str, str]) -> tuple[Records, p
     for relation in relations:
         relation.check(rows, columns)
     return Records(rows, columns, "frame", relations=relations), table if table.num_columns else None
+
+
+def _said(known: TableForm | None, group: Any) -> dict[str, str]:
+    """What a record says of the columns of a table, of which one has become that of the groups."""
+    if known is None:
+        return {}
+    kinds = {column.name: column.kind for column in known.columns if column.name != group}
+    between = {", ".join(of.names): of.kind for of in known.relations if group not in of.names}
+    return {**kinds, **between}
 
 
 def _known_records(table: pyarrow.Table, known: TableForm) -> Records:
