@@ -17,7 +17,7 @@ from synthaug.judging.arms import ARMS, Arm
 from synthaug.judging.learners import Learner
 from synthaug.judging.loaders import Ingredients
 from synthaug.judging.plan import Metric, Plan
-from synthaug.judging.predict import Train
+from synthaug.judging.predict import Train, takes_steps
 from synthaug.judging.protocol import Protocol, is_unequal, require_seeds, require_share
 from synthaug.judging.results import ArmResult, Comparison, Evaluation, Replicate, Setup
 from synthaug.judging.runner import Outcome, Runner, Task, can_train
@@ -201,7 +201,7 @@ def _concluded(
         setup=Setup(
             data=first.train.origin,
             training="built-in classifier" if runner.train is None else _title(runner.train),
-            steps=protocol.classifier_steps,
+            steps=protocol.classifier_steps if takes_steps(runner.train) else 0,
             ratio=_most(proposal.ratio),
             batch_size=min(protocol.batch_size, len(first.train)),
             seed=seed,

@@ -116,7 +116,7 @@ class Setup:
     Attributes:
         data: what the rows were read from.
         training: what trains the classifiers.
-        steps: optimizer steps of an arm.
+        steps: optimizer steps of an arm; 0 where the training takes none.
         ratio: share of synthetic rows, the largest where it changes.
         batch_size: rows per batch.
         seed: decides everything.

@@ -347,9 +347,12 @@ def caveat(e: Evaluation) -> str:
     else:
         means = "a bootstrap" if n >= BOOTSTRAP_FROM else "Student's t"
         rests = f"With {n} pairs the verdict rests on {means} and on a test of signs, which must agree."
+    if e.setup.steps:
+        length = f"was trained for the same {e.setup.steps:,} steps, unless its arm says otherwise,"
+    else:
+        length = f"({e.setup.training}) was fitted once, to the rows of as many batches,"
     return (
-        f"Every classifier was trained for the same {e.setup.steps:,} steps, unless its arm says otherwise, "
-        f"{len(e.seeds)} times per arm with different random seeds. {covered} The test rows are the same "
+        f"Every classifier {length} {len(e.seeds)} times per arm with different random seeds. {covered} The test rows are the same "
         f"throughout: what others would change is not in the intervals. {rests} Both arms named above were "
         f"picked {picked(e)}, not on the test rows."
     )

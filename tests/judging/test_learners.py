@@ -27,6 +27,7 @@ from synthaug.judging import (
     starting_arms,
     train_arm,
 )
+from synthaug.judging.words import caveat
 from synthaug.modalities.image import ImageForm
 from synthaug.testing import table_form
 
@@ -136,6 +137,8 @@ def test_an_evaluation_of_a_table_names_the_learner_and_leaves_out_what_it_canno
     protocol = Protocol(**{**vars(QUICK), "learner": "forest"})
     found = synthaug.evaluate(frame(), ratio=0.25, protocol=protocol, jobs=1, progress=False)
     assert found.setup.training == "random forest of 200 trees"
+    assert found.setup.steps == 0
+    assert "(random forest of 200 trees) was fitted once" in caveat(found)
     assert {"longer", "logit adjustment", "mixup"} <= set(found.setup.arms_left_out)
     assert {"class weights", "adjusted thresholds"} <= {arm.name for arm in found.arms}
     assert {"real", "SMOTE", "oversampling", "real + synthetic"} <= {arm.name for arm in found.arms}
