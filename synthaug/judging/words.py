@@ -352,9 +352,9 @@ def caveat(e: Evaluation) -> str:
     else:
         length = f"({e.setup.training}) was fitted once, to the rows of as many batches,"
     return (
-        f"Every classifier {length} {len(e.seeds)} times per arm with different random seeds. {covered} The test rows are the same "
-        f"throughout: what others would change is not in the intervals. {rests} Both arms named above were "
-        f"picked {picked(e)}, not on the test rows."
+        f"Every classifier {length} {len(e.seeds)} times per arm with different random seeds. {covered} The test rows "
+        f"are the same throughout: what others would change is not in the intervals. {rests} Both arms named "
+        f"above were picked {picked(e)}, not on the test rows."
     )
 
 
