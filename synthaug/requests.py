@@ -83,6 +83,7 @@ class DataRequest(Request):
         kinds: what a column of a table is, where its type does not say it, e.g. zip=category, or patient=beside for one
             that stays with its row and is not learned; or what holds between some, "start, end=ordered" or "country,
             city=together"; repeatable.
+        embed: what makes vectors of photographs, "module:name" of a function or class that can be imported.
     """
 
     source: str
@@ -98,6 +99,7 @@ class DataRequest(Request):
     skip_broken: bool = False
     scans: str | None = None
     kinds: Mapping[str, str] = field(default_factory=dict)
+    embed: str | None = None
 
     def open(self) -> data.LabeledData:
         """The data set."""

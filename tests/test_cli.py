@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from synthaug import Plan, open_data
 from synthaug.cli import main
@@ -700,6 +701,38 @@ def test_the_recipe_of_an_unequal_table_is_followed(tmp_path: Path) -> None:
     plan = Plan.load(tmp_path / "out" / "plan")
     assert plan.family == "cvae"
     assert (tmp_path / "out" / "expanded.parquet").exists() == plan.accepted
+
+
+def test_the_recipe_of_photographs_is_followed_through_a_named_embedder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    for at in range(24):
+        place = tmp_path / "photos" / ("dark", "bright")[at % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        low = 120 * (at % 2)
+        image = rng.integers(low, low + 100, (*rng.integers(20, 30, 2), 3)).astype(np.uint8)
+        Image.fromarray(image).save(place / f"{at}.png")
+    (tmp_path / "my_network.py").write_text(
+        "import numpy as np\n"
+        "def embedder(images):\n"
+        "    return np.stack([[image.mean(), image.std(), *image.shape[:2]] for image in images])\n"
+        "class Embedder:\n"
+        "    __call__ = staticmethod(embedder)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    small = ("data.embed=my_network:embedder", "choose.steps=5", "choose.folds=2")
+    arguments = ["run", "photographs", "--data", tmp_path / "photos", "--out", tmp_path / "out"]
+    document(*arguments, *(part for setting in small for part in ("--set", setting)))
+    plan = Plan.load(tmp_path / "out" / "plan")
+    assert plan.preparation.form.shape == (4,)
+    assert (tmp_path / "out" / "expanded.npz").exists() == plan.accepted
+    found = document("inspect", tmp_path / "photos", "--embed", "my_network:Embedder")
+    assert "Embedder" in json.dumps(found)
+    for name, words in (("my_network", "module:name"), ("my_network:embeder", "cannot be imported")):
+        done = run("inspect", tmp_path / "photos", "--embed", name)
+        assert done.exit_code == 2
+        assert words in done.stderr
 
 
 def test_a_recipe_without_a_generator_says_what_it_lacks(tmp_path: Path) -> None:

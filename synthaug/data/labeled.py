@@ -21,7 +21,7 @@ from synthaug.data.readers.memory import rows_of
 from synthaug.data.remarks import of_classes, of_rows
 from synthaug.data.rows import Rows
 from synthaug.data.usual_splits import usual_split
-from synthaug.data.vectors import Embed, embedder_name
+from synthaug.data.vectors import Embed, embedder_name, embedder_of
 from synthaug.errors import InvalidData, InvalidRequest, SynthaugWarning
 from synthaug.modalities.base import Form
 from synthaug.modalities.image.pictures import Resize
@@ -263,7 +263,7 @@ def open_data(
     skip_broken: bool = False,
     scans: str | Mapping[str, Any] | None = None,
     kinds: Mapping[str, str] | None = None,
-    embed: Embed | None = None,
+    embed: Embed | str | None = None,
     memory: int = _MEMORY,
 ) -> LabeledData:
     """The labelled rows of `source`, listed but not decoded.
@@ -301,7 +301,8 @@ def open_data(
             ``{"country, city": "together"}`` for combinations that training rows have alone.
         embed: a function that makes vectors of images, ``embed(images) -> (n, D)`` numbers as an array or tensor, e.g.
             a pretrained network: rows are the vectors then. It is given up to 32 images at a time in the order of rows,
-            each once, as arrays ``(H, W)`` or ``(H, W, C)`` of their own sizes unless ``image_size`` says another.
+            each once, as arrays ``(H, W)`` or ``(H, W, C)`` of their own sizes unless ``image_size`` says another. Or
+            where it can be imported, "module:name".
         memory: bytes that the decoded rows may take to be kept; a larger set is decoded whenever it is read.
 
     Raises:
@@ -326,6 +327,7 @@ def open_data(
             )
         return source
     columns = Columns(image, label, group, ScanOptions.of(scans), kinds or {})
+    embedder = embedder_of(embed)
     with one_error(InvalidData, "The data set cannot be read", "Check the path, and the right to read it."):
         found = read_source(source, columns)
     made = getattr(source, "provenance", None)  # as what expand gave has it
@@ -342,7 +344,7 @@ def open_data(
     asked: dict[str, Any] = {"image_size": image_size, "mode": mode}
     asked |= {"resize": None if resize == "stretch" else resize}
     asked |= {"kinds": kinds or None}
-    asked |= {"embed": None if embed is None else embedder_name(embed)}
+    asked |= {"embed": None if embedder is None else embedder_name(embedder)}
     images = found.images.as_asked({k: v for k, v in asked.items() if v is not None}, found.origin)
     if skip_broken:
         found, images = without_broken(found, images)
@@ -369,7 +371,7 @@ def open_data(
         np.arange(len(images)),
     )
     chosen = _chosen(data, leave_out)
-    return chosen if embed is None else embedded(chosen, embed)
+    return chosen if embedder is None else embedded(chosen, embedder)
 
 
 def _chosen(data: LabeledData, leave_out: Sequence[Label]) -> LabeledData:

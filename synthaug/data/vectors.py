@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -12,6 +13,28 @@ from synthaug.modalities.arrays import as_array
 
 Embed: TypeAlias = "Callable[[list[np.ndarray]], Any]"
 """``embed(images)``: n arrays ``(H, W)`` or ``(H, W, C)`` -> ``(n, D)`` numbers, an array or a tensor."""
+
+
+def embedder_of(given: Embed | str | None) -> Embed | None:
+    """An embedder, or the one that is named: ``package.module:name`` of a function, or of a class that needs nothing.
+
+    Raises:
+        InvalidRequest: a name of nothing that can be imported.
+    """
+    if not isinstance(given, str):
+        return given
+    module, _, name = given.partition(":")
+    try:
+        found = pkgutil.resolve_name(f"{module}:{name}") if name else None
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InvalidRequest(
+            f'embed="{given}" was given, and cannot be imported ({error}): it is "module:name" of an embedder; with '
+            "PYTHONPATH=. modules of this folder are found as well."
+        ) from error
+    if found is None:
+        raise InvalidRequest(f'embed="{given}" was given; it is "module:name" of an embedder.')
+    made: Embed = found() if isinstance(found, type) else found
+    return made
 
 
 def embedder_name(embed: Any) -> str:

@@ -225,8 +225,10 @@ def test_lists_of_vectors_and_whole_numbers_are_vectors() -> None:
 
 
 def test_an_embedder_has_to_be_one_and_to_have_pictures() -> None:
-    with pytest.raises(InvalidRequest, match="embed='resnet50' was given; it is a function"):
-        open_data(photographs(), embed="resnet50")  # type: ignore[arg-type]
+    with pytest.raises(InvalidRequest, match="embed=7 was given; it is a function"):
+        open_data(photographs(), embed=7)  # type: ignore[arg-type]
+    with pytest.raises(InvalidRequest, match='"resnet50" was given; it is "module:name"'):
+        open_data(photographs(), embed="resnet50")
     with pytest.raises(InvalidRequest, match=r"embed='means' was given, but .* holds no images"):
         open_data((np.zeros((8, 3), np.float32), [0, 1] * 4), embed=means)
     with pytest.raises(InvalidRequest, match="open already"):
