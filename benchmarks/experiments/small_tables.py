@@ -151,8 +151,9 @@ def small_tables(cells: Sequence[Mapping[str, Any]]) -> str:
         [
             "## Following the choice with small tables",
             "",
-            "`choose` with its defaults, and what its plan gains on test rows in points of balanced accuracy, from three "
-            "choices on with the 95 % interval: over the baseline that it chose, where a plan without synthetic rows gains 0 as it is that "
+            "`choose` with its defaults, and what its plan gains on test rows in points of balanced accuracy, from "
+            "three choices on with the 95 % interval: over the baseline that it chose, where a plan without synthetic "
+            "rows gains 0 as it is that "
             "baseline, and over the rows as they are ([results](small_tables)).",
             "",
             *table(
