@@ -20,7 +20,7 @@ from synthaug.metrics import wilson_interval
 
 JUDGED = (
     "what was foretold by all folds, else each by what the others chose; by how sure classifiers are; "
-    "up to 4 seeds; few rows of a rare class are few; thresholds and weights of classes among the baselines"
+    "up to 4 seeds"
 )
 """How a choice is judged: choices that were judged otherwise are made anew."""
 

@@ -47,6 +47,9 @@ INSIDE = {"breast_cancer": (50, 100), "wine": (50, 100), "digits": (100,)}
 KEEL = ("abalone9-18", "page-blocks0", "pima", "segment0", "vehicle1", "vowel0", "yeast1", "yeast3")
 """Sets of KEEL, of two unequal classes."""
 
+RULE = f"{JUDGED}; few rows of a rare class are few; thresholds and weights of classes among the baselines"
+"""How a choice is judged where classes are unequal."""
+
 LEARNERS = ("boosting", "linear", "forest", "network")
 
 
@@ -188,7 +191,7 @@ EXPERIMENT = Experiment(
         for rows in sizes
     ],
     replicate=replicate,
-    budget={"steps": STEPS, "seeds": SEEDS, "judged": JUDGED, "replicates": 5},
+    budget={"steps": STEPS, "seeds": SEEDS, "judged": RULE, "replicates": 5},
     replicates=5,
     results="small_tables",
     brief=brief,
