@@ -260,7 +260,7 @@ def test_every_field_of_a_request_is_a_parameter_of_its_command(command: str) ->
 
 
 def test_every_parameter_of_open_data_is_a_field_of_the_request() -> None:
-    parameters = set(inspect.signature(open_data).parameters) - {"memory", "embed"}  # which Python alone has
+    parameters = set(inspect.signature(open_data).parameters) - {"memory"}  # which Python alone has
     assert parameters == {each.name for each in fields(DataRequest)}
 
 

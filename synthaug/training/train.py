@@ -66,69 +66,58 @@ def train(
         if others is not None:
             require_disjoint(data, others, f"training and {name} rows")
     chosen_by = None if validation is None else _alike(validation, data)
-    prints = _prints(held_out, validation)
     with one_thread() if data.form.light else nullcontext():
-        return _trained(data, training, chosen_by, prints, folder, tracker, progress)
+        rows, seed = data.detached(), training.seed
+        form = rows.form.fitted(rows.read())
+        module = training.untrained(data, form)
+        batches = Batches(rows, form, module.config.batch_size, seed)
+        share = _TRAINING_SHARE if chosen_by is None else _TRAINING_SHARE - _SCORING_SHARE
+        planned = training.planned(data, batches, share, folder)
+        steps = planned.total(0)
 
-
-def _trained(
-    data: LabeledData,
-    training: Training,
-    chosen_by: LabeledData | None,
-    held_out: np.ndarray,
-    folder: Path | None,
-    tracker: Tracker | None,
-    progress: bool,
-) -> Generator:
-    """See `train`; rows have been checked, and of those held out their fingerprints are left."""
-    rows, seed = data.detached(), training.seed
-    form = rows.form.fitted(rows.read())
-    module = training.untrained(data, form)
-    batches = Batches(rows, form, module.config.batch_size, seed)
-    share = _TRAINING_SHARE if chosen_by is None else _TRAINING_SHARE - _SCORING_SHARE
-    planned = training.planned(data, batches, share, folder)
-    steps = planned.total(0)
-
-    order = numpy_rng(seed, "remember").permutation(len(rows))
-    if module.keeps_rows:
-        device = next(module.parameters()).device
-        remembered = form.encode(rows.read(order)).to(device), torch.from_numpy(rows.labels[order]).to(device)
-        module.remember(*remembered)
-    appraiser = Appraiser(rows, chosen_by, form, steps=steps, seed=seed)
-    preview = Preview(
-        None if folder is None else folder / "grids", tracker, data.classes.names, batches, seed
-    )
-    run = run_loop(
-        module,
-        module.phases(),
-        batches,
-        steps=planned,
-        seed=seed,
-        folder=folder,
-        preview=None if folder is None and tracker is None else preview,
-        score=appraiser.scoring(),
-        spread=appraiser.spread if steps >= LEAST_STEPS else None,
-        report=None if tracker is None else lambda line: tracker.log(figures_of(line), step=line["step"]),
-        progress=progress,
-    )
-    assert isinstance(run.average, Family)
-    if module.keeps_rows:
-        run.average.finish(*remembered)
-    if steps >= LEAST_STEPS:
-        _warn_of_sameness(appraiser.spread(run.average))
-    return Generator(
-        family=run.average.cpu(),
-        form=form,
-        classes=data.classes,
-        seed=seed,
-        steps=run.steps,
-        seconds=run.history[-1]["seconds"],
-        history=run.history,
-        data={"fingerprint": data.fingerprint(), "origin": data.origin, "counts": data.counts},
-        trained_on=data.fingerprints(),
-        held_out=held_out,
-        achieved=replace(appraiser.achieved(run.average), chosen_step=run.chosen_step),
-    )
+        order = numpy_rng(seed, "remember").permutation(len(rows))
+        if module.keeps_rows:
+            device = next(module.parameters()).device
+            remembered = (
+                form.encode(rows.read(order)).to(device),
+                torch.from_numpy(rows.labels[order]).to(device),
+            )
+            module.remember(*remembered)
+        appraiser = Appraiser(rows, chosen_by, form, steps=steps, seed=seed)
+        preview = Preview(
+            None if folder is None else folder / "grids", tracker, data.classes.names, batches, seed
+        )
+        run = run_loop(
+            module,
+            module.phases(),
+            batches,
+            steps=planned,
+            seed=seed,
+            folder=folder,
+            preview=None if folder is None and tracker is None else preview,
+            score=appraiser.scoring(),
+            spread=appraiser.spread if steps >= LEAST_STEPS else None,
+            report=None if tracker is None else lambda line: tracker.log(figures_of(line), step=line["step"]),
+            progress=progress,
+        )
+        assert isinstance(run.average, Family)
+        if module.keeps_rows:
+            run.average.finish(*remembered)
+        if steps >= LEAST_STEPS:
+            _warn_of_sameness(appraiser.spread(run.average))
+        return Generator(
+            family=run.average.cpu(),
+            form=form,
+            classes=data.classes,
+            seed=seed,
+            steps=run.steps,
+            seconds=run.history[-1]["seconds"],
+            history=run.history,
+            data={"fingerprint": data.fingerprint(), "origin": data.origin, "counts": data.counts},
+            trained_on=data.fingerprints(),
+            held_out=_prints(held_out, validation),
+            achieved=replace(appraiser.achieved(run.average), chosen_step=run.chosen_step),
+        )
 
 
 def _alike(validation: LabeledData, data: LabeledData) -> LabeledData:
@@ -170,5 +159,5 @@ def _warn_of_sameness(spread: Mapping[str, float]) -> None:
             f"The samples hardly vary ({', '.join(flat[:5])}{more}: under {_SAME:.0%} of the spread of real rows). "
             "Train longer, choose another family, or leave them out.",
             SynthaugWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
