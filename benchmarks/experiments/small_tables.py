@@ -126,13 +126,14 @@ def followed() -> str:
     """One paragraph for the first page."""
     cells = EXPERIMENT.found()
     made = [of for cell in cells for of in cell["replicates"]]
-    judges = " or ".join(dict.fromkeys(cell["budget"]["learner"] for cell in cells))
+    judges = ", ".join(dict.fromkeys(cell["budget"]["learner"] for cell in cells))
     if len(made) < 2:
         return ""
     gains = [of["gain"] for of in made if of["plan"]["accepted"]]
     listed = ", ".join(map(signed, sorted(gains)))
     return (
-        f"With 50 to 500 rows of tables, judged by {judges}, `choose` was asked {len(made)} times. {len(gains)} of the "
+        f"With 50 to 500 rows of tables, judged by one learner each ({judges}), `choose` was asked "
+        f"{len(made)} times. {len(gains)} of the "
         "plans use samples of `cvae`; over the baseline that was chosen these "
         f"gain {listed or 'nothing'} points of balanced accuracy on test rows, all plans in the mean "
         f"{interval([of['gain'] for of in made])}, and over training on the rows as they are "

@@ -2,8 +2,8 @@
 
 5,000 training rows in their natural proportions, as many synthetic rows of each class, four learners with their own
 defaults and a test on 5,000 others, by macro-averaged F1. Beside our families stand points between neighbours (SMOTE,
-in every class), which learn nothing, and CTGAN and TVAE of the package ``ctgan`` at their defaults where it is
-installed (`requirements-peers.txt`). How far samples lie from the nearest training row is told over the same of unseen
+in every class), which learn nothing, and CTGAN and TVAE of the package ``ctgan`` at their defaults
+(`requirements-peers.txt`). How far samples lie from the nearest training row is told over the same of unseen
 rows.
 """
 

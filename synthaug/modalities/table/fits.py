@@ -14,7 +14,7 @@ from synthaug.modalities.table.columns import Column, Fit
 # vectors that are no data frames columns are of one unit, unless they spread by very different amounts: none is
 # stretched further than the median one. By its own deviation alone a column of an embedding that hardly varies in 20
 # rows becomes as loud as any, and a linear learner then recognises 10 points less (frozen EfficientNet-Lite0, 2 clothes
-# a class).
+# a class, three draws).
 _KNOTS = 64
 _WIDE = 64
 # How many times as far as a column that varies little one that varies much spreads, at most, if both are of one unit;
