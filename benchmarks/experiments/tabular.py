@@ -1,10 +1,10 @@
 """What are synthetic rows of tables worth alone: learners that have seen nothing else, beside those of real rows?
 
 5,000 training rows in their natural proportions, as many synthetic rows of each class, four learners with their own
-defaults and a test on 5,000 others, by macro-averaged F1. Beside our families stand points between neighbours (SMOTE,
-in every class), which learn nothing, and CTGAN and TVAE of the package ``ctgan`` at their defaults
-(`requirements-peers.txt`). How far samples lie from the nearest training row is told over the same of unseen
-rows.
+defaults and a test on 5,000 others, by macro-averaged F1. Beside our families stand points between neighbours in every
+class, which learn nothing (SMOTE as a choice has it, and SMOTENC of imbalanced-learn), and CTGAN and TVAE of the
+package ``ctgan`` at their defaults (`requirements-peers.txt`). How far samples lie from the nearest training row is
+told over the same of unseen rows.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -33,6 +33,9 @@ from synthaug.modalities.table import TableForm, rows_of_table, table_of_rows
 from synthaug.seeding import numpy_rng
 from synthaug.training import Training, train
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 SETS = ("adult", "credit_default", "bank_marketing")
 DROPPED = {"bank_marketing": ("duration",)}
 """Columns that tell the answer."""
@@ -40,8 +43,8 @@ DROPPED = {"bank_marketing": ("duration",)}
 ROWS, TESTED = 5000, 5000
 LEARNERS = ("logistic regression", "random forest", "gradient boosting", "perceptron")
 
-ALONE = ("CTGAN",)
-"""What takes so long that it is run by itself."""
+ALONE = ("cgan", "SMOTENC", "CTGAN")
+"""What is run by itself, as it takes long or came later."""
 
 Rows = tuple[np.ndarray, np.ndarray]
 """``(N, D)`` raw rows and ``(N,)`` class positions."""
@@ -117,20 +120,23 @@ def between(data: LabeledData, form: TableForm, seed: int) -> Rows:
     return made.samples, made.labels
 
 
+def reference(data: LabeledData, form: TableForm, seed: int) -> Rows:
+    """The same of imbalanced-learn, for rows with numbers and categories."""
+    from imblearn.over_sampling import SMOTENC
+
+    frame, discrete = _without_missing(data, form)
+    wanted = {label: 2 * count for label, count in enumerate(data.counts.values())}
+    sampler = SMOTENC(discrete, sampling_strategy=wanted, random_state=seed)
+    made, labels = sampler.fit_resample(frame, data.labels)
+    return _raw(made.iloc[len(data) :], discrete, data, form), labels[len(data) :]
+
+
 def peer(name: str, data: LabeledData, form: TableForm, seed: int) -> Rows:
     """As many rows as there are, of a synthesizer of ``ctgan``; the label is one of its columns."""
     import ctgan
-    import pandas as pd
     import torch
 
-    frame = table_of_rows(data.read(), form.columns).to_pandas()
-    # it takes no missing cells: of numbers the median stands in for them, of categories a level of their own
-    discrete = [column.name for column in form.columns if column.kind in ("category", "boolean")]
-    for column in frame:
-        if column in discrete:
-            frame[column] = frame[column].astype(object).where(frame[column].notna(), "missing").astype(str)
-        else:
-            frame[column] = frame[column].fillna(frame[column].median())
+    frame, discrete = _without_missing(data, form)
     frame["label"] = data.labels
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -139,13 +145,34 @@ def peer(name: str, data: LabeledData, form: TableForm, seed: int) -> Rows:
         model.fit(frame, [*discrete, "label"])
         made = model.sample(len(frame))
     labels = made.pop("label").to_numpy().astype(np.int64)
+    return _raw(made, discrete, data, form), labels
+
+
+def _without_missing(data: LabeledData, form: TableForm) -> tuple[pd.DataFrame, list[str]]:
+    """The rows for libraries that take no missing cells, and which columns are categories.
+
+    Of numbers the median stands in for what is missing, of categories a level of its own.
+    """
+    frame = table_of_rows(data.read(), form.columns).to_pandas()
+    discrete = [column.name for column in form.columns if column.kind in ("category", "boolean")]
+    for column in frame:
+        if column in discrete:
+            frame[column] = frame[column].astype(object).where(frame[column].notna(), "missing").astype(str)
+        else:
+            frame[column] = frame[column].fillna(frame[column].median())
+    return frame, discrete
+
+
+def _raw(made: pd.DataFrame, discrete: Sequence[str], data: LabeledData, form: TableForm) -> np.ndarray:
+    """Rows as `_without_missing` gives them, in the layout of the data set."""
+    import pyarrow as pa
+
+    made = made.copy()
     for column in discrete:
         made[column] = made[column].where(made[column] != "missing", None)
     like = table_of_rows(data.read()[:0], form.columns)
-    import pyarrow as pa
-
-    rows = pa.Table.from_pandas(pd.DataFrame(made), preserve_index=False).select(like.column_names)
-    return rows_of_table(rows.cast(like.schema, safe=False), form.columns), labels
+    rows = pa.Table.from_pandas(made, preserve_index=False).select(like.column_names)
+    return rows_of_table(rows.cast(like.schema, safe=False), form.columns)
 
 
 Make = Callable[[LabeledData, TableForm, int], Rows]
@@ -154,6 +181,7 @@ Make = Callable[[LabeledData, TableForm, int], Rows]
 MAKERS: dict[str, Make] = {
     "real": as_they_are,
     "SMOTE": between,
+    "SMOTENC": reference,
     "cvae": partial(ours, "cvae"),
     "cgan": partial(ours, "cgan"),
     "TVAE": partial(peer, "TVAE"),
