@@ -26,6 +26,7 @@ ON_PAGE = (
         "applied",
         "tabular",
         "small_tables",
+        "tables_unlabelled",
         "table_costs",
         "photographs",
     ),

@@ -70,6 +70,7 @@ EXPERIMENT = Experiment(
         "generator_steps": GENERATOR_STEPS,
         "unlabelled": UNLABELLED,
         "judged": choices.JUDGED,
+        "judges": unlabelled.JUDGED,
     },
     replicates=5,
     results="choices_unlabelled",

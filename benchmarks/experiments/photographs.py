@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from cells import ARMS, STEPS, Cell, Run, equal
 from experiment import Experiment
+from experiments import unlabelled
 from PIL import Image
 from tables import percent, points, table
 
@@ -99,12 +100,10 @@ class _Pictures(Run):
 def replicate(run: Run) -> dict[str, Any]:
     """Balanced accuracy of everything on the test rows, and how often judges were right."""
     vectors, pictures = (kind(run.cell, run.seed, run.folder) for kind in (_Vectors, _Pictures))
-    unlabelled = _others(vectors)
-    others, truth, classes = unlabelled.read(), unlabelled.labels, vectors.train.classes
+    without = _others(vectors)
+    others, truth, classes = without.read(), without.labels, vectors.train.classes
     protocol = replace(USUAL_PROTOCOL, classifier_steps=STEPS)
-    judges = judge_unlabelled(
-        vectors.train, "judges", unlabelled=unlabelled, seed=run.seed, protocol=protocol
-    )
+    judges = judge_unlabelled(vectors.train, "judges", unlabelled=without, seed=run.seed, protocol=protocol)
     rows, labels = (np.array(judges.data["judged"][name], np.int64) for name in ("rows", "labels"))
     every = JudgedRows(np.arange(len(others)), truth, np.ones(len(others), np.float32), {})
     maker = train(vectors.train, Training("cvae", steps=GENERATOR_STEPS, seed=run.seed))
@@ -242,7 +241,7 @@ EXPERIMENT = Experiment(
     replicate=replicate,
     budget={
         "steps": STEPS, "generator_steps": GENERATOR_STEPS, "unlabelled": UNLABELLED, "shares": [SHARE, JUDGED_SHARE],
-        "pixels": [SIZE, SCRATCH], "replicates": 5,
+        "pixels": [SIZE, SCRATCH], "replicates": 5, "judges": unlabelled.JUDGED,
     },
     replicates=5,
     results="photographs",

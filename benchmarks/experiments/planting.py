@@ -148,8 +148,9 @@ def replicate(run: Run) -> dict[str, Any]:
     fit = partial(plant, kind=kind, unseen=unseen.detached(), other=other.detached(), seed=run.seed)
     rows = cross_folds(run.train, FOLDS, run.seed)
     work, menu = Work(jobs=run.jobs), Menu(BASELINES, [Source("planted", "planted")])
-    folds = Folds.fit(run.train, rows, ["planted"], fit, augmentations, work, batch_size=BATCH)
-    search = search_options(menu.baselines, menu.on_top, menu.variants, rows, np.ones(len(run.train)))
+    folds = Folds(run.train, rows, fit, augmentations, work, batch_size=BATCH)
+    folds.fit(["planted"])
+    search = search_options(menu, rows, np.ones(len(run.train)))
     choice = follow(search, partial(_scores, run=run, menu=menu, folds=folds))
     return {
         "accepted": choice.accepted,

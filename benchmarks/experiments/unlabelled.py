@@ -2,7 +2,7 @@
 
 Five to twenty labelled rows a class, and a thousand others whose labels are taken away. Beside the policy on the
 labelled rows stand, at equal steps: longer trainings; AdaMatch and MixMatch; warp on the labelled rows; the others with
-the labels that judges give them, in one round and in three, by the class prior that they see themselves, in one cell
+the labels that judges give them, in one round and in two, by the class prior that they see themselves, in one cell
 also by an even one, or one between; warp and cvae trained on both; the others with their true labels, as much as can be
 hoped for; and with shuffled ones, which have to harm. Half of each batch is replaced. In further cells the others, or
 half of them, are of another data set.
@@ -34,8 +34,8 @@ from synthaug.training import Training, train
 
 CONTROLS = {"AdaMatch": adamatch(), "MixMatch": mixmatch()}
 PRIORS = ("judged", "between", "even")
-JUDGED = "rows that are like labelled ones"
-"""Which rows are judged: results of others are made anew."""
+JUDGED = "rows that are like labelled ones, by two judges in two rounds"
+"""Which rows are judged and how: results of others are made anew."""
 
 SHARE = 0.5
 UNLABELLED = 1000
@@ -164,8 +164,8 @@ def unlabelled(cells: list[dict[str, Any]]) -> str:
             "",
             f"Balanced accuracy with the policy alone, and what is added to it, in points with the standard error over "
             f"replicates, by {UNLABELLED:,} rows without labels; half of each batch is replaced "
-            "([results](unlabelled)). Trainings take equally many steps, unless it is said; three judges in three "
-            "rounds take nine trainings beside. A dash: judges were sure of no row of some class.",
+            "([results](unlabelled)). Trainings take equally many steps, unless it is said; two judges in two "
+            "rounds take four trainings beside. A dash: judges were sure of no row of some class.",
             "",
             *table(["", *(cell["cell"] for cell in cells)], rows),
         ]

@@ -12,7 +12,6 @@ from .arms import (
 )
 from .choose import (
     Chosen as Chosen,
-    Question as Question,
     choose as choose,
     generator_name as generator_name,
     pool_seed as pool_seed,
@@ -83,6 +82,7 @@ from .quality import (
     judge_samples as judge_samples,
     judges_of as judges_of,
 )
+from .question import Question as Question
 from .results import (
     ArmResult as ArmResult,
     Comparison as Comparison,
@@ -101,6 +101,11 @@ from .runner import (
     train_arm as train_arm,
 )
 from .search import (
+    follow as follow,
+    search_options as search_options,
+    trainings_to_expect as trainings_to_expect,
+)
+from .trials import (
     LEVEL as LEVEL,
     Choice as Choice,
     JudgedGain as JudgedGain,
@@ -108,9 +113,6 @@ from .search import (
     Scored as Scored,
     Standing as Standing,
     Trial as Trial,
-    follow as follow,
-    search_options as search_options,
-    trainings_to_expect as trainings_to_expect,
 )
 from .unlabelled import (
     JudgedRows as JudgedRows,

@@ -6,179 +6,46 @@ import math
 import shutil
 import time
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 
 from synthaug.data.labeled import LabeledData
-from synthaug.data.splits import cross_folds
-from synthaug.errors import InvalidRequest, SynthaugWarning
-from synthaug.families import find_family
+from synthaug.errors import SynthaugWarning
 from synthaug.generators.generator import Generator, Selection, resolve_device
 from synthaug.judging.arms import (
-    LADDER,
     LONGER,
     Arm,
     arms_for,
-    augmented_arms,
     find_arm,
     longer,
     starting_arms,
 )
 from synthaug.judging.folds import Fit, Folds, Unlabelled
-from synthaug.judging.loaders import Augment
-from synthaug.judging.menu import Menu, Source, Treatment, sources_of, unlabelled_sources
+from synthaug.judging.menu import Menu, Treatment, sources_of, unlabelled_sources
 from synthaug.judging.plan import Plan
 from synthaug.judging.pools import draw_pool, fit_judges, pool_size
-from synthaug.judging.predict import Train, takes_steps
-from synthaug.judging.preparation import Preparation, require_plain
+from synthaug.judging.predict import takes_steps
+from synthaug.judging.preparation import Preparation
 from synthaug.judging.protocol import (
     JUDGED,
     ON_BOTH,
     Protocol,
-    families_on_both,
     is_unequal,
-    proportions_of,
     weights_of,
 )
+from synthaug.judging.question import Question, training_of
 from synthaug.judging.runner import CLASSIFIERS, OUTCOMES, Runner, Task, Work, can_train
-from synthaug.judging.search import Choice, Scored, Trial, search_options
+from synthaug.judging.search import search_options
+from synthaug.judging.trials import Choice, Option, Scored, Trial
 from synthaug.judging.unlabelled import judge_unlabelled, with_judged
 from synthaug.mixing.schedule import Ratio
-from synthaug.modalities.base import Form
 from synthaug.seeding import derive
-from synthaug.training.budget import Training
 from synthaug.training.loop import forget
 from synthaug.training.train import train
-from synthaug.wording import quoted
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is asked of a choice.
-
-    Attributes:
-        rows: the training rows, of which nothing is held out but in folds.
-        held_out: rows that no generator may see; None where there are none.
-        families: families to try.
-        train: the user's training; the built-in classifier when None.
-        protocol: how it is made.
-        seed: the only source of randomness.
-        augmentations: pipelines of albumentations of the user's own, by name, to try beside the usual ones.
-        arms: of the user's own, to begin with beside the usual ones.
-        unlabelled: rows without labels, none of them among the others; None where there are none.
-    """
-
-    rows: LabeledData
-    held_out: LabeledData | None
-    families: Sequence[str]
-    train: Train | None
-    protocol: Protocol
-    seed: int
-    augmentations: Mapping[str, Any] = field(default_factory=dict)
-    arms: Sequence[Arm] = ()
-    unlabelled: LabeledData | None = None
-
-    @property
-    def on_both(self) -> tuple[str, ...]:
-        """Families that are trained on labelled and judged rows together."""
-        return families_on_both(self.rows.form.kind, self.families)
-
-    def check(self, device: str) -> dict[str, Any]:
-        """Refuse what cannot be chosen by, before anything is trained; what would be done, as plain JSON data.
-
-        Raises:
-            InvalidData: too few rows for the folds, or rows that cannot be used.
-            InvalidRequest: an unknown family, or numbers or a budget that cannot be.
-        """
-        self.protocol.check()
-        if not self.families:
-            raise InvalidRequest("No family was to be tried; name one at least.")
-        for family in self.families:
-            find_family(family)
-        self.check_own()
-        self.rows.check_images()
-        beside = {}
-        if self.unlabelled is not None:
-            self.unlabelled.check_images()
-            self.check_prior()
-            beside = {"unlabelled": len(self.unlabelled)}
-        return {
-            **beside,
-            "folds": [len(fold) for fold in self.folds()],
-            "generators": {
-                family: training_of(self.rows, family, "", self.protocol, self.seed, device).describe(
-                    self.rows
-                )
-                for family in self.families
-            },
-        }
-
-    def check_prior(self) -> None:
-        """Refuse proportions of classes that there are not.
-
-        Raises:
-            InvalidRequest: naming one of them, or a class that is left out.
-        """
-        if "=" not in self.protocol.prior:
-            return
-        said, classes = proportions_of(self.protocol.prior), self.rows.classes
-        for name in said:
-            classes.position(name)
-        if without := [name for name, n in self.rows.counts.items() if n and name not in said]:
-            raise InvalidRequest(
-                f"prior={self.protocol.prior!r} was asked for, without {quoted(without)}: say a proportion of every "
-                "class, 0 for one that does not occur."
-            )
-
-    def check_own(self) -> None:
-        """Refuse augmentations and arms of the user's own that cannot be tried.
-
-        Raises:
-            InvalidRequest: naming one.
-        """
-        taken = {arm.name for arm in LADDER} | {arm.augmentation for arm in LADDER}
-        names = [*self.augmentations, *(arm.name for arm in self.arms)]
-        if twice := [name for name in names if name in taken or names.count(name) > 1]:
-            raise InvalidRequest(f'There is something called "{twice[0]}" already: give another name.')
-        if made := [arm.name for arm in self.arms if arm.synthetic]:
-            raise InvalidRequest(
-                f'The arm "{made[0]}" has synthetic rows; give arms without, they are put on top.'
-            )
-        for name, pipeline in self.augmentations.items():
-            require_plain(name, pipeline)
-
-    @property
-    def own_arms(self) -> list[Arm]:
-        """Arms of the user's own, and one for each own augmentation, also with classes drawn evenly."""
-        return [*(arm for name in self.augmentations for arm in augmented_arms(name)), *self.arms]
-
-    def augment(self, rows: torch.Tensor, labels: np.ndarray, form: Form) -> Mapping[str, Augment]:
-        """All augmentations of encoded training rows."""
-        return form.augmentations(rows, labels, self.augmentations)
-
-    def folds(self) -> list[np.ndarray]:
-        """Row numbers that are held out in each fold."""
-        seed = derive(self.seed, "choice", "folds") % 2**31
-        return cross_folds(self.rows, self.protocol.folds, seed)
-
-
-def training_of(
-    rows: LabeledData, family: str, name: str, protocol: Protocol, seed: int, device: str
-) -> Training:
-    """How a generator of a choice is trained on some rows; ``name`` is unique to it."""
-    return Training(
-        family,
-        find_family(family).tried_with,
-        seed=derive(seed, "choice", "generator", name) % 2**31,
-        device=device,
-        **protocol.generator_budget(rows.form.usual_budget(len(rows))),
-    )
 
 
 @dataclass(frozen=True)
@@ -254,9 +121,9 @@ class Chosen:
 def choose(question: Question, work: Work, runner: Runner) -> Chosen:
     """The plan for some rows.
 
-    In each fold generators are fitted to the rows that are not held out, and classifiers are trained without and with
-    their samples for equally many steps. No synthetic rows win ties, and are kept unless the gain, on folds that
-    did not choose, is more than its error (`search_options`).
+    In each fold generators are fitted to the rows that are not held out, once the search asks for their samples, and
+    classifiers are trained without and with them for equally many steps. No synthetic rows win ties, and are kept
+    unless the gain, on folds that did not choose, is more than its error (`search_options`).
 
     Args:
         question: what is asked; it has been checked.
@@ -268,10 +135,9 @@ def choose(question: Question, work: Work, runner: Runner) -> Chosen:
     rows, protocol = question.rows, question.protocol
     parts = question.folds()
     on_cpu = resolve_device(work.device).type == "cpu"
-    folds = Folds.fit(
+    folds = Folds(
         rows,
         parts,
-        question.families,
         _fitting(question, replace(work, progress=work.progress and work.jobs == 1)),
         question.augment,
         replace(work, jobs=work.jobs if on_cpu else 1),
@@ -279,12 +145,11 @@ def choose(question: Question, work: Work, runner: Runner) -> Chosen:
         judge_steps=protocol.judge_steps,
         unlabelled=_unlabelled(question, work),
     )
-    fitted = time.perf_counter()
     more = () if question.unlabelled is None else unlabelled_sources(question.on_both)
-    sources = _recognised((*sources_of(question.families), *more), folds)
-    longer_too = takes_steps(question.train)
-    menu = Menu(_offered(question, folds), sources, full=protocol.full, longer=longer_too)
-    search = search_options(menu.baselines, menu.on_top, menu.variants, parts, weights_of(rows, parts))
+    sources = (*sources_of(question.families), *more)
+    arms, longer_too = _offered(question, folds), takes_steps(question.train)
+    menu = Menu(arms, sources, full=protocol.full, longer=longer_too)
+    search = search_options(_Counter(menu, folds), parts, weights_of(rows, parts))
     spent: list[float] = []
     trainings = 0.0
     with runner.showing("choice", menu.expected(len(parts))):
@@ -299,25 +164,50 @@ def choose(question: Question, work: Work, runner: Runner) -> Chosen:
             except StopIteration as end:
                 choice: Choice = end.value
                 break
-    seconds = {"generators": fitted - started, "classifiers": time.perf_counter() - fitted}
-    cost = trainings + folds.seconds / float(np.median(spent))
+    seconds = {"generators": folds.seconds, "classifiers": time.perf_counter() - started - folds.seconds}
+    cost = trainings + folds.spent / float(np.median(spent))
     return _chosen(question, work, menu, choice, seconds, cost)
 
 
-def _recognised(sources: Sequence[Source], folds: Folds) -> Sequence[Source]:
-    """The sources whose samples classifiers recognise; all of them where there is none."""
-    without = folds.unrecognised()
-    kept = [source for source in sources if source.family not in without]
-    if not kept or not without:
-        return sources
-    listed = ", ".join(f"{family} {ratio:.2f}" for family, ratio in without.items())
-    warnings.warn(
-        f"Classifiers do not recognise the samples of some families (how often, over how often real rows: {listed}): "
-        "they are not tried. More steps or minutes, or more rows, may mend that.",
-        SynthaugWarning,
-        stacklevel=3,
-    )
-    return kept
+class _Counter:
+    """Hands out what a menu has, once its generators were fitted; not what classifiers do not recognise."""
+
+    def __init__(self, menu: Menu, folds: Folds) -> None:
+        self._menu, self._folds = menu, folds
+        self.baselines = menu.baselines
+        self._refused: list[Option] = []
+        self._offered = False
+
+    def on_top(self, base: Option) -> list[Option]:
+        """What a search asks for first."""
+        return self._recognised(self._menu.on_top(base))
+
+    def others(self, base: Option) -> list[Option]:
+        """What it asks for later; of options of which none is recognised, all."""
+        found = self._recognised(self._menu.others(base))
+        return found if self._offered else self._refused
+
+    def variants(self, best: Option) -> list[Option]:
+        """What it asks for last."""
+        return self._menu.variants(best)
+
+    def _recognised(self, options: Sequence[Option]) -> list[Option]:
+        families = {o.name: of.source.family for o in options if (of := self._menu.treatments[o.name]).source}
+        self._folds.fit(list(dict.fromkeys(families.values())))
+        without = {k: v for k, v in self._folds.unrecognised().items() if k in families.values()}
+        refused = [option for option in options if families.get(option.name) in without]
+        self._refused += refused
+        self._offered |= len(families) > len(refused)
+        if refused:
+            listed = ", ".join(f"{family} {ratio:.2f}" for family, ratio in without.items())
+            warnings.warn(
+                "Classifiers do not recognise the samples of some families (how often, over how often real rows: "
+                f"{listed}): they are not tried where there are others. More steps or minutes, or more rows, may mend "
+                "that.",
+                SynthaugWarning,
+                stacklevel=3,
+            )
+        return [option for option in options if option not in refused]
 
 
 def _offered(question: Question, folds: Folds) -> list[Arm]:
@@ -406,7 +296,7 @@ def _unlabelled(question: Question, work: Work) -> Unlabelled | None:
         held_out=held_out,
         work=work,
     )
-    return Unlabelled(judge, question.on_both, rows)
+    return Unlabelled(judge, rows)
 
 
 def _fitting(question: Question, work: Work) -> Fit:

@@ -18,7 +18,7 @@ from synthaug.errors import InvalidRequest, SynthaugWarning
 from synthaug.generators.generator import Generator
 from synthaug.generators.samples import Samples
 from synthaug.judging.arms import Arm, arms_for
-from synthaug.judging.choose import Question, choose, generator_name, pool_seed
+from synthaug.judging.choose import choose, generator_name, pool_seed
 from synthaug.judging.compare import Proposal, compare
 from synthaug.judging.folds import Augmentations
 from synthaug.judging.loaders import Judge
@@ -26,6 +26,7 @@ from synthaug.judging.pools import pool_size
 from synthaug.judging.predict import Train
 from synthaug.judging.protocol import Protocol, require_share
 from synthaug.judging.quality import judges_of
+from synthaug.judging.question import Question
 from synthaug.judging.results import Evaluation, Replicate
 from synthaug.judging.runner import Runner, Work
 from synthaug.mixing.schedule import USUAL_SHARE

@@ -46,12 +46,10 @@ class Unlabelled:
 
     Attributes:
         judge: ``judge(rows, name)``: those that classifiers of the labelled rows are sure of.
-        families: that are trained on labelled and judged rows.
         rows: all of them.
     """
 
     judge: Callable[[LabeledData, str], Generator]
-    families: Sequence[str]
     rows: LabeledData
 
 
@@ -64,7 +62,7 @@ class Fold:
         plain: the same as what arms take, without synthetic rows.
         held_out: ``(n, ...)`` raw rows and ``(n,)`` class positions to judge by.
         augmentations: of the training rows.
-        makers: generators by family.
+        makers: generators by family, once they were asked for.
         pools: samples that were drawn, by source and whether they are curated.
         judges: what curates, once something was curated.
     """
@@ -73,7 +71,7 @@ class Fold:
     plain: Ingredients
     held_out: tuple[np.ndarray, np.ndarray]
     augmentations: Mapping[str, Augment]
-    makers: Mapping[str, Generator]
+    makers: dict[str, Generator] = field(default_factory=dict)
     pools: dict[tuple[str, bool], Samples] = field(default_factory=dict)
     judges: Judges | None = None
 
@@ -86,27 +84,28 @@ class Fold:
 
 
 class Folds:
-    """All folds of a choice. `Folds.fit` trains their generators.
+    """All folds of a choice; generators are fitted when families are asked for.
+
+    Args:
+        data: the rows to choose by; nothing else is looked at.
+        rows: row numbers held out in each fold.
+        fit: trains a generator.
+        augment: makes the augmentations of a fold.
+        work: processes and progress; ``jobs`` is for what is fitted.
+        batch_size: rows per batch of a classifier.
+        judge_steps: optimizer steps of each judge, where samples are curated.
+        unlabelled: rows without labels, for families that use them.
 
     Attributes:
-        rows: row numbers held out in each.
         folds: the folds, in their order.
-        seconds: that generators, samples and judges took in the processes that made them.
+        spent: seconds that generators, samples and judges took in the processes that made them.
+        seconds: that generators took, side by side.
     """
 
     def __init__(
-        self, rows: Sequence[np.ndarray], folds: Sequence[Fold], work: Work, judge_steps: int
-    ) -> None:
-        self.rows, self.folds = rows, folds
-        self.seconds = sum(maker.seconds for fold in folds for maker in fold.makers.values())
-        self._work, self._judge_steps = work, judge_steps
-
-    @classmethod
-    def fit(
-        cls,
+        self,
         data: LabeledData,
         rows: Sequence[np.ndarray],
-        families: Sequence[str],
         fit: Fit,
         augment: Augmentations,
         work: Work,
@@ -114,47 +113,61 @@ class Folds:
         batch_size: int,
         judge_steps: int = JUDGE_STEPS,
         unlabelled: Unlabelled | None = None,
-    ) -> Folds:
-        """The folds with their generators; one thread in each of two processes beats two threads in one.
+    ) -> None:
+        self.spent = self.seconds = 0.0
+        self._fit, self._work, self._judge_steps, self._unlabelled = fit, work, judge_steps, unlabelled
+        self._held_out = [data.take(held_out) for held_out in rows]
+        self.folds = []
+        for held_out, others in zip(rows, self._held_out, strict=True):
+            train = data.take(np.setdiff1d(np.arange(len(data)), held_out)).detached()
+            encode = train.form.fitted(train.read())
+            plain = Ingredients.of(train, no_pool(train), encode.encode, ratio=0.0, batch_size=batch_size)
+            augmentations = augment(encode.encode(plain.rows), train.labels, encode)
+            self.folds.append(Fold(train, plain, (others.read(), others.labels), augmentations))
+
+    def fit(self, families: Sequence[str]) -> None:
+        """Fits generators of these families in every fold, one thread in each of several processes.
 
         Args:
-            data: the rows to choose by; nothing else is looked at.
-            rows: row numbers held out in each fold.
-            families: of which there is a generator in every fold.
-            fit: trains one.
-            augment: makes the augmentations of a fold.
-            work: processes and progress; ``jobs`` is for what is fitted.
-            batch_size: rows per batch of a classifier.
-            judge_steps: optimizer steps of each judge, where samples are curated.
-            unlabelled: rows without labels; in every fold they are judged, and families are trained on both.
+            families: also `JUDGED`, for judged rows, and a family with `ON_BOTH`, for one of labelled and judged rows;
+                those that are there already are left as they are.
 
         Raises:
             Leakage: a generator has seen held-out rows.
         """
-        kept = [data.take(np.setdiff1d(np.arange(len(data)), held_out)).detached() for held_out in rows]
-        names = [(i, family) for i in range(len(rows)) for family in families]
-        tasks = [partial(fit, kept[i], family, f"fold-{i}-{family}") for i, family in names]
-        if unlabelled is not None:
-            names += [(i, JUDGED) for i in range(len(rows))]
-            tasks += [partial(unlabelled.judge, kept[i], f"fold-{i}-judged") for i in range(len(rows))]
-        made = _made(names, tasks, work)
-        if unlabelled is not None:
-            both = [(i, family) for i in range(len(rows)) for family in unlabelled.families]
-            larger = [with_judged(kept[i], unlabelled.rows, made[i, JUDGED]) for i in range(len(rows))]
-            tasks = [partial(fit, larger[i], family, f"fold-{i}-both-{family}") for i, family in both]
-            made |= _made([(i, family + ON_BOTH) for i, family in both], tasks, work)
-        found = []
-        for i, (train, held_out) in enumerate(zip(kept, rows, strict=True)):
-            others = data.take(held_out)
-            makers = {family: maker for (fold, family), maker in made.items() if fold == i}
-            prints = None if unlabelled is None else unlabelled.rows.fingerprints()
-            for maker in makers.values():
-                require_unseen(train, {"held-out": others}, maker.trained_on, prints)
-            form = next(iter(makers.values())).form
-            plain = Ingredients.of(train, no_pool(train), form.encode, ratio=0.0, batch_size=batch_size)
-            augmentations = augment(form.encode(plain.rows), train.labels, form)
-            found.append(Fold(train, plain, (others.read(), others.labels), augmentations, makers))
-        return cls(rows, found, work, judge_steps)
+        started = time.perf_counter()
+        due = [family for family in families if family not in self.folds[0].makers]
+        both = [family for family in due if family.endswith(ON_BOTH)]
+        if both and JUDGED not in (*due, *self.folds[0].makers):
+            due.append(JUDGED)
+        self._make({family: partial(self._task, family) for family in due if family not in both})
+        self._make({family: partial(self._task_on_both, family) for family in both})
+        self.seconds += time.perf_counter() - started
+
+    def _task(self, family: str, number: int) -> Callable[[], Generator]:
+        train = self.folds[number].train
+        if family != JUDGED:
+            return partial(self._fit, train, family, f"fold-{number}-{family}")
+        assert self._unlabelled is not None, "a source of judged rows is offered where there are some"
+        return partial(self._unlabelled.judge, train, f"fold-{number}-judged")
+
+    def _task_on_both(self, family: str, number: int) -> Callable[[], Generator]:
+        fold, name = self.folds[number], family.removesuffix(ON_BOTH)
+        assert self._unlabelled is not None, "a source of judged rows is offered where there are some"
+        larger = with_judged(fold.train, self._unlabelled.rows, fold.makers[JUDGED])
+        return partial(self._fit, larger, name, f"fold-{number}-both-{name}")
+
+    def _make(self, tasks: Mapping[str, Callable[[int], Callable[[], Generator]]]) -> None:
+        """What the tasks of families make in every fold; held-out rows must not be among what it was trained on."""
+        places = [(number, family) for number in range(len(self.folds)) for family in tasks]
+        made = in_processes([tasks[family](number) for number, family in places], self._work.jobs)
+        prints = None if self._unlabelled is None else self._unlabelled.rows.fingerprints()
+        told = shown(made, len(places), self._work.progress, "generators")
+        for (number, family), maker in zip(places, told, strict=True):
+            fold, held_out = self.folds[number], {"held-out": self._held_out[number]}
+            require_unseen(fold.train, held_out, maker.trained_on, prints)
+            fold.makers[family] = maker
+            self.spent += maker.seconds
 
     def unrecognised(self) -> dict[str, float]:
         """Families whose samples classifiers do not recognise, and how often they do, over how often real rows."""
@@ -180,15 +193,7 @@ class Folds:
         for number, (pools, judges, seconds) in zip(due, in_processes(tasks, self._work.jobs), strict=True):
             self.folds[number].pools.update(pools)
             self.folds[number].judges = judges
-            self.seconds += seconds
-
-
-def _made(
-    names: Sequence[tuple[int, str]], tasks: Sequence[Callable[[], Generator]], work: Work
-) -> dict[tuple[int, str], Generator]:
-    """What the tasks make, by name."""
-    outcomes = shown(in_processes(tasks, work.jobs), len(tasks), work.progress, "generators")
-    return dict(zip(names, outcomes, strict=True))
+            self.spent += seconds
 
 
 def _drawn(

@@ -9,7 +9,8 @@ from typing import Any
 from synthaug.families import find_family
 from synthaug.judging.arms import Arm, longer, on_top
 from synthaug.judging.protocol import JUDGED, ON_BOTH
-from synthaug.judging.search import Option, trainings_to_expect
+from synthaug.judging.search import trainings_to_expect
+from synthaug.judging.trials import Option
 from synthaug.mixing.schedule import USUAL_SHARE, Ratio, linear
 
 OTHER_SHARES, SMALL_SHARES = (USUAL_SHARE, 0.5), (0.1,)
@@ -89,7 +90,7 @@ class Treatment:
 
 
 class Menu:
-    """The options of a choice; `on_top` and `variants` are what a search asks for.
+    """The options of a choice; `on_top`, `others` and `variants` are what a search asks for.
 
     Args:
         arms: what it begins with, the simplest first.
@@ -106,16 +107,21 @@ class Menu:
         self, arms: Sequence[Arm], sources: Sequence[Source], *, full: bool = False, longer: bool = True
     ) -> None:
         self._sources, self._full, self._longer = sources, full, longer
+        self._foretold = next((s for family in FORETOLD for s in sources if s.family == family), None)
         self.treatments = {arm.name: Treatment(arm) for arm in arms}
         self.baselines = [Option(arm.name) for arm in arms]
 
     def on_top(self, base: Option) -> list[Option]:
-        """Longer training of a baseline, and every source on top of it."""
+        """Longer training of a baseline, and on top of it the source that was foretold to be the best."""
         arm = self.treatments[base.name].arm
-        first = next((s for family in FORETOLD for s in self._sources if s.family == family), None)
         more = [Treatment(longer(arm))] if self._longer else []
-        offered = self._offer([*more, *(_mixed(arm, of, of.share) for of in self._sources)])
-        return [replace(o, foretold=o.synthetic and self.treatments[o.name].source is first) for o in offered]
+        first = [] if self._foretold is None else [_mixed(arm, self._foretold, self._foretold.share)]
+        return [replace(option, foretold=option.synthetic) for option in self._offer([*more, *first])]
+
+    def others(self, base: Option) -> list[Option]:
+        """Every other source on top of a baseline."""
+        arm = self.treatments[base.name].arm
+        return self._offer([_mixed(arm, of, of.share) for of in self._sources if of is not self._foretold])
 
     def variants(self, best: Option) -> list[Option]:
         """The best option with other shares; where everything is asked for falling to 0 and curated as well."""

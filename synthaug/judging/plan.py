@@ -20,7 +20,7 @@ from synthaug.judging import words
 from synthaug.judging.arms import AS_THEY_ARE
 from synthaug.judging.preparation import Loss, Preparation
 from synthaug.judging.protocol import PLAN_FILE, PLAN_GENERATOR
-from synthaug.judging.search import Choice
+from synthaug.judging.trials import Choice
 from synthaug.metrics.statistics import Interval
 from synthaug.mixing.adapters import adapter_for
 from synthaug.mixing.options import Items, MixOptions

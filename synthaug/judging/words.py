@@ -9,14 +9,14 @@ import numpy as np
 
 from synthaug.judging.arms import AS_THEY_ARE
 from synthaug.judging.protocol import JUDGED, ON_BOTH
-from synthaug.judging.search import LEVEL
+from synthaug.judging.trials import LEVEL
 from synthaug.metrics.statistics import BOOTSTRAP_FROM, SIGN_FLIPS_FROM, Interval
 from synthaug.wording import percent, points
 
 if TYPE_CHECKING:
     from synthaug.judging.plan import Plan
     from synthaug.judging.results import ArmResult, Evaluation
-    from synthaug.judging.search import JudgedGain
+    from synthaug.judging.trials import JudgedGain
 
 GLOSSARY = {
     "paired": (

@@ -255,8 +255,8 @@ def test_what_was_measured_to_gain_is_foretold_and_nothing_else() -> None:
     def offered(families: list[str], more: bool = False, full: bool = False) -> dict[str, bool]:
         sources = [*sources_of(families), *(unlabelled_sources(families) if more else ())]
         menu = Menu(starting_arms(unequal=False, full=False), sources, full=full)
-        found = menu.on_top(menu.baselines[0])
-        variants = menu.variants(found[-1])
+        found = [*menu.on_top(menu.baselines[0]), *menu.others(menu.baselines[0])]
+        variants = menu.variants(next((of for of in found if of.foretold), found[-1]))
         return {of.name: of.foretold for of in (*found, *variants)}
 
     assert [name for name, of in offered(["cvae", "warp"]).items() if of] == ["real + 25% warp, mild"]
@@ -285,9 +285,36 @@ def test_a_family_whose_samples_are_not_recognised_is_no_candidate(
 
     monkeypatch.setattr(Folds, "unrecognised", lambda self: lost)
     with pytest.warns(SynthaugWarning, match=r"real rows: cvae 0\.45\): they are not tried"):
-        plan = chosen_by("warp", open_data(shapes), families=["cvae", "warp"]).plan
+        plan = chosen_by("nothing", open_data(shapes), families=["cvae", "warp"]).plan
     assert not [of.name for of in plan.choice.standings if "cvae" in of.name]
     assert plan.family == "warp"
+    # where there is nothing else, it is tried all the same, also where it was to be judged first
+    for family in ("cvae", "warp"):
+        monkeypatch.setattr(Folds, "unrecognised", lambda self, family=family: {family: 0.45})
+        with pytest.warns(SynthaugWarning, match=r"they are not tried where there are others"):
+            plan = chosen_by(family, open_data(shapes), families=[family]).plan
+        assert plan.accepted
+        assert plan.family == family
+
+
+def test_where_what_was_foretold_is_sure_no_other_generator_is_fitted(
+    shapes: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted = []
+    kept = Folds.fit
+
+    def fit(self: Folds, families: Sequence[str]) -> None:
+        fitted.extend(families)
+        kept(self, families)
+
+    monkeypatch.setattr(Folds, "fit", fit)
+    plan = chosen_by("warp", open_data(shapes), families=["cvae", "warp"]).plan
+    assert plan.accepted
+    assert fitted == ["warp"]
+    assert not [of.name for of in plan.choice.standings if "cvae" in of.name]
+    fitted.clear()
+    assert chosen_by("cvae", open_data(shapes), families=["cvae", "warp"]).plan.family == "cvae"
+    assert list(dict.fromkeys(fitted)) == ["warp", "cvae"]
 
 
 def test_curated_samples_are_those_that_passed_and_no_others(shapes: Rows, tmp_path: Path) -> None:
@@ -600,16 +627,16 @@ def test_what_makes_folds_with_its_validation_rows_can_be_evaluated(shapes: Rows
 def test_a_generator_that_saw_held_out_rows_is_refused(shapes: Rows) -> None:
     data = open_data(shapes)
     whole = synthaug.fit(shapes, "warp", steps=1, progress=False)
+    folds = Folds(
+        data,
+        cross_folds(data, 2, 0),
+        lambda rows, family, name: whole,
+        lambda X, y, form: {},
+        Work(),
+        batch_size=64,
+    )
     with pytest.raises(Leakage, match="held-out"):
-        Folds.fit(
-            data,
-            cross_folds(data, 2, 0),
-            ["warp"],
-            lambda rows, family, name: whole,
-            lambda X, y: {},
-            Work(),
-            batch_size=64,
-        )
+        folds.fit(["warp"])
 
 
 def test_baselines_balance_classes_only_where_they_are_unequal(shapes: Rows) -> None:

@@ -131,7 +131,7 @@ def test_rows_of_one_unit_do_not_make_all_others_strange() -> None:
         ]
         for units in (films, None)
     ]
-    assert strange[0] < 40 < 80 < strange[1]
+    assert strange[0] < 50 < 80 < strange[1]
 
 
 @pytest.mark.parametrize(("prior", "most"), [("even", 12), ("labelled", 12)])
@@ -161,7 +161,7 @@ def test_judged_rows_are_a_generator_of_rows_that_are_there() -> None:
     assert (made.sample(20, seed=3).samples == samples.samples).all()
     assert made.family.keeps_rows
     assert made.held_out.tolist() == [7]
-    assert "unlabelled rows were labelled by 3 classifiers" in made.achieved.text
+    assert "unlabelled rows were labelled by 2 classifiers in 2 rounds" in made.achieved.text
     assert larger.classes == KNOWN.classes
 
 
