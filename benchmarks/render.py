@@ -22,6 +22,7 @@ ON_PAGE = (
         "ablations",
         "shared_draws",
         "unlabelled",
+        "unlabelled_amounts",
         "choices_unlabelled",
         "applied",
         "tabular",
@@ -33,6 +34,7 @@ ON_PAGE = (
 )
 PICTURES = {
     "gain-by-rows.svg": "Gain over rows a class, Fashion-MNIST",
+    "gain-by-unlabelled.svg": "Gain over the number of rows without labels, Fashion-MNIST at 5 a class",
     "gain-by-share.svg": "Gain over the share of synthetic rows, Fashion-MNIST at 10 a class",
 }
 

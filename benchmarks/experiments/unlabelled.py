@@ -114,20 +114,23 @@ def _semi(run: Run, others: np.ndarray, loss: Loss) -> float:
     return score(run.test.labels, shares.argmax(axis=1), n_classes, shares).balanced_accuracy
 
 
-def drawn(run: Run) -> tuple[np.ndarray, np.ndarray | None]:
-    """Rows without labels, and the labels that were taken away, where they are of the same data set."""
+def drawn(run: Run, amount: int = UNLABELLED) -> tuple[np.ndarray, np.ndarray | None]:
+    """So many rows without labels, and the labels that were taken away, where they are of the same data set.
+
+    A smaller number is a part of a larger one.
+    """
     name, half = (run.cell.settings.get(key) for key in ("others", "half"))
     rng = numpy_rng(run.seed, "benchmark", "unlabelled")
     rest = run.rest
     free = np.flatnonzero(~np.isin(rest.fingerprints(), run.train.fingerprints()))
-    own: LabeledData = rest.take(np.sort(rng.permutation(free)[:UNLABELLED]))
+    own: LabeledData = rest.take(np.sort(rng.permutation(free)[:amount]))
     if name is None:
         return own.read(), own.labels
     if name == "noise":
-        strange = rng.integers(0, 256, (UNLABELLED, *run.form.shape)).astype(run.form.dtype)
+        strange = rng.integers(0, 256, (amount, *run.form.shape)).astype(run.form.dtype)
     else:
         other = open_set(name, run.folder)
-        strange = other.read(np.sort(rng.permutation(len(other))[:UNLABELLED]))
+        strange = other.read(np.sort(rng.permutation(len(other))[:amount]))
     if half:
         return np.concatenate([own.read()[::2], strange[::2]]), None
     return strange, None
@@ -209,6 +212,8 @@ CELLS = [
         equal(5),
         settings={"others": "mnist", "half": True},
     ),
+    # named before rows of it without labels were ever used
+    Cell("cifar10-20", "cifar10", equal(20)),
 ]
 
 EXPERIMENT = Experiment(

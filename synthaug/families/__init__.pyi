@@ -15,6 +15,7 @@ from .losses import (
     discriminator_loss as discriminator_loss,
     generator_loss as generator_loss,
     lipschitz_penalty as lipschitz_penalty,
+    moment_penalty as moment_penalty,
     sameness_penalty as sameness_penalty,
     slope_penalty as slope_penalty,
 )

@@ -25,6 +25,7 @@ from synthaug.families import (
     find_family,
     generator_loss,
     lipschitz_penalty,
+    moment_penalty,
     sameness_penalty,
     slope_penalty,
 )
@@ -335,6 +336,27 @@ def test_samples_of_a_class_that_are_all_alike_are_penalised_and_varied_ones_are
     lone = sameness_penalty(alike[:3], real[:3], labels[:3])
     lone.backward()
     assert lone == 0
+    assert alike.grad is not None
+    assert alike.grad.isfinite().all()
+
+
+def test_classes_with_other_moments_than_their_real_rows_are_penalised() -> None:
+    labels = torch.tensor([0, 0, 0, 2])
+    real = torch.tensor([[0.0, 0.5], [1.0, 0.5], [0.5, 0.5], [-1.0, 0.0]])
+    assert (
+        moment_penalty(real[[2, 0, 1, 3]], real, labels) == 0
+    )  # which row is which does not matter, its class does
+    assert moment_penalty(real[[3, 0, 1, 2]], real, labels) > 0.5
+    # a mean that is 0.3 off in three of four rows, and a mean square that follows from it
+    moved = real + torch.tensor([[0.0, 0.3]] * 3 + [[0.0, 0.0]])
+    assert moment_penalty(moved, real, labels).item() == pytest.approx(
+        0.75 * (0.3**2 + (0.8**2 - 0.5**2) ** 2)
+    )
+    # the same mean, but no spread
+    alike = torch.tensor([[0.5, 0.5]] * 3 + [[-1.0, 0.0]], requires_grad=True)
+    penalty = moment_penalty(alike, real, labels)
+    assert penalty.item() == pytest.approx(0.75 * (1.25 / 3 - 0.25) ** 2)
+    penalty.backward()
     assert alike.grad is not None
     assert alike.grad.isfinite().all()
 
