@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import difflib
+import html
+import io
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -83,3 +90,23 @@ def table_cell(text: str) -> str:
     """
     line = one_line(re.sub(r"\r\n|\r|\n", " ", text))
     return re.sub(r"([|\\`*_<>\[\]])", r"\\\1", line) or "(empty name)"
+
+
+def in_html(text: str, picture: Image | None = None) -> str:
+    """Text as it stands, and a picture below it, for a page that holds all it shows, such as a notebook.
+
+    >>> in_html("a < b")
+    '<pre>a &lt; b</pre>'
+    """
+    told = f"<pre>{html.escape(text)}</pre>"
+    if picture is None:
+        return told
+    address = html.escape(data_address(picture))
+    return f'{told}<img src="{address}" width="{picture.width}" height="{picture.height}" alt="{html.escape(text)}">'
+
+
+def data_address(picture: Image) -> str:
+    """A picture as the address of itself, a PNG."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,9 +26,13 @@ from synthaug.data.counts import Counts, resolve_counts
 from synthaug.errors import InvalidRequest
 from synthaug.families import Family, build
 from synthaug.generators.facts import About, Achieved
-from synthaug.generators.samples import Samples, synthetic_provenance
+from synthaug.generators.samples import MOST_SHOWN, Samples, synthetic_provenance
 from synthaug.modalities.base import Form
 from synthaug.seeding import torch_rng
+from synthaug.wording import in_html
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 WEIGHTS = "weights.safetensors"
 ROWS = "rows.safetensors"
@@ -103,6 +107,15 @@ class Generator:
             f"Generator({self.family.name}, {len(self.classes)} classes of {self.form}, "
             f"{self.steps} steps, {self.fingerprint[:12]})"
         )
+
+    def _repr_html_(self) -> str:
+        """The same and what it was found to be worth, in a notebook."""
+        return in_html("\n".join(filter(None, [repr(self), self.achieved.text])))
+
+    def show(self, per_class: int = 8, seed: int = 0) -> Image:
+        """A picture of samples of the classes it was trained on, at most the first 20, as `Samples.show` gives it."""
+        classes = [name for name, n in self.training_counts.items() if n][:MOST_SHOWN]
+        return self.sample(dict.fromkeys(classes, per_class), seed=seed).show(per_class)
 
     def __reduce__(self) -> Any:
         # Parametrized modules do not pickle, their weights do. So that a spawned worker gets the generator.

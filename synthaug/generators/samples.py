@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from synthaug.data.classes import Classes
 from synthaug.data.readers.written import PROVENANCE_COLUMNS as PROVENANCE_COLUMNS
+from synthaug.errors import InvalidRequest
 from synthaug.modalities.base import Form
+from synthaug.wording import in_html
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+
+MOST_SHOWN = 20
+"""Classes in a picture of samples."""
+
+_SHORT = 12  # characters of a fingerprint
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Samples:
     """Synthetic rows in the layout, dtype, range and label encoding of the data set they imitate.
 
@@ -58,6 +70,52 @@ class Samples:
             labels=self.labels[rows],
             provenance={name: column[rows] for name, column in self.provenance.items()},
         )
+
+    def __repr__(self) -> str:
+        """What they are, in a line, however many there are."""
+        kinds = sum(1 for n in self.counts.values() if n)
+        origin = ""
+        if len(self) and {"generator", "seed"} <= set(self.provenance):
+            names, seeds = (np.unique(self.provenance[name]).tolist() for name in ("generator", "seed"))
+            by = str(names[0])[:_SHORT] if len(names) == 1 else f"{len(names)} generators"
+            origin = f", by {by}, {f'seed {seeds[0]}' if len(seeds) == 1 else f'{len(seeds)} seeds'}"
+        return f"Samples({len(self)} rows of {kinds} classes, {self.form}{origin})"
+
+    def _repr_html_(self) -> str:
+        """The same and the picture of `show`, in a notebook."""
+        return in_html(repr(self), self.show() if len(self) else None)
+
+    def show(self, per_class: int = 8) -> Image:
+        """A picture of some rows, which a notebook shows where it is the last line of a cell.
+
+        A line of images for each of the first 20 classes that have rows, as many as the rarest of them has and at most
+        ``per_class``; of tables how often values are found in each column, of all rows.
+
+        Raises:
+            InvalidRequest: there are no rows.
+        """
+        if not len(self):
+            raise InvalidRequest("There are no rows to show.")
+        if self.form.parts() is not None:  # how each column goes is told by all rows
+            return self.form.side_by_side(["all"], {"synthetic": self.samples})
+        names = [name for name, n in self.counts.items() if n][:MOST_SHOWN]
+        n = min(per_class, *(self.counts[name] for name in names))
+        places = self.class_indices
+        each = [np.flatnonzero(places == self.classes.position(name))[:n] for name in names]
+        return self.form.side_by_side(names, {"synthetic": self.samples[np.concatenate(each)]})
+
+    def to_tensors(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """``(N, *form.shape)`` raw rows and ``(N,)`` int64 class positions, such as a ``TensorDataset`` takes.
+
+        Raises:
+            InvalidRequest: rows of a type that no tensor has.
+        """
+        import torch
+
+        try:
+            return torch.tensor(self.samples), torch.tensor(self.class_indices)
+        except TypeError as error:
+            raise InvalidRequest(f"Rows of {self.form} cannot be a tensor: {error}.") from error
 
     @property
     def class_indices(self) -> np.ndarray:

@@ -27,7 +27,7 @@ from synthaug.mixing.options import Items, MixOptions
 from synthaug.mixing.schedule import Schedule, linear
 from synthaug.mixing.supply import Supply
 from synthaug.outputs import atomic_write_text, one_error
-from synthaug.wording import one_line
+from synthaug.wording import in_html, one_line
 
 FORMAT = 7
 """Of plans and evaluations as JSON data, which name it; others are not read."""
@@ -35,7 +35,7 @@ FORMAT = 7
 Metric: TypeAlias = Literal["accuracy", "balanced_accuracy"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """How much of which synthetic rows to use with a data set, 0 included; `synthaug.choose` makes it.
 
@@ -118,6 +118,13 @@ class Plan:
         plain, own = gains[AS_THEY_ARE] or none, (gains[self.candidate] if self.accepted else None) or none
         mean, reach = own.mean - plain.mean, math.hypot(own.high - own.mean, plain.high - plain.mean)
         return Interval(mean, mean - reach, mean + reach, max(own.n, plain.n))
+
+    def __repr__(self) -> str:
+        return f"Plan({self.advice})"
+
+    def _repr_html_(self) -> str:
+        """What it is worth, the advice and what was tried, in a notebook."""
+        return in_html(words.choice_on_terminal(self))
 
     @property
     def worth(self) -> str:

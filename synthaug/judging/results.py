@@ -26,6 +26,7 @@ from synthaug.metrics.statistics import (
     sign_flip_p,
     verdict,
 )
+from synthaug.wording import in_html
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ class Judged:
     filters: tuple[Effect, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """Whether synthetic rows help; JSON data through `to_dict` and `from_dict`.
 
@@ -199,6 +200,13 @@ class Evaluation:
         """What the headline comparison allows one to say; never that rows help which the choice had refused."""
         refused = self.plan is not None and not self.plan.accepted
         return "no evidence" if refused and self.headline.verdict == "helps" else self.headline.verdict
+
+    def __repr__(self) -> str:
+        return f"Evaluation({self.worth} {self.advice})"
+
+    def _repr_html_(self) -> str:
+        """The table of arms and what it says, in a notebook; the report of `synthaug.evaluate` shows more."""
+        return in_html(words.evaluation_on_terminal(self))
 
     @property
     def advice(self) -> str:

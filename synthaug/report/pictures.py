@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +14,7 @@ from synthaug.generators.samples import Samples
 from synthaug.judging.curation import Curation
 from synthaug.metrics.fidelity import nearest_rows
 from synthaug.seeding import numpy_rng
+from synthaug.wording import data_address
 
 _GAP = 2  # pixels between pictures
 
@@ -129,10 +128,7 @@ def draw_overview(train: LabeledData, pool: Samples, *, seed: int = 0) -> dict[s
 
 
 def _as_address(picture: Image.Image) -> dict[str, Any]:
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", optimize=True)
-    data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return {"address": f"data:image/png;base64,{data}"}
+    return {"address": data_address(picture)}
 
 
 def strip(images: np.ndarray) -> dict[str, Any]:

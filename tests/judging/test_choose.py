@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import math
 import shutil
@@ -340,6 +341,13 @@ def test_curated_samples_are_those_that_passed_and_no_others(shapes: Rows, tmp_p
     assert len(list(synthaug.mix(loader, plan, pool=10_000))) == len(loader)
     with pytest.raises(InvalidRequest, match="no more than were kept"):
         synthaug.mix(loader, plan, refresh=1)
+
+
+def test_a_plan_tells_its_advice_in_a_line_and_what_was_tried_in_a_notebook(plan: Plan) -> None:
+    assert repr(plan) == f"Plan({plan.advice})"
+    page = plan._repr_html_()
+    assert all(of.name in page for of in plan.choice.standings)
+    assert plan.advice in html.unescape(page)
 
 
 def test_a_plan_for_none_leaves_a_loader_alone_and_expands_nothing(plan: Plan, shapes: Rows) -> None:

@@ -1,0 +1,99 @@
+"""What a terminal and a notebook show of samples and generators."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import torch
+
+import synthaug
+from synthaug import Generator, Samples
+from synthaug.errors import InvalidRequest
+
+
+@pytest.fixture(scope="module")
+def maker() -> Generator:
+    return synthaug.fit("bundled:digits", "warp", steps=1, progress=False)
+
+
+def table(n: int = 80) -> Generator:
+    rng = np.random.default_rng(0)
+    X = {"length": rng.normal(size=n), "kind": rng.choice(["a", "b"], n), "label": np.arange(n) % 2}
+    import pandas as pd
+
+    return synthaug.fit(pd.DataFrame(X), "cvae", steps=2, progress=False)
+
+
+class Page(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.told, self.pictures = "", []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "img":
+            self.pictures.append(dict(attrs))
+        else:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.told += data
+
+
+def test_samples_are_told_in_a_line_however_many_there_are(maker: Generator) -> None:
+    for counts in (2, {"3": 1}, 300):
+        samples = maker.sample(counts, seed=5)
+        told = repr(samples)
+        assert len(told) < 160
+        assert f"{len(samples)} rows" in told
+        assert f"by {maker.fingerprint[:12]}, seed 5" in told
+    assert "1 classes" in repr(maker.sample({"3": 1}))
+    both = Samples.join([maker.sample(1, seed=1), maker.sample(1, seed=2)])
+    assert "2 seeds" in repr(both)
+    assert repr(samples[:0]).startswith("Samples(0 rows of 0 classes")
+
+
+def test_a_notebook_shows_a_picture_that_is_in_the_page(maker: Generator) -> None:
+    samples = maker.sample(3)
+    page = Page(samples._repr_html_())
+    assert repr(samples) in page.told
+    (picture,) = page.pictures
+    assert picture["src"].startswith("data:image/png;base64,")
+    assert not Page(samples[:0]._repr_html_()).pictures
+
+
+def test_a_picture_has_a_line_for_each_class_with_rows(maker: Generator) -> None:
+    one, two = (maker.sample(counts).show() for counts in ({"3": 4}, {"3": 4, "5": 4}))
+    assert two.height > one.height
+    assert two.width == one.width
+    # as many as the rarest class has
+    assert maker.sample({"3": 4, "5": 2}).show().width < two.width
+    assert maker.show(4).size == maker.sample(4).show(4).size
+    with pytest.raises(InvalidRequest, match="no rows to show"):
+        maker.sample(1)[:0].show()
+
+
+def test_a_picture_of_a_table_is_of_all_its_rows() -> None:
+    samples = table().sample({"0": 40, "1": 1})
+    assert samples.show().tobytes() != samples[:1].show().tobytes()
+    assert Page(samples._repr_html_()).pictures
+
+
+def test_samples_become_tensors_as_they_are(maker: Generator) -> None:
+    samples = maker.sample(2)
+    X, y = samples.to_tensors()
+    assert X.dtype == torch.uint8
+    assert (X.numpy() == samples.samples).all()
+    assert y.tolist() == samples.class_indices.tolist()
+    X[:] = 0  # it is a copy
+    assert samples.samples.any()
+    wide = replace(samples, samples=samples.samples.astype(np.uint16))
+    assert wide.to_tensors()[0].dtype == torch.uint16
