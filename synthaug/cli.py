@@ -392,7 +392,7 @@ def _opened(source: str, given: Mapping[str, Any]) -> Any:
 
 
 def _how(given: Mapping[str, Any]) -> dict[str, Any]:
-    return {"overwrite": given["overwrite"], "progress": not given["quiet"] and sys.stderr.isatty()}
+    return {"overwrite": given["overwrite"], "progress": not given["quiet"]}
 
 
 def _without_labels(source: str | None, like: Any) -> Any:

@@ -209,7 +209,7 @@ def run_recipe(
         seed: the only source of randomness.
         device: for the generator.
         overwrite: replace what another recipe left there.
-        progress: show progress on stderr.
+        progress: show progress on stderr; where that is no terminal, a line a minute.
         say: receives a line about each step.
 
     Returns:

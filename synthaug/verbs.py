@@ -69,7 +69,7 @@ def fit(
             methods of `synthaug.training.Tracker`; ``history.jsonl`` is always kept in ``out``.
         unlabelled: rows without labels, as in `choose`: those that classifiers of the labelled rows are sure of are
             trained on as well. `choose` finds out whether that helps.
-        progress: show a progress bar on stderr.
+        progress: show a progress bar on stderr; where that is no terminal, a line a minute.
 
     Returns:
         The generator; on one thread the same for the same arguments, whether it was interrupted or not.
@@ -164,7 +164,7 @@ def sample(
         seed: another seed gives other rows.
         device: for a saved generator.
         overwrite: replace what another request left at ``out``.
-        progress: show progress on stderr.
+        progress: show progress on stderr; where that is no terminal, a line a minute.
 
     Returns:
         The path.
@@ -281,7 +281,7 @@ def expand(
         family, steps, minutes, device: for the generator that is trained where none is given.
         seed: another seed gives other synthetic rows.
         overwrite: replace what another request left at ``out``.
-        progress: show progress on stderr.
+        progress: show progress on stderr; where that is no terminal, a line a minute.
 
     Returns:
         The same kind of object with its provenance; the path where ``out`` is given.

@@ -40,7 +40,7 @@ REQUESTS = {
 
 # The way of data: a module may import from its own folder and from what stands before it.
 ORDER = (
-    *("errors", "wording", "seeding", "outputs"),
+    *("errors", "wording", "seeding", "progress", "outputs"),
     *(
         "metrics",
         "modalities",
@@ -55,7 +55,7 @@ ORDER = (
     ),
     *("requests", "options", "verbs", "recipes", "cli", "testing"),
 )
-LEAVES = ("errors", "wording", "seeding", "outputs")
+LEAVES = ("errors", "wording", "seeding", "progress", "outputs")
 FOLDERS = sorted(str(path.parent.relative_to(ROOT.parent)) for path in ROOT.rglob("__init__.pyi"))
 # The name under which a package is installed, where it is imported by another one.
 DISTRIBUTIONS = {

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from synthaug.data.classes import Label
 from synthaug.data.counts import Counts, Totals, rows_to_add
@@ -29,6 +28,7 @@ from synthaug.files.formats import choose_format, recorded_request, write_rows
 from synthaug.generators.generator import Generator
 from synthaug.generators.samples import PROVENANCE_COLUMNS, Samples, real_provenance, synthetic_provenance
 from synthaug.outputs import atomic_write_bytes, open_output
+from synthaug.progress import bar
 from synthaug.wording import quoted
 
 _SHARD = 1024  # rows
@@ -156,7 +156,7 @@ class Place:
         out: the folder or file to write.
         format: ``folder``, ``parquet``, ``csv``, ``npz`` or ``hf``; the suffix of ``out`` decides when None.
         overwrite: replace an output of another request.
-        progress: show a bar on stderr.
+        progress: show a bar on stderr; where that is no terminal, a line a minute.
         shard_size: rows made, kept and written at a time. A killed call goes on after its last shard.
     """
 
@@ -278,17 +278,17 @@ def _write(
         blocks = _synthetic_rows(generator, card, shards, place.shard_size)
         if real is not None:
             blocks = chain(_real_rows(real, place.shard_size), _beside(blocks, real))
-        with tqdm(total=card.rows, unit=" rows", disable=not place.progress) as bar:
-            file = write_rows(output.work, format, _counted(blocks, bar), card, request, generator.held_out)
+        with bar(card.rows, shown=place.progress, of="writing", unit=" rows") as shown:
+            file = write_rows(output.work, format, _counted(blocks, shown), card, request, generator.held_out)
         shutil.rmtree(shards)
         output.commit(file, format.beside)
     return place.out
 
 
-def _counted(blocks: Iterable[RowBlock], bar: Any) -> Iterator[RowBlock]:
+def _counted(blocks: Iterable[RowBlock], shown: Any) -> Iterator[RowBlock]:
     for rows in blocks:
         yield rows
-        bar.update(len(rows))
+        shown.update(len(rows))
 
 
 def _real_rows(data: LabeledData, shard_size: int) -> Iterator[RowBlock]:

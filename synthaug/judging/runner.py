@@ -25,6 +25,7 @@ from synthaug.judging.losses import class_weights, sharp_loss, weighted_loss
 from synthaug.judging.predict import Adjusted, Predictions, Train, takes_loss, takes_steps, train_and_predict
 from synthaug.metrics.scores import Scores
 from synthaug.outputs import atomic_write_text, encode_name
+from synthaug.progress import bar
 from synthaug.training.classifier import train_classifier
 from synthaug.training.threads import one_thread
 
@@ -165,9 +166,7 @@ class Runner:
     @contextmanager
     def showing(self, what: str, expected: int) -> Iterator[None]:
         """One bar for all trainings in a block, with the time left as if so many of them were to come."""
-        from tqdm.auto import tqdm
-
-        self._bar = tqdm(desc=what, total=expected, unit="run", smoothing=0.1, disable=not self._progress)
+        self._bar = bar(expected, shown=self._progress, of=what, smoothing=0.1)
         try:
             yield
         finally:
@@ -293,6 +292,7 @@ def travels(train: Train | None) -> bool:
 
 def shown(outcomes: Iterator[T], total: int, progress: bool, what: str) -> Iterator[T]:
     """The outcomes, with progress and the time left on stderr."""
-    from tqdm.auto import tqdm
-
-    return iter(tqdm(outcomes, total=total, desc=what, unit="run", disable=not progress or not total))
+    with bar(total, shown=progress and total > 0, of=what) as seen:
+        for outcome in outcomes:
+            yield outcome
+            seen.update()

@@ -19,11 +19,11 @@ from types import FrameType
 
 import numpy as np
 from torch import nn
-from tqdm import tqdm
 
 from synthaug.errors import InvalidRequest
 from synthaug.families import Batch, BatchKind, Phase
 from synthaug.generators.artifact import HISTORY
+from synthaug.progress import bar
 from synthaug.training.pace import Steps
 from synthaug.training.state import State
 from synthaug.training.watch import History, Line
@@ -123,19 +123,13 @@ def run_loop(
     elif folder is not None:
         (folder / HISTORY).unlink(missing_ok=True)  # of a run that was killed before its first checkpoint
     good, saved_at = state.tensors(), time.monotonic()
-    bar = tqdm(
-        total=state.steps,
-        initial=state.step,
-        unit="step",
-        disable=None if progress else True,
-        dynamic_ncols=True,
-    )
-    with bar, _interrupts() as interrupted:
+    shown = bar(state.steps, shown=progress, of="training", unit="step", initial=state.step)
+    with shown, _interrupts() as interrupted:
         while state.step < state.steps and not state.has_stopped():
             figures = state.advance(batch)
             if told := budget.review(state.step):
                 log.event(told, state.step)
-                bar.total = state.steps
+                shown.total = state.steps
             finished, old = state.step >= state.steps, time.monotonic() - saved_at > _CHECKPOINT_SECONDS
             scored = score is not None and any(budget.reaches(share, state.step) for share in _SCORED_AT)
             due = (
@@ -150,12 +144,12 @@ def run_loop(
             if collapsed or not is_finite:
                 log.drop_pending()
                 log.event(state.recover(good, collapsed), state.step)
-                bar.n = state.step
+                shown.n = state.step
                 if folder is not None and state.has_stopped():
                     state.save(folder / CHECKPOINT, state.tensors(), log.length())
                 continue
-            log.add(state.step, figures, bar, last=finished)
-            bar.update()
+            log.add(state.step, figures, shown, last=finished)
+            shown.update()
             if preview is not None and (finished or state.step % max(1, state.steps // 10) == 0):
                 preview(state.average.eval(), state.step)
             if score is not None and scored:

@@ -54,7 +54,7 @@ def train(
             test must be on others.
         folder: an existing folder for checkpoint, history and sample grids; a second call continues there.
         tracker: follows the history and the sample grids; the caller closes it.
-        progress: show a progress bar on stderr.
+        progress: show a progress bar on stderr; where that is no terminal, a line a minute.
 
     Raises:
         InvalidData: the rows cannot be used; the message names them.
