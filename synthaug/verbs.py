@@ -354,7 +354,7 @@ def choose(
         out: a folder for the plan and its generator; the same call goes on where a killed one was, and reads a
             finished plan.
         overwrite: replace what another request left at ``out``.
-        progress: show progress and the time left on stderr.
+        progress: show progress and the time left on stderr; where that is no terminal, a line a minute.
 
     Returns:
         The plan: ``plan.apply(loader)`` follows it; `mix` and `expand` take it in place of a generator.
@@ -426,7 +426,7 @@ def evaluate(
         out: a folder for report.json, report.md and report.html, and the new generator; the same call goes on where
             a killed one was, and reads a finished report.
         overwrite: replace what another request left at ``out``.
-        progress: show progress and the time left on stderr.
+        progress: show progress and the time left on stderr; where that is no terminal, a line a minute.
 
     Returns:
         Every arm's scores, paired differences to the best baseline, the verdict, and the plan where one was chosen.

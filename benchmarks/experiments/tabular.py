@@ -2,9 +2,9 @@
 
 5,000 training rows in their natural proportions, as many synthetic rows of each class, four learners with their own
 defaults and a test on 5,000 others, by macro-averaged F1. Beside our families stand points between neighbours in every
-class, which learn nothing (SMOTE as a choice has it, and SMOTENC of imbalanced-learn), and CTGAN and TVAE of the
-package ``ctgan`` at their defaults (`requirements-peers.txt`). How far samples lie from the nearest training row is
-told over the same of unseen rows.
+class, which learn nothing (SMOTE as a choice has it, and SMOTE or SMOTENC of imbalanced-learn), and CTGAN and TVAE of
+the package ``ctgan`` at their defaults (`requirements-peers.txt`). How far samples lie from the nearest training row
+is told over the same of unseen rows.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ DROPPED = {"bank_marketing": ("duration",)}
 ROWS, TESTED = 5000, 5000
 LEARNERS = ("logistic regression", "random forest", "gradient boosting", "perceptron")
 
-ALONE = ("cgan", "SMOTENC", "CTGAN")
+ALONE = ("cgan", "imbalanced-learn", "CTGAN")
 """What is run by itself, as it takes long or came later."""
 
 Rows = tuple[np.ndarray, np.ndarray]
@@ -121,12 +121,13 @@ def between(data: LabeledData, form: TableForm, seed: int) -> Rows:
 
 
 def reference(data: LabeledData, form: TableForm, seed: int) -> Rows:
-    """The same of imbalanced-learn, for rows with numbers and categories."""
-    from imblearn.over_sampling import SMOTENC
+    """The same of imbalanced-learn; where there are categories, its kind of it for these."""
+    from imblearn.over_sampling import SMOTE, SMOTENC
 
     frame, discrete = _without_missing(data, form)
     wanted = {label: 2 * count for label, count in enumerate(data.counts.values())}
-    sampler = SMOTENC(discrete, sampling_strategy=wanted, random_state=seed)
+    kind = partial(SMOTENC, discrete) if discrete else SMOTE
+    sampler = kind(sampling_strategy=wanted, random_state=seed)
     made, labels = sampler.fit_resample(frame, data.labels)
     return _raw(made.iloc[len(data) :], discrete, data, form), labels[len(data) :]
 
@@ -181,7 +182,7 @@ Make = Callable[[LabeledData, TableForm, int], Rows]
 MAKERS: dict[str, Make] = {
     "real": as_they_are,
     "SMOTE": between,
-    "SMOTENC": reference,
+    "imbalanced-learn": reference,
     "cvae": partial(ours, "cvae"),
     "cgan": partial(ours, "cgan"),
     "TVAE": partial(peer, "TVAE"),
