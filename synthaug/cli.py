@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from textwrap import wrap
 from typing import Any, TextIO, TypeVar
 
 import click
@@ -35,6 +36,8 @@ from synthaug.wording import one_line, reason_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 R = TypeVar("R", bound=Request)
+
+_WIDTH = 100
 
 EXIT_FAILED, EXIT_USAGE, EXIT_NO = 1, 2, 3
 
@@ -76,6 +79,12 @@ def _in_one_line(
 # --------------------------------------------------------------------------------- options that several have
 
 _data = together(click.argument("data"), asks(DataRequest, "source"))
+_told = together(
+    click.option(
+        "--json", "as_json", is_flag=True, help="One JSON document on stdout, everything else on stderr."
+    ),
+    click.option("-q", "--quiet", is_flag=True, help="No progress, no summary."),
+)
 _common = together(
     click.option(
         "--seed",
@@ -85,10 +94,7 @@ _common = together(
         help="The only source of randomness.",
     ),
     click.option("--device", default=FitRequest.device, show_default=True, help="auto, cpu, cuda, ..."),
-    click.option(
-        "--json", "as_json", is_flag=True, help="One JSON document on stdout, everything else on stderr."
-    ),
-    click.option("-q", "--quiet", is_flag=True, help="No progress, no summary."),
+    _told,
     click.option("--dry-run", is_flag=True, help="Say what would be done, and stop."),
     click.option("--overwrite", is_flag=True, help="Replace an output that came from another request."),
 )
@@ -121,7 +127,7 @@ def _example(text: str) -> str:
     context_settings={
         "help_option_names": ["-h", "--help"],
         "auto_envvar_prefix": "SYNTHAUG",
-        "max_content_width": 100,
+        "max_content_width": _WIDTH,
     },
     epilog=_example("synthaug demo"),
 )
@@ -335,6 +341,37 @@ def inspect(path: str, out: Path | None, real: str | None, **given: Any) -> None
     found = verbs.inspect(source, real=rows, out=out, **how)
     shown = {str(out): found["pictures"]} if out is not None else found
     _report(given, found, _indented(shown))
+
+
+@main.command(epilog=_example("synthaug families cgan"))
+@click.argument("name", required=False)
+@_told
+def families(name: str | None, **given: Any) -> None:
+    """List the families of generators; of the family NAME all settings, which fit takes as --set."""
+    from synthaug.families import family_names, settings_of, told_of
+
+    if name is None:
+        told = {each: told_of(each) for each in family_names()}
+        _report(given, told, "\n".join(f"{each:10} {about}" for each, about in told.items()))
+        return
+    found = settings_of(name)
+    width = max(map(len, found), default=0) + 2
+    lines = [
+        line
+        for setting, of in found.items()
+        for line in wrap(
+            f"{of['about']} [{_defaults(of['default'], of['usual'])}]",
+            _WIDTH,
+            initial_indent=f"  {setting:{width}}",
+            subsequent_indent=" " * (width + 2),
+        )
+    ]
+    head = wrap(told_of(name), _WIDTH)
+    _report(given, {"name": name, "about": told_of(name), "settings": found}, "\n".join([*head, "", *lines]))
+
+
+def _defaults(default: Any, usual: Mapping[str, Any]) -> str:
+    return ", ".join([f"default: {default}", *(f"of {kind}s: {value}" for kind, value in usual.items())])
 
 
 @main.command(epilog=_example("synthaug run expand-and-judge --data photos/ --out result/"))

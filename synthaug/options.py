@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any, TypeVar
@@ -12,6 +10,7 @@ import click
 
 from synthaug.judging.protocol import USUAL_PROTOCOL
 from synthaug.requests import Request
+from synthaug.wording import attributes_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 R = TypeVar("R", bound=Request)
@@ -36,7 +35,7 @@ class Option:
 
 def options_of(request: type) -> dict[str, Option]:
     """The fields of a request by their names; in the place of a protocol its own fields."""
-    told, found = help_of(request), dict[str, Option]()
+    told, found = attributes_of(request), dict[str, Option]()
     for each in fields(request):
         if each.name == "protocol":
             found |= options_of(type(each.default))
@@ -54,20 +53,6 @@ def request_of(kind: type[R], given: Mapping[str, Any]) -> R:
         rest = {name: value for name, value in given.items() if name not in own}
         values["protocol"] = replace(USUAL_PROTOCOL, **rest)
     return kind(**values)
-
-
-def help_of(request: type) -> dict[str, str]:
-    """What each field of a request means, as its docstring says."""
-    _, _, attributes = (inspect.getdoc(request) or "").partition("Attributes:\n")
-    found: dict[str, str] = {}
-    names: list[str] = []
-    for line in attributes.splitlines():
-        if begun := re.match(r"    (\w[\w, ]*): (.*)", line):
-            names = begun[1].split(", ")
-            found |= dict.fromkeys(names, begun[2])
-        elif line.startswith("        "):
-            found |= {name: f"{found[name]} {line.strip()}" for name in names}
-    return found
 
 
 # -------------------------------------------------------------------------------------- of the command line

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import difflib
 import html
+import inspect
 import io
 import re
 from collections.abc import Iterable
@@ -90,6 +91,20 @@ def table_cell(text: str) -> str:
     """
     line = one_line(re.sub(r"\r\n|\r|\n", " ", text))
     return re.sub(r"([|\\`*_<>\[\]])", r"\\\1", line) or "(empty name)"
+
+
+def attributes_of(kind: type) -> dict[str, str]:
+    """What each attribute of a class means, as its docstring says."""
+    _, _, attributes = (inspect.getdoc(kind) or "").partition("Attributes:\n")
+    found: dict[str, str] = {}
+    names: list[str] = []
+    for line in attributes.splitlines():
+        if begun := re.match(r"    (\w[\w, ]*): (.*)", line):
+            names = begun[1].split(", ")
+            found |= dict.fromkeys(names, begun[2])
+        elif line.startswith("        "):
+            found |= {name: f"{found[name]} {line.strip()}" for name in names}
+    return found
 
 
 def in_html(text: str, picture: Image | None = None) -> str:

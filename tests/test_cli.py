@@ -3,12 +3,13 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import resource
 import shlex
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,24 @@ def test_every_command_has_help_with_an_example() -> None:
         "push",
         "run",
         "demo",
+        "families",
     }
+
+
+def test_families_are_listed_with_all_that_can_be_set() -> None:
+    listed = run("families").output
+    assert all(re.search(f"^{name} +[A-Z]", listed, re.M) for name in FAMILIES)
+    for name, family in FAMILIES.items():
+        told = run("families", name).output
+        found = json.loads(run("families", name, "--json").stdout)["settings"]
+        assert list(found) == [field.name for field in fields(family.config_type)]
+        assert all(of["about"] for of in found.values()), name  # each is explained
+        assert all(f"\n  {setting} " in told for setting in found)
+        assert max(map(len, told.splitlines())) <= 100
+    assert json.loads(run("families", "cgan", "--json").stdout)["settings"]["loss"]["usual"] == {
+        "table": "wasserstein"
+    }
+    assert 'no family "cgn". Did you mean "cgan"?' in run("families", "cgn").stderr
 
 
 def test_help_answers_at_once() -> None:

@@ -28,4 +28,6 @@ from .table import (
     family_names_for as family_names_for,
     find_family as find_family,
     is_known as is_known,
+    settings_of as settings_of,
+    told_of as told_of,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from importlib.metadata import entry_points
@@ -17,7 +18,7 @@ from synthaug.families.cvae import CVAE
 from synthaug.families.stock import Stock
 from synthaug.families.warp import Warp
 from synthaug.modalities.base import Form
-from synthaug.wording import did_you_mean, quoted
+from synthaug.wording import attributes_of, did_you_mean, quoted
 
 FAMILIES: dict[str, type[Family]] = {family.name: family for family in (CVAE, CGAN, Warp)}
 """The families that come with synthaug."""
@@ -38,6 +39,34 @@ def family_names() -> tuple[str, ...]:
 def family_names_for(kind: str) -> tuple[str, ...]:
     """Our own families that make rows of this kind."""
     return tuple(name for name, of in FAMILIES.items() if of.kinds is None or kind in of.kinds)
+
+
+def told_of(name: str) -> str:
+    """What a family is, in a sentence.
+
+    Raises:
+        InvalidRequest: there is none.
+    """
+    first, _, _ = (inspect.getdoc(find_family(name)) or "").partition("\n\n")
+    return " ".join(first.replace("`", "").split())
+
+
+def settings_of(name: str) -> dict[str, dict[str, Any]]:
+    """Every setting of a family: its ``default``, what is ``usual`` of a kind of rows, and what it is ``about``.
+
+    Raises:
+        InvalidRequest: there is none.
+    """
+    family = find_family(name)
+    default, about = family.config_type(), attributes_of(family.config_type)
+    return {
+        of.name: {
+            "default": getattr(default, of.name),
+            "usual": {kind: own[of.name] for kind, own in family.usual.items() if of.name in own},
+            "about": about.get(of.name, "").replace("`", ""),
+        }
+        for of in fields(family.config_type)
+    }
 
 
 def is_known(name: str) -> bool:
