@@ -234,6 +234,12 @@ class Evaluation:
         """The result of one arm."""
         return next(arm for arm in self.arms if arm.name == name)
 
+    def differences(self, name: str) -> np.ndarray:
+        """What an arm scores more than the baseline with each generator, or of a lone one with each seed."""
+        ours, theirs = (self.arm(each).values(self.metric) for each in (name, self.baseline))
+        pairs: np.ndarray = by_replicate(ours, self.replicates) - by_replicate(theirs, self.replicates)
+        return pairs
+
     def paired(self, treated: Sequence[float], baseline: Sequence[float]) -> Interval:
         """The mean difference of values by seed; its interval is over replicates, or over the seeds of a lone one."""
         pairs = by_replicate(treated, self.replicates), by_replicate(baseline, self.replicates)

@@ -10,7 +10,13 @@ import numpy as np
 from synthaug.judging.arms import AS_THEY_ARE
 from synthaug.judging.protocol import JUDGED, ON_BOTH
 from synthaug.judging.trials import LEVEL
-from synthaug.metrics.statistics import BOOTSTRAP_FROM, SIGN_FLIPS_FROM, Interval
+from synthaug.metrics.statistics import (
+    BOOTSTRAP_FROM,
+    SIGN_FLIPS_FROM,
+    Interval,
+    detectable_gain,
+    differences_needed,
+)
 from synthaug.wording import percent, points
 
 if TYPE_CHECKING:
@@ -280,15 +286,15 @@ def advice(e: Evaluation) -> str:
             f"Do not use synthetic rows here: without them, “{e.baseline}” scores {gain:.1f} points more "
             f"than with {share} of each batch."
         )
-    return f"Do not use synthetic rows here: as {share} of each batch, nothing shows that they help."
+    return f"Nothing shows that synthetic rows help here, as {share} of each batch: train without them.{_too_small(e)}"
 
 
 def _advice_after_choice(e: Evaluation, plan: Plan, gain: float) -> str:
     """The advice where cross-validation chose and the test rows had the last word."""
     if not plan.accepted:
         return (
-            f"Do not use synthetic rows here: train with “{e.baseline}”. Cross-validation found no share of them that "
-            "is sure to help."
+            f"Train with “{e.baseline}”, without synthetic rows: cross-validation found no share of them that is sure "
+            f"to help.{_too_small(e)}"
         )
     if e.verdict == "helps":
         return (
@@ -297,8 +303,30 @@ def _advice_after_choice(e: Evaluation, plan: Plan, gain: float) -> str:
         )
     found = "they score lower there" if e.verdict == "harms" else "they do not confirm it"
     return (
-        f"Do not use synthetic rows here: train with “{e.baseline}”. Cross-validation preferred "
-        f"{percent(plan.candidate_share)} of {_kind(plan)}, but on the test rows {found}."
+        f"Train with “{e.baseline}”, without synthetic rows: cross-validation preferred "
+        f"{percent(plan.candidate_share)} of {_kind(plan)}, but on the test rows {found}.{_too_small(e)}"
+    )
+
+
+def _too_small(e: Evaluation) -> str:
+    """What could not be seen, where nothing was found."""
+    gain = detectable_gain(e.differences(e.candidate))
+    if e.headline.verdict != "no evidence" or round(100 * gain, 1) < 1:
+        return ""
+    return f" A gain below {100 * gain:.1f} points was too small to be seen here."
+
+
+def seen(e: Evaluation) -> str:
+    """What a run like this one can see, and what it takes to see a point; empty where trainings do not differ."""
+    differences = e.differences(e.candidate)
+    gain = detectable_gain(differences)
+    if not gain:
+        return ""
+    unit, needed = "seeds" if e.replicates == 1 else "generators", differences_needed(differences, 0.01)
+    more = "more than 1,000" if needed is None else f"{needed:,}"
+    return (
+        f"As far as scores vary here, {len(differences)} {unit} find a gain of {100 * gain:.1f} points or more in four "
+        f"of five such runs; to find one of 1 point takes {more}."
     )
 
 
@@ -308,11 +336,12 @@ def summary(e: Evaluation) -> str:
     better = "higher" if difference.mean > 0 else "lower"
     found = f"{abs(difference.mean) * 100:.1f} points {better}" if difference.mean else "the same"
     judge = "validation rows" if e.plan is None else "cross-validation"
-    return (
+    told = (
         f"Without synthetic rows, {judge} preferred “{e.baseline}”; with them, “{e.candidate}”. The latter scored "
         f"{found} on {n:,} test rows that neither the generator nor the classifiers had seen. The 95 % interval of "
         f"that difference, {interval(difference)} points, {_what_it_says(e)}."
     )
+    return " ".join(filter(None, [told, seen(e)]))
 
 
 def _what_it_says(e: Evaluation) -> str:

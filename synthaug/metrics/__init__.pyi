@@ -19,6 +19,8 @@ from .statistics import (
     Interval as Interval,
     Verdict as Verdict,
     bootstrap_interval as bootstrap_interval,
+    detectable_gain as detectable_gain,
+    differences_needed as differences_needed,
     mean_interval as mean_interval,
     paired_interval as paired_interval,
     sign_flip_p as sign_flip_p,

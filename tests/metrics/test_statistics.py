@@ -12,8 +12,11 @@ from scipy.stats import binom
 from synthaug.errors import InvalidRequest
 from synthaug.metrics import (
     BOOTSTRAP_FROM,
+    SIGN_FLIPS_FROM,
     Interval,
     bootstrap_interval,
+    detectable_gain,
+    differences_needed,
     mean_interval,
     paired_interval,
     sign_flip_p,
@@ -125,3 +128,30 @@ def test_a_verdict_needs_the_interval_and_the_test() -> None:
 def test_one_value_has_no_spread(of: object) -> None:
     with pytest.raises(InvalidRequest, match=r"of 1 value\(s\) was asked for: a spread needs 2"):
         of([0.5])  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("n", [2, 4, 6, 7, 10])
+def test_a_gain_that_can_be_seen_is_found_in_four_of_five_runs(n: int) -> None:
+    rng = np.random.default_rng(n)
+    unit = np.resize([-1.0, 1.0], n) + 0.1 * np.arange(n)
+    unit /= unit.std(ddof=1)
+    found = []
+    for differences in rng.normal(detectable_gain(unit), 1, (250, n)):
+        p_value = sign_flip_p(differences) if n >= SIGN_FLIPS_FROM else None
+        found.append(verdict(paired_interval(differences, np.zeros(n)), p_value) == "helps")
+    assert 0.6 <= np.mean(found) <= 0.87
+
+
+def test_more_differences_find_smaller_gains_and_their_number_is_told() -> None:
+    differences = [0.01, 0.03, -0.02, 0.02]
+    gains = [detectable_gain(differences, n) for n in (2, 4, 8, 64)]
+    assert gains == sorted(gains, reverse=True)
+    assert detectable_gain(differences) == gains[1]
+    assert detectable_gain(differences, power=0.5) < gains[1]
+    needed = differences_needed(differences, 0.01)
+    assert needed is not None
+    assert detectable_gain(differences, needed) <= 0.01 < detectable_gain(differences, needed - 1)
+    assert detectable_gain([0.01, 0.01]) == 0
+    assert differences_needed([0.0, 0.5], 0.001) is None
+    with pytest.raises(InvalidRequest, match="has to be above 0"):
+        differences_needed(differences, 0.0)

@@ -31,7 +31,7 @@ from synthaug.judging import (
     Standing,
     words,
 )
-from synthaug.metrics import Fidelity, Interval, Scores, paired_interval, verdict
+from synthaug.metrics import Fidelity, Interval, Scores, detectable_gain, paired_interval, verdict
 from synthaug.modalities.image import ImageForm
 from synthaug.report import pick_judged, pick_pictures, write_report
 
@@ -159,6 +159,30 @@ def folder(planted: tuple[LabeledData, Samples], tmp_path_factory: pytest.TempPa
     return path
 
 
+def test_what_a_run_could_have_seen_is_said_and_too_small_is_no_advice() -> None:
+    sharp = evaluation(0.0)
+    told = words.summary(sharp)
+    assert re.search(r"4 seeds find a gain of 0\.\d points or more in four of five such runs", told)
+    assert "too small" not in sharp.advice  # less than a point could have been seen
+    noise = np.random.default_rng(1).normal(0, 0.05, 4)
+    arms = tuple(
+        replace(
+            arm, test=tuple(replace(s, accuracy=s.accuracy + e) for s, e in zip(arm.test, noise, strict=True))
+        )
+        if arm.name == "real + synthetic"
+        else arm
+        for arm in sharp.arms
+    )
+    comparisons = tuple(Comparison.of(arm, arms[0], "accuracy", 1) for arm in arms if arm.name != "real")
+    blunt = replace(sharp, arms=arms, comparisons=comparisons)
+    assert blunt.verdict == "no evidence"
+    gain = 100 * detectable_gain(blunt.differences("real + synthetic"))
+    assert gain > 5
+    assert f"A gain below {gain:.1f} points was too small to be seen here." in blunt.advice
+    assert re.search(r"to find one of 1 point takes \d+\.", words.summary(blunt))
+    assert "Do not use" not in blunt.advice
+
+
 @pytest.mark.parametrize(
     ("gain", "candidate", "expected"),
     [
@@ -176,7 +200,7 @@ def folder(planted: tuple[LabeledData, Samples], tmp_path_factory: pytest.TempPa
         (
             0.0,
             "real + synthetic",
-            "Do not use synthetic rows here: as 25 % of each batch, nothing shows that they help.",
+            "Nothing shows that synthetic rows help here, as 25 % of each batch: train without them.",
         ),
         (
             -0.03,
