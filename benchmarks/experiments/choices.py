@@ -18,11 +18,14 @@ import synthaug
 from synthaug.judging import longer, with_synthetic
 from synthaug.metrics import wilson_interval
 
-JUDGED = (
+CHOSEN = (
     "what was foretold by all folds, else each by what the others chose; by how sure classifiers are; "
     "up to 4 seeds"
 )
-"""How a choice is judged: choices that were judged otherwise are made anew."""
+"""How a choice is judged where nothing is foretold: choices that were judged otherwise are made anew."""
+
+JUDGED = f"{CHOSEN}; the variance of folds drawn to what is expected"
+"""How it is judged where something is."""
 
 
 def replicate(run: Run, **more: Any) -> dict[str, Any]:

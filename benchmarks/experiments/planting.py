@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from cells import Cell, Run, equal, open_set
 from experiment import Experiment
-from experiments.choices import JUDGED
+from experiments.choices import CHOSEN
 from tables import signed, table
 
 from synthaug import Classes, ImageForm, LabeledData, Samples
@@ -218,7 +218,7 @@ def brief(found: dict[str, Any]) -> str:
 def planting(cells: list[dict[str, Any]]) -> str:
     """How often each kind was taken, and what that was worth."""
     budget = cells[0]["budget"]
-    if budget["judged"] != JUDGED:
+    if budget["judged"] != CHOSEN:
         return ""
     lines, broken = [], []
     for cell in sorted(cells, key=lambda cell: KINDS.index(cell["budget"]["kind"])):
@@ -265,7 +265,7 @@ EXPERIMENT = Experiment(
     replicate=replicate,
     budget={
         **{"side": SIDE, "batch": BATCH, "steps": STEPS, "folds": FOLDS, "noise": NOISE},
-        **{"judged": JUDGED, "replicates": 20},
+        **{"judged": CHOSEN, "replicates": 20},
     },
     replicates=20,
     results="planting",

@@ -19,7 +19,7 @@ import click
 import numpy as np
 from cells import Cell, Run
 from experiment import Experiment
-from experiments.choices import JUDGED
+from experiments.choices import CHOSEN
 from experiments.tabular import SETS, opened
 from tables import interval, signed, table
 
@@ -47,7 +47,7 @@ INSIDE = {"breast_cancer": (50, 100), "wine": (50, 100), "digits": (100,)}
 KEEL = ("abalone9-18", "page-blocks0", "pima", "segment0", "vehicle1", "vowel0", "yeast1", "yeast3")
 """Sets of KEEL, of two unequal classes."""
 
-RULE = f"{JUDGED}; few rows of a rare class are few; thresholds and weights of classes among the baselines"
+RULE = f"{CHOSEN}; few rows of a rare class are few; thresholds and weights of classes among the baselines"
 """How a choice is judged where classes are unequal."""
 
 LEARNERS = ("boosting", "linear", "forest", "network")

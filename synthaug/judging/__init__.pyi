@@ -29,6 +29,7 @@ from .evaluate import (
 from .folds import Fold as Fold, Folds as Folds
 from .identity import identity_of as identity_of, identity_of_own as identity_of_own
 from .learners import LEARNERS as LEARNERS, Learner as Learner, learner_of as learner_of
+from .ledger import Gain as Gain
 from .loaders import (
     Augment as Augment,
     Encode as Encode,

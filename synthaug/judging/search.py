@@ -7,7 +7,6 @@ held-out rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import replace
 from typing import Protocol, TypeAlias, TypeVar
 
 import numpy as np
@@ -166,25 +165,31 @@ def _foretold(
         yield from ledger.train(ledger.runs([option], range(1)))
         if ledger.view(None).lead(option, base, range(1)) > -BEHIND:
             yield from ledger.train(ledger.runs([option], range(trials)))
-            found = yield from _judged_until_clear([option] * len(ledger.folds), base, ledger, trials, seeds)
-            return replace(found, foretold=True)
+            everywhere = [option] * len(ledger.folds)
+            return (yield from _judged_until_clear(everywhere, base, ledger, trials, seeds, foretold=True))
     return None
 
 
 def _judged_until_clear(
-    without: Sequence[Option | None], base: Option, ledger: Ledger, trials: int, seeds: int
+    without: Sequence[Option | None],
+    base: Option,
+    ledger: Ledger,
+    trials: int,
+    seeds: int,
+    *,
+    foretold: bool = False,
 ) -> Generator[list[Trial], Scores, JudgedGain]:
     """What the folds say with the first seeds, and where that leaves it open with all."""
-    found = yield from _judged(without, base, ledger, range(trials))
+    found = yield from _judged(without, base, ledger, range(trials), foretold)
     if found.sure.mean > 0 and not found.convincing:
-        found = yield from _judged(without, base, ledger, range(seeds))
+        found = yield from _judged(without, base, ledger, range(seeds), foretold)
     return found
 
 
 def _judged(
-    without: Sequence[Option | None], base: Option, ledger: Ledger, seeds: Sequence[int]
+    without: Sequence[Option | None], base: Option, ledger: Ledger, seeds: Sequence[int], foretold: bool
 ) -> Generator[list[Trial], Scores, JudgedGain]:
-    """What the folds say, each of what the others chose."""
+    """What the folds say, each of what the others chose, or all of what was foretold."""
     due = [(number, option) for number, option in enumerate(without) if option is not None]
     yield from ledger.train(
         [Trial(o.name, number, seed) for number, of in due for o in (base, of) for seed in seeds]
@@ -200,9 +205,10 @@ def _judged(
         gain=gains["correct"].interval,
         sure=gains["sure"].interval,
         error=gains["correct"].error,
-        bound=gains["sure"].bound,
+        bound=gains["sure"].moderated if foretold else gains["sure"].bound,
         without=tuple(None if option is None else option.name for option in without),
         seeds=len(seeds),
+        foretold=foretold,
     )
 
 

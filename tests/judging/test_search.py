@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 
 from synthaug.errors import InvalidRequest
-from synthaug.judging import Choice, Option, Scored, Trial, follow, search_options, trainings_to_expect
+from synthaug.judging import (
+    Choice,
+    Gain,
+    Option,
+    Scored,
+    Trial,
+    follow,
+    search_options,
+    trainings_to_expect,
+)
 from synthaug.metrics import Interval
 
 Menu = Callable[[Option], Sequence[Option]]
@@ -506,3 +515,17 @@ def test_a_gain_on_few_rows_of_a_rare_class_is_less_sure_than_by_as_many_rows_in
         gain = 0.5 * won - found.mean
         error = np.sqrt(np.sum((weights * gain) ** 2) * 60 / 59)
         assert reaches[0] < (found.high - found.mean) / error < reaches[1]
+
+
+def test_few_folds_that_differ_by_chance_do_not_hide_what_their_rows_show() -> None:
+    def gain(within: float, between: float, folds: int = 3) -> Gain:
+        return Gain(0.1, within, between, 50, folds, 49.0)
+
+    # as far apart as three folds of 17 rows come to be one time in four
+    assert gain(0.05, 0.07).bound < 0 < gain(0.05, 0.07).moderated
+    # rows and trainings alone are asked for in any case
+    assert gain(0.05, 0.0).moderated == pytest.approx(gain(0.05, 0.0).bound)
+    # generators that differ much more than expected are no chance
+    assert gain(0.002, 0.12).moderated < 0
+    # more folds know better than what was expected
+    assert gain(0.05, 0.07, 20).moderated == pytest.approx(gain(0.05, 0.07, 20).bound, abs=0.005)
