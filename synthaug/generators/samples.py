@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -116,6 +116,23 @@ class Samples:
             return torch.tensor(self.samples), torch.tensor(self.class_indices)
         except TypeError as error:
             raise InvalidRequest(f"Rows of {self.form} cannot be a tensor: {error}.") from error
+
+    def to_pandas(self) -> Any:
+        """A data frame of their ``label`` and provenance; of tables behind their columns, with their names and types.
+
+        Where a column of the table has such a name, it is ``synthaug_label`` and so on.
+        """
+        import pyarrow as pa
+
+        from synthaug.modalities.table import TableForm, table_of_rows
+
+        cells = {}
+        if isinstance(self.form, TableForm):
+            table = table_of_rows(self.samples, self.form.columns)
+            cells = dict(zip(table.column_names, table.columns, strict=True))
+        told = {"label": self.labels, **self.provenance}
+        own = {f"synthaug_{name}" if name in cells else name: pa.array(of) for name, of in told.items()}
+        return pa.table(cells | own).to_pandas()
 
     @property
     def class_indices(self) -> np.ndarray:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -22,8 +23,6 @@ def maker() -> Generator:
 def table(n: int = 80) -> Generator:
     rng = np.random.default_rng(0)
     X = {"length": rng.normal(size=n), "kind": rng.choice(["a", "b"], n), "label": np.arange(n) % 2}
-    import pandas as pd
-
     return synthaug.fit(pd.DataFrame(X), "cvae", steps=2, progress=False)
 
 
@@ -97,3 +96,25 @@ def test_samples_become_tensors_as_they_are(maker: Generator) -> None:
     assert samples.samples.any()
     wide = replace(samples, samples=samples.samples.astype(np.uint16))
     assert wide.to_tensors()[0].dtype == torch.uint16
+
+
+def test_samples_become_a_data_frame_with_where_they_come_from(maker: Generator) -> None:
+    samples = table().sample(3, seed=2)
+    frame = samples.to_pandas()
+    assert list(frame)[:3] == ["length", "kind", "label"]
+    assert set(frame["kind"]) <= {"a", "b"}
+    assert frame["label"].tolist() == samples.labels.tolist()
+    assert frame["seed"].tolist() == [2] * 6
+    assert frame["synthetic"].all()
+    pictures = maker.sample(2).to_pandas()
+    assert list(pictures) == ["label", *samples.provenance]
+    assert len(pictures) == 20
+
+
+def test_columns_of_a_table_keep_their_names_in_a_data_frame() -> None:
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"seed": rng.normal(size=40), "index": rng.normal(size=40), "y": np.arange(40) % 2})
+    data = synthaug.open_data(rows, label="y")
+    frame = synthaug.fit(data, "cvae", steps=2, progress=False).sample(2, seed=9).to_pandas()
+    assert frame["synthaug_seed"].tolist() == [9] * 4
+    assert list(frame)[:2] == ["seed", "index"]
