@@ -142,37 +142,57 @@ def followed() -> str:
 
 
 def small_tables(cells: Sequence[Mapping[str, Any]]) -> str:
-    """Cell by cell."""
+    """Set by set and size by size, over all learners and by each."""
     lines = []
-    for cell in cells:
-        made = cell["replicates"]
-        taken = sum(of["plan"]["accepted"] for of in made)
+    places = dict.fromkeys((cell["budget"]["data"], cell["budget"]["rows"]) for cell in cells)
+    for data, rows in places:
+        found = {
+            cell["budget"]["learner"]: cell["replicates"]
+            for cell in cells
+            if (cell["budget"]["data"], cell["budget"]["rows"]) == (data, rows)
+        }
+        made = [of for each in found.values() for of in each]
         gains, worth = [of["gain"] for of in made], [of["worth"] for of in made]
-        about = (cell["budget"]["data"], str(cell["budget"]["rows"]), cell["budget"]["learner"])
-        lines.append([*about, str(len(made)), str(taken), _told(gains), signed(min(gains)), _told(worth)])
+        taken = sum(of["plan"]["accepted"] for of in made)
+        by_learner = [_of_learner(found.get(learner, [])) for learner in LEARNERS]
+        total = [str(len(made)), str(taken), _told(gains), signed(min(gains))]
+        lines.append([data, str(rows), *total, *by_learner, _told(worth)])
     every = [of["gain"] for cell in cells for of in cell["replicates"]]
+    asked = {
+        learner: sum(len(cell["replicates"]) for cell in cells if cell["budget"]["learner"] == learner)
+        for learner in LEARNERS
+    }
+    counted = ", ".join(f"{n} by {learner}" for learner, n in asked.items())
     return "\n".join(
         [
             "## Following the choice with small tables",
             "",
             "`choose` with its defaults, and what its plan gains on test rows in points of balanced accuracy, from "
             "three choices on with the 95 % interval: over the baseline that it chose, where a plan without synthetic "
-            "rows gains 0 as it is that "
-            "baseline, and over the rows as they are ([results](small_tables)).",
+            "rows gains 0 as it is that baseline, for all learners that judged and by each, with how many choices "
+            "there were; and over the rows as they are ([results](small_tables)).",
             "",
             *table(
-                ["data", "rows", "judged by", "choices", "taken", "gain", "worst", "over rows as they are"],
+                ["data", "rows", "choices", "taken", "gain", "worst", *LEARNERS, "over rows as they are"],
                 lines,
-                left=(0, 2),
             ),
             "",
-            f"Over all {len(every)}: {interval(every)} points; {cells[0]['budget']['replicates']} a cell are wanted.",
+            f"Over all {len(every)} ({counted}): {interval(every)} points; {cells[0]['budget']['replicates']} a "
+            "learner are wanted in each line.",
         ]
     )
 
 
+def _of_learner(made: Sequence[Mapping[str, Any]]) -> str:
+    gains = [of["gain"] for of in made]
+    told = signed(fmean(gains)) if any(gains) else "0"
+    return f"{told} ({len(made)})" if made else "–"
+
+
 def _told(values: Sequence[float]) -> str:
     """The mean, with an interval where there are enough to say how far they differ."""
+    if not any(values):
+        return "0"
     return interval(values) if len(values) > 2 else signed(fmean(values))
 
 
