@@ -238,10 +238,16 @@ def tabular(cells: Sequence[Mapping[str, Any]]) -> str:
     lines = []
     for kind, made in found.items():
         lines.append(
-            [kind, *(_mean(of) for of in made), _median(made, "distance"), _median(made, "seconds", 0)]
+            [
+                _called(kind),
+                *(_mean(of) for of in made),
+                _median(made, "distance"),
+                _median(made, "seconds", 0),
+            ]
         )
     by_learner = [
-        [kind, *(_mean(of, learner) for of in made for learner in LEARNERS)] for kind, made in found.items()
+        [_called(kind), *(_mean(of, learner) for of in made for learner in LEARNERS)]
+        for kind, made in found.items()
     ]
     runs = ", ".join(f"{min(map(len, made))} of {kind}" for kind, made in found.items() if kind != "real")
     return "\n".join(
@@ -261,6 +267,11 @@ def tabular(cells: Sequence[Mapping[str, Any]]) -> str:
             *table(["", *(f"{name}, {learner}" for name in names for learner in LEARNERS)], by_learner),
         ]
     )
+
+
+def _called(kind: str) -> str:
+    names = {"SMOTE": "SMOTE, encoded rows", "imbalanced-learn": "SMOTE of imbalanced-learn, raw rows"}
+    return names.get(kind, kind)
 
 
 def _mean(made: Sequence[Mapping[str, Any]], learner: str | None = None) -> str:
