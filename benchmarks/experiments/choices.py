@@ -42,7 +42,7 @@ def replicate(run: Run, **more: Any) -> dict[str, Any]:
         "jobs": run.jobs,
     } | more
     plan = synthaug.choose(run.train, progress=False, **asked)
-    found = {"plan": plan.to_dict(), "seconds": time.monotonic() - started}
+    found = {"plan": told_of(plan), "seconds": time.monotonic() - started}
     maker = plan.maker()
     if maker is None:  # what is trained is the baseline itself
         return found | {"gain": 0.0}
@@ -54,6 +54,11 @@ def replicate(run: Run, **more: Any) -> dict[str, Any]:
         "chosen": run.score(chosen, pool, plan.ratio)["test"].balanced_accuracy,
     }
     return found | {"test": points, "gain": points["chosen"] - points["baseline"]}
+
+
+def told_of(plan: synthaug.Plan) -> dict[str, Any]:
+    """The plan as results keep it: without the fitted form, which is larger than all else."""
+    return {name: of for name, of in plan.to_dict().items() if name != "preparation"}
 
 
 def brief(found: dict[str, Any]) -> str:

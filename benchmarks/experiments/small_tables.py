@@ -19,7 +19,7 @@ import click
 import numpy as np
 from cells import Cell, Run
 from experiment import Experiment
-from experiments.choices import CHOSEN
+from experiments.choices import CHOSEN, told_of
 from experiments.tabular import SETS, opened
 from tables import interval, signed, table
 
@@ -93,7 +93,7 @@ def replicate(run: Run) -> dict[str, Any]:
     started = time.monotonic()
     protocol = synthaug.Protocol(learner=learner)
     plan = synthaug.choose(data, protocol=protocol, seed=run.seed, jobs=run.jobs, progress=False)
-    found = {"plan": plan.to_dict(), "seconds": time.monotonic() - started}
+    found = {"plan": told_of(plan), "seconds": time.monotonic() - started}
     form = data.form.fitted(data.read())
     arms = {arm.name: arm for arm in arms_for(form)}
     base = arms[plan.base]
