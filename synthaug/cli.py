@@ -351,7 +351,7 @@ def families(name: str | None, **given: Any) -> None:
     from synthaug.families import family_names, settings_of, told_of
 
     if name is None:
-        told = {each: told_of(each) for each in family_names()}
+        told = {each: _told_or_why_not(told_of, each) for each in family_names()}
         _report(given, told, "\n".join(f"{each:10} {about}" for each, about in told.items()))
         return
     found = settings_of(name)
@@ -368,6 +368,14 @@ def families(name: str | None, **given: Any) -> None:
     ]
     head = wrap(told_of(name), _WIDTH)
     _report(given, {"name": name, "about": told_of(name), "settings": found}, "\n".join([*head, "", *lines]))
+
+
+def _told_or_why_not(told_of: Callable[[str], str], name: str) -> str:
+    """What a family is; of a package that is broken, what is wrong with it, so that others are told all the same."""
+    try:
+        return told_of(name)
+    except InvalidRequest as error:
+        return str(error)
 
 
 def _defaults(default: Any, usual: Mapping[str, Any]) -> str:

@@ -33,15 +33,21 @@ def bar(
     how: dict[str, Any] = {
         "total": total, "desc": of, "unit": unit, "initial": initial, "smoothing": smoothing, "disable": not shown,
     }  # fmt: skip
-    if sys.stderr.isatty() or type(sys.stderr).__module__.startswith("ipykernel"):
+    if shown and _is_watched():
         from tqdm.auto import tqdm
 
         return tqdm(**how, dynamic_ncols=True)
     from tqdm import tqdm as plain
 
-    return plain(
-        **how, file=_Lines(), delay=_EVERY, mininterval=_EVERY, maxinterval=_EVERY, miniters=1, ncols=100
-    )
+    # where bars lie within bars, each writes lines of its own
+    often: dict[str, Any] = {"delay": _EVERY, "mininterval": _EVERY, "maxinterval": _EVERY, "miniters": 1}
+    return plain(**how, **often, file=_Lines(), position=0, ncols=100)
+
+
+def _is_watched() -> bool:
+    """Whether somebody sees a bar move; not every stand-in for stderr can tell."""
+    is_terminal = getattr(sys.stderr, "isatty", bool)()
+    return is_terminal or type(sys.stderr).__module__.startswith("ipykernel")
 
 
 class _Lines(io.TextIOBase):

@@ -334,14 +334,15 @@ def choose(
     """How much of which synthetic rows to train with, by cross-validation inside the training rows; 0 is a candidate.
 
     In each fold generators are fitted to the rows that are not held out, and classifiers are trained without and with
-    their samples for equally many steps. No synthetic rows win ties, and are kept unless the gain, on folds that
+    their samples for equally many steps. What is expected to gain most is tried first, and where that is sure, the
+    other families are not. No synthetic rows win ties, and are kept unless the gain, on folds that
     did not choose, is more than its error (`synthaug.judging.search_options`).
 
     Args:
         dataset: as in `fit`; of its splits the training one.
         families: families to try; those of the kind of rows where none is named (`synthaug.judging.FAMILIES`).
         train: ``fn(loader, steps, seed)`` as in `evaluate`; the built-in small classifier when None.
-        protocol: folds, optimizer steps, and the budget of each generator, one for each fold and family.
+        protocol: folds, optimizer steps, and the budget of each generator, one for each fold and family that is tried.
         seed: the only source of randomness.
         device: for generators.
         jobs: processes that train classifiers; the number of cores when None.

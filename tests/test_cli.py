@@ -11,6 +11,7 @@ import subprocess
 import sys
 from dataclasses import asdict, fields
 from hashlib import sha256
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from PIL import Image
 
 from synthaug import Plan, open_data
 from synthaug.cli import main
-from synthaug.families import FAMILIES, Family
+from synthaug.families import FAMILIES, Family, table as families_table
 from synthaug.judging import USUAL_PROTOCOL
 from synthaug.requests import FitRequest
 
@@ -78,7 +79,7 @@ def test_every_command_has_help_with_an_example() -> None:
     }
 
 
-def test_families_are_listed_with_all_that_can_be_set() -> None:
+def test_families_are_listed_with_all_that_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     listed = run("families").output
     assert all(re.search(f"^{name} +[A-Z]", listed, re.M) for name in FAMILIES)
     for name, family in FAMILIES.items():
@@ -92,6 +93,9 @@ def test_families_are_listed_with_all_that_can_be_set() -> None:
         "table": "wasserstein"
     }
     assert 'no family "cgn". Did you mean "cgan"?' in run("families", "cgn").stderr
+    broken = EntryPoint("broken", "no_such_package:Family", "synthaug.families")
+    monkeypatch.setattr(families_table, "entry_points", lambda **of: [broken])
+    assert re.search("^broken +.*cannot be imported: No module", run("families").output, re.M)
 
 
 def test_help_answers_at_once() -> None:

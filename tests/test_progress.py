@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -35,6 +36,29 @@ def test_where_nobody_watches_whole_lines_tell_how_far_it_is(
     assert len(lines) >= 5
     assert all(line.startswith("training: ") for line in lines)
     assert re.search(r"100%.* 5/5 ", lines[-1])
+
+
+def test_bars_within_bars_write_lines_as_well(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "_EVERY", 0.0)
+    with bar(2, shown=True, of="choice") as outer:
+        for _ in range(2):
+            counted()
+            outer.update()
+    told = capsys.readouterr().err
+    assert "\x1b" not in told
+    assert all(line.startswith(("choice: ", "training: ")) for line in told.splitlines())
+
+
+@pytest.mark.parametrize("stderr", [None, SimpleNamespace(write=len, flush=bool)])
+def test_what_stands_in_for_stderr_need_not_be_a_file(
+    stderr: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", stderr)
+    with bar(3, shown=False) as shown:
+        shown.update(3)
+    counted()
 
 
 def test_on_a_terminal_it_is_one_bar(

@@ -270,7 +270,10 @@ def tabular(cells: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _called(kind: str) -> str:
-    names = {"SMOTE": "SMOTE, encoded rows", "imbalanced-learn": "SMOTE of imbalanced-learn, raw rows"}
+    names = {
+        "SMOTE": "SMOTE, encoded rows",
+        "imbalanced-learn": "SMOTE or SMOTENC of imbalanced-learn, raw rows",
+    }
     return names.get(kind, kind)
 
 

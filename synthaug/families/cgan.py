@@ -91,7 +91,7 @@ class CGAN(Family):
 
     The generator pays for samples of a class that are too alike (`losses.sameness_penalty`): without it, it comes to
     ignore its noise on digits, where few rows fill a class. On tables it pays instead for classes whose columns have
-    other moments (`losses.moment_penalty`): without it, levels were up to 30 points of 100 too frequent.
+    other moments (`losses.moment_penalty`): without it, some levels stay far too frequent.
 
     Departures: group instead of batch normalisation in the generator, so that a sample does not depend on its batch;
     truncation scales the noise instead of drawing it again (Brock et al. 2019 cut off its tails), so that a sample

@@ -83,7 +83,12 @@ def find_family(name: str) -> type[Family]:
     if (known := FAMILIES.get(name) or _FILLED.get(name)) is not None:
         return known
     for point in entry_points(group=ENTRY_POINTS, name=name):
-        found = point.load()
+        try:
+            found = point.load()
+        except (ImportError, AttributeError) as error:
+            raise InvalidRequest(
+                f'The entry point "{name}" of {ENTRY_POINTS} leads to {point.value}, which cannot be imported: {error}.'
+            ) from error
         if not (isinstance(found, type) and issubclass(found, Family) and found.name == name):
             raise InvalidRequest(
                 f'The entry point "{name}" of {ENTRY_POINTS} leads to {point.value}, which is no family of that name. '

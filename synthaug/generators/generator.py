@@ -113,9 +113,16 @@ class Generator:
         return in_html("\n".join(filter(None, [repr(self), self.achieved.text])))
 
     def show(self, per_class: int = 8, seed: int = 0) -> Image:
-        """A picture of samples of the classes it was trained on, at most the first 20, as `Samples.show` gives it."""
-        classes = [name for name, n in self.training_counts.items() if n][:MOST_SHOWN]
-        return self.sample(dict.fromkeys(classes, per_class), seed=seed).show(per_class)
+        """A picture of samples of the classes it was trained on, at most the first 20, as `Samples.show` gives it.
+
+        Where samples were curated, of those that were kept, whatever the seed.
+        """
+        there = {name: per_class for name, n in self.training_counts.items() if n}
+        if self.kept is not None:
+            there = {name: min(per_class, len(self.kept.rows.get(name, ()))) for name in there}
+            seed = self.kept.seed
+        counts = {name: n for name, n in list(there.items())[:MOST_SHOWN] if n}
+        return self.sample(counts, seed=seed).show(per_class)
 
     def __reduce__(self) -> Any:
         # Parametrized modules do not pickle, their weights do. So that a spawned worker gets the generator.

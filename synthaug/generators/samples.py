@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synthaug.data.classes import Classes
-from synthaug.data.readers.written import PROVENANCE_COLUMNS as PROVENANCE_COLUMNS
+from synthaug.data.readers.written import PROVENANCE_COLUMNS as PROVENANCE_COLUMNS, own_name
 from synthaug.errors import InvalidRequest
 from synthaug.modalities.base import Form
 from synthaug.wording import in_html
@@ -96,7 +96,7 @@ class Samples:
         """
         if not len(self):
             raise InvalidRequest("There are no rows to show.")
-        if self.form.parts() is not None:  # how each column goes is told by all rows
+        if not self.form.in_lines:
             return self.form.side_by_side(["all"], {"synthetic": self.samples})
         names = [name for name, n in self.counts.items() if n][:MOST_SHOWN]
         n = min(per_class, *(self.counts[name] for name in names))
@@ -112,27 +112,25 @@ class Samples:
         """
         import torch
 
+        native = np.array(self.samples, self.samples.dtype.newbyteorder("="), order="C")
         try:
-            return torch.tensor(self.samples), torch.tensor(self.class_indices)
+            return torch.from_numpy(native), torch.from_numpy(self.class_indices)
         except TypeError as error:
             raise InvalidRequest(f"Rows of {self.form} cannot be a tensor: {error}.") from error
 
     def to_pandas(self) -> Any:
-        """A data frame of their ``label`` and provenance; of tables behind their columns, with their names and types.
+        """A data frame of their ``label`` and provenance; of tables behind their columns.
 
-        Where a column of the table has such a name, it is ``synthaug_label`` and so on.
+        Columns are as pyarrow gives them to pandas: integers and truths with missing cells are floats and objects.
+        Where a column of the table has the name of one of ours, ours is ``synthaug_label`` and so on.
         """
         import pyarrow as pa
 
-        from synthaug.modalities.table import TableForm, table_of_rows
-
-        cells = {}
-        if isinstance(self.form, TableForm):
-            table = table_of_rows(self.samples, self.form.columns)
-            cells = dict(zip(table.column_names, table.columns, strict=True))
+        cells = self.form.cells(self.samples)
         told = {"label": self.labels, **self.provenance}
-        own = {f"synthaug_{name}" if name in cells else name: pa.array(of) for name, of in told.items()}
-        return pa.table(cells | own).to_pandas()
+        return pa.table(
+            cells | {own_name(name, cells): pa.array(of) for name, of in told.items()}
+        ).to_pandas()
 
     @property
     def class_indices(self) -> np.ndarray:

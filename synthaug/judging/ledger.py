@@ -16,8 +16,8 @@ BEHIND = 2.0
 
 _CONFIDENCE = 0.95
 
-# What samples of generators that were trained alike are worth differs by half a point to a point, as a standard
-# deviation, wherever that was measured; and the degrees of freedom that this counts for.
+# By how much, as a standard deviation, generators that were trained alike are expected to differ in what their samples
+# are worth; and the degrees of freedom that this counts for.
 _LUCK, _EXPECTED = 0.01, 4
 
 

@@ -42,7 +42,7 @@ class Plan:
     Attributes:
         accepted: whether synthetic rows are to be used.
         baseline: the best training without them.
-        candidate: the best training with them, whether or not it is to be used.
+        candidate: the best training with them that was tried, whether or not it is to be used.
         base: what the candidate adds them to; the baseline, or the same with fewer steps where longer training was
             the best without them.
         augmentation: the augmentation of both, by its name; None for none.

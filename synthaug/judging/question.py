@@ -77,6 +77,7 @@ class Question:
         return {
             **beside,
             "folds": [len(fold) for fold in self.folds()],
+            # of which those are trained that the search asks for
             "generators": {
                 family: training_of(self.rows, family, "", self.protocol, self.seed, device).describe(
                     self.rows

@@ -32,7 +32,7 @@ Score: TypeAlias = Callable[[Sequence[Trial]], Iterable[Scored]]
 """What gives the scores of some trials."""
 
 
-class Menu(Protocol):
+class Offers(Protocol):
     """What can be tried."""
 
     @property
@@ -71,7 +71,7 @@ def follow(search: Search, score: Score) -> Choice:
 
 
 def search_options(
-    menu: Menu,
+    menu: Offers,
     folds: Sequence[np.ndarray],
     weights: np.ndarray,
     *,
@@ -233,7 +233,7 @@ def _race(view: View, options: Sequence[Option], trials: int) -> Generator[list[
     return view.ranked(kept, every)[0]
 
 
-def _search(view: View, base: Option, options: Sequence[Option], menu: Menu, trials: int) -> _Search:
+def _search(view: View, base: Option, options: Sequence[Option], menu: Offers, trials: int) -> _Search:
     """The best option with synthetic rows by the rows of a view, or None where it is not better than the baseline.
 
     Where all are clearly behind the baseline with one seed, it ends there.

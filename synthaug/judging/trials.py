@@ -13,8 +13,8 @@ from synthaug.metrics.statistics import Interval
 LEVEL = 0.9
 """One-sided confidence that classifiers are surer of the right label, once by rows and trainings and once by folds.
 Three of these tell little of how generators differ: where these are alike in expectation and differ by a point, and
-nothing is gained, 2 to 6 of 100 choices take it for a gain by 200 to 500 rows and 16 by 3,000; of what was foretold 2
-to 3 and 6 (simulated). What is taken then gains nothing, and costs nothing."""
+nothing is gained, 2 to 6 of 100 choices take it for a gain by 200 to 500 rows and 16 by 3,000 (simulated; of what
+was foretold alone 2 to 3 and 6). What is taken then gains nothing, and costs nothing."""
 
 
 # Standard errors that more rows have to be recognised by as well: a training can be surer of the right labels without
@@ -121,7 +121,8 @@ class Choice:
 
     Attributes:
         baseline: the best option without synthetic rows.
-        candidate: the best option with synthetic rows; None where none was better than the baseline.
+        candidate: what was foretold to be the best, where it is sure, or else the best option with synthetic rows; None
+            where none was better than the baseline.
         accepted: whether the candidate is to be used; otherwise the baseline is.
         judged: what choosing in this way gains; None where no candidate was worth judging, or no fold had one to judge.
         standings: every option that was tried, those with most trainings first, the best of equals.

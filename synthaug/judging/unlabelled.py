@@ -31,8 +31,7 @@ from synthaug.training.threads import one_thread
 ROUNDS = (0.5, 0.9)
 """Of what is due of each class, the part that is kept in each round, the surest first."""
 
-# Three judges in three rounds label as many rows as well (on MNIST and Fashion-MNIST, within 0.3 points), and cost
-# more than twice as much.
+# Three judges in three rounds labelled rows no better where it was tried, and cost more than twice as much.
 _JUDGES = 2
 _SURE = 0.5  # probability below which a label is not taken
 _HALF = 0.5  # of each batch of a judge of a later round

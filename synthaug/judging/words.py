@@ -123,7 +123,7 @@ def _doubt(gain: Interval) -> str:
 
 
 def parts_of_worth(e: Evaluation) -> list[tuple[str, str, str]]:
-    """What the gain is made of: where it comes from, in points, and whether it is used. Nothing is left out."""
+    """What the gain is made of: where it comes from, in points, and whether it is used. All that was tried is told."""
     plain = e.gain_over(AS_THEY_ARE, e.baseline)
     used = "used" if e.followed == e.candidate else "not used"
     found = []
@@ -190,7 +190,8 @@ def _advice_of_choice(plan: Plan) -> str:
     if plan.choice.candidate is None:
         return f"Use no synthetic rows: train with “{plan.baseline}”; no share of any family did better."
     chance = "" if judged is not None and judged.gain.mean <= 0 else ", which may be chance"
-    found = f"but choosing in this way {gained}" if gained else _own_gain(plan)
+    way = "it" if judged is not None and judged.foretold else "choosing in this way"
+    found = f"but {way} {gained}" if gained else _own_gain(plan)
     return (
         f"Use no synthetic rows: train with “{plan.baseline}”. The best with them was “{percents(plan.candidate)}”, "
         f"{found}{chance}."
@@ -216,6 +217,7 @@ def chosen(plan: Plan) -> str:
         end = (
             f"and classifiers were surer of the right label by {points(judged.sure.mean)}, with {percent(LEVEL)} "
             f"confidence by more than {points(judged.bound)}: likely no chance."
+            f"{' So nothing else with synthetic rows was tried.' if judged.foretold else ''}"
         )
     else:
         end = "which may be chance: no synthetic rows." if gain.mean > 0 else "which is no gain."
@@ -313,20 +315,28 @@ def _too_small(e: Evaluation) -> str:
     gain = detectable_gain(e.differences(e.candidate))
     if e.headline.verdict != "no evidence" or round(100 * gain, 1) < 1:
         return ""
-    return f" A gain below {100 * gain:.1f} points was too small to be seen here."
+    return f" A gain below {100 * gain:.1f} points may well have gone unseen here."
 
 
 def seen(e: Evaluation) -> str:
     """What a run like this one can see, and what it takes to see a point; empty where trainings do not differ."""
     differences = e.differences(e.candidate)
     gain = detectable_gain(differences)
-    if not gain:
+    if round(100 * gain, 1) == 0:
         return ""
+    n = len(differences)
+    often = (
+        "four of five"
+        if n < SIGN_FLIPS_FROM
+        else "three of five"
+        if n == SIGN_FLIPS_FROM
+        else "three of four"
+    )
     unit, needed = "seeds" if e.replicates == 1 else "generators", differences_needed(differences, 0.01)
     more = "more than 1,000" if needed is None else f"{needed:,}"
     return (
-        f"As far as scores vary here, {len(differences)} {unit} find a gain of {100 * gain:.1f} points or more in four "
-        f"of five such runs; to find one of 1 point takes {more}."
+        f"As far as scores vary here, {n} {unit} find a gain of {100 * gain:.1f} points or more in {often} such runs; "
+        f"to find one of 1 point takes {more}."
     )
 
 

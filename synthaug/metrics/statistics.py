@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
@@ -21,6 +22,7 @@ BOOTSTRAP_FROM = 8
 # With fewer pairs not even differences of one sign reach 5 %: 2 / 2**5 = 0.0625.
 SIGN_FLIPS_FROM = 6
 _RESAMPLES = 9999
+_MOST = 1000  # differences that somebody might make
 
 
 @dataclass(frozen=True)
@@ -132,9 +134,9 @@ def sign_flip_p(differences: _Values) -> float:
 def detectable_gain(differences: _Values, n: int | None = None, power: float = 0.8) -> float:
     """The smallest true mean that is found to be above 0 with this probability, by differences that vary like these.
 
-    By Student's t test, one side of the 95 % interval, with the noncentral distribution. From `SIGN_FLIPS_FROM` on the
-    test of signs has to agree, which asks for a little more: by simulation a mean of this size is found in 66 to 82 of
-    100 cases.
+    By Student's t, one side of the 95 % interval, with the noncentral distribution. From `SIGN_FLIPS_FROM` on a verdict
+    also takes the test of signs: by simulation it finds a mean of this size with four fifths in 61 of 100 cases by 6
+    differences, and in 75 to 77 by more.
 
     Args:
         differences: two at least; how far they vary is what counts.
@@ -171,8 +173,11 @@ def differences_needed(differences: _Values, gain: float, power: float = 0.8) ->
     """
     if gain <= 0:
         raise InvalidRequest(f"A gain of {gain} was asked for; it has to be above 0.")
-    enough = (n for n in range(2, 1001) if detectable_gain(differences, n, power) <= gain)
-    return next(enough, None)
+    if detectable_gain(differences, _MOST, power) > gain:
+        return None
+    return 2 + bisect_left(
+        range(2, _MOST), True, key=lambda n: detectable_gain(differences, n, power) <= gain
+    )
 
 
 def wilson_interval(count: int, n: int, confidence: float = 0.95) -> Interval:

@@ -212,6 +212,15 @@ class Form(ABC):
         """What each part of a row is, in words; None where the form as text says all."""
         return None
 
+    def cells(self, rows: np.ndarray) -> dict[str, Any]:
+        """The columns of ``(N, *shape)`` rows as Arrow arrays, by their names; none where rows have no columns."""
+        return {}
+
+    @property
+    def in_lines(self) -> bool:
+        """Whether `side_by_side` draws a line for each name; else it draws all rows at once."""
+        return True
+
     @abstractmethod
     def drawn(self, rows: np.ndarray) -> np.ndarray:
         """Rows ``(N, *shape)`` as small pictures ``(N, H, W, 3)`` uint8."""

@@ -13,6 +13,7 @@ import torch
 import synthaug
 from synthaug import Generator, Samples
 from synthaug.errors import InvalidRequest
+from synthaug.generators import Selection
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +81,11 @@ def test_a_picture_has_a_line_for_each_class_with_rows(maker: Generator) -> None
         maker.sample(1)[:0].show()
 
 
+def test_a_generator_whose_samples_were_curated_shows_those(maker: Generator) -> None:
+    kept = maker.keeping(Selection(7, {"3": np.arange(3), "5": np.arange(2), "1": np.arange(0)}))
+    assert kept.show().tobytes() == maker.sample({"3": 2, "5": 2}, seed=7).show().tobytes()
+
+
 def test_a_picture_of_a_table_is_of_all_its_rows() -> None:
     samples = table().sample({"0": 40, "1": 1})
     assert samples.show().tobytes() != samples[:1].show().tobytes()
@@ -94,6 +100,8 @@ def test_samples_become_tensors_as_they_are(maker: Generator) -> None:
     assert y.tolist() == samples.class_indices.tolist()
     X[:] = 0  # it is a copy
     assert samples.samples.any()
+    turned = replace(samples, samples=samples.samples[::-1].astype(">u2"))
+    assert turned.to_tensors()[0].tolist() == samples.samples[::-1].tolist()
     wide = replace(samples, samples=samples.samples.astype(np.uint16))
     assert wide.to_tensors()[0].dtype == torch.uint16
 
@@ -117,4 +125,7 @@ def test_columns_of_a_table_keep_their_names_in_a_data_frame() -> None:
     data = synthaug.open_data(rows, label="y")
     frame = synthaug.fit(data, "cvae", steps=2, progress=False).sample(2, seed=9).to_pandas()
     assert frame["synthaug_seed"].tolist() == [9] * 4
+    rows = rows.rename(columns={"seed": "label", "index": "synthaug_label"})
+    maker = synthaug.fit(synthaug.open_data(rows, label="y"), "cvae", steps=2, progress=False)
+    assert maker.sample(2).to_pandas()["synthaug_synthaug_label"].tolist() == [0, 0, 1, 1]
     assert list(frame)[:2] == ["seed", "index"]

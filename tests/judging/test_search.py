@@ -521,7 +521,7 @@ def test_few_folds_that_differ_by_chance_do_not_hide_what_their_rows_show() -> N
     def gain(within: float, between: float, folds: int = 3) -> Gain:
         return Gain(0.1, within, between, 50, folds, 49.0)
 
-    # as far apart as three folds of 17 rows come to be one time in four
+    # as far apart as three folds of 17 rows come to be one time in seven
     assert gain(0.05, 0.07).bound < 0 < gain(0.05, 0.07).moderated
     # rows and trainings alone are asked for in any case
     assert gain(0.05, 0.0).moderated == pytest.approx(gain(0.05, 0.0).bound)

@@ -251,6 +251,18 @@ class TableForm(Form):
 
         return row_strips(self.encode(rows).numpy())
 
+    def cells(self, rows: np.ndarray) -> dict[str, Any]:
+        """The columns, with missing cells where they are."""
+        from synthaug.modalities.table.cells import table_of_rows
+
+        table = table_of_rows(rows, self.columns)
+        return dict(zip(table.column_names, table.columns, strict=True))
+
+    @property
+    def in_lines(self) -> bool:
+        """No: how each column goes is told by all rows."""
+        return False
+
     def side_by_side(self, names: Sequence[str], blocks: Mapping[str, np.ndarray]) -> Image:
         """Bars for each column, and how they go together, whatever the lines are."""
         from synthaug.modalities.table.view import overview
