@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from costs import minutes, overhead, peers, speed
-from experiments import choices, small_tables, unlabelled
+from experiments import choices, choices_unlabelled, small_tables, unlabelled
 from experiments.applied import worth
 from record import RESULTS
 from run import find
@@ -52,6 +52,7 @@ def first_page() -> str:
         told,
         find("gains").render(),
         choices.followed(),
+        choices_unlabelled.followed(),
         small_tables.followed(),
         *pictures,
         find("generators").render(),

@@ -16,6 +16,8 @@ from experiment import Experiment
 from experiments import choices, unlabelled
 from tables import interval, signed, table
 
+from synthaug.judging.protocol import JUDGED, ON_BOTH
+
 UNLABELLED = unlabelled.UNLABELLED
 
 
@@ -23,6 +25,46 @@ def replicate(run: Run) -> dict[str, Any]:
     """The plan, and what it and its baseline score on test rows."""
     others, _ = unlabelled.drawn(run)
     return choices.replicate(run, unlabelled=others)
+
+
+def followed() -> str:
+    """One paragraph for the first page."""
+    cells = EXPERIMENT.found()
+    if not cells:
+        return ""
+    own = [cell for cell in cells if not cell["budget"].get("others")]
+    strange = [cell for cell in cells if cell["budget"].get("others")]
+    told = [
+        f"{_named(cell)} {interval([of['gain'] for of in cell['replicates']])}"
+        for cell in own
+        if any(of["plan"]["accepted"] for of in cell["replicates"])
+    ]
+    made, taken = _asked(own)
+    found = (
+        f"With {UNLABELLED:,} rows without labels of the same data `choose` was asked {made} times, and {taken} of the "
+        f"plans use them. Over the baseline chosen they gain on test rows, by rows a class: {', '.join(told)} points "
+        "of balanced accuracy; the others name the baseline itself."
+    )
+    if strange:
+        made, taken = _asked(strange)
+        worst = min(of["gain"] for cell in strange for of in cell["replicates"])
+        found += (
+            f" With rows of other data, half of other data, or noise: {taken} of {made} plans use them, and the worst "
+            f"gains {signed(worst)}."
+        )
+    return f"{found} ([Cell by cell](benchmarks/results/README.md).)"
+
+
+def _asked(cells: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+    """How many choices there were, and how many of the plans use more than labelled rows."""
+    made = [of["plan"] for cell in cells for of in cell["replicates"]]
+    beyond = [plan for plan in made if any(kind in plan["candidate"] for kind in (JUDGED, ON_BOTH))]
+    return len(made), sum(plan["accepted"] for plan in beyond)
+
+
+def _named(cell: Mapping[str, Any]) -> str:
+    data, _, rows = cell["cell"].rpartition("-")
+    return f"{data.replace('_', '-')} at {rows}"
 
 
 def choices_unlabelled(cells: Sequence[Mapping[str, Any]]) -> str:
