@@ -102,13 +102,17 @@ def worth(
         generator = points([100 * r["gain"] for r in gains[cell["cell"]]]) if cell["cell"] in gains else ""
         both = more.get(cell["cell"], [])
         brings = [_part(both, *pair) for pair in (("judged", "policy"), ("warp on both", "judged"))]
-        rows.append([*data_and_rows(cell), percent(fmean(plain)), _gain(own, plain), generator, *brings])
+        asked = [generator] if gains else []
+        rows.append([*data_and_rows(cell), percent(fmean(plain)), _gain(own, plain), *asked, *brings])
+    told = (
+        "; “generator” is what the choice of synthetic rows added to it, where it was asked" if gains else ""
+    )
     titles = [
         "data",
         "rows a class",
         "as they are",
         "advice",
-        "generator",
+        *(["generator"] if gains else []),
         "unlabelled rows",
         "and a generator",
     ]
@@ -117,8 +121,7 @@ def worth(
             "What the usual advice of `choose` is worth, in points of balanced accuracy on test rows over training on "
             "the rows as they are, through `plan.apply`, with the 95 % interval over "
             f"{min(len(cell['replicates']) for cell in cells)} replicates. That advice is the policy, an augmentation, "
-            "with classes drawn evenly where they are unequal; "
-            "“generator” is what the choice of synthetic rows added to it, where it was asked. Then, where 1,000 "
+            f"with classes drawn evenly where they are unequal{told}. Then, where 1,000 "
             "unlabelled rows are given: what they add to the policy as half of each batch, with the labels that "
             "classifiers give them, and what `warp` trained on both adds to that (standard errors; [losses, ceilings "
             "and controls](benchmarks/results/README.md)).",
