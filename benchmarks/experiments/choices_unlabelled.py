@@ -41,9 +41,9 @@ def followed() -> str:
     ]
     made, taken = _asked(own)
     found = (
-        f"With {UNLABELLED:,} rows without labels of the same data `choose` was asked {made} times in {len(own)} cells, "
-        f"and {taken} of the plans use them. Over the baseline chosen they gain on test rows, by rows a class: {', '.join(told)} points "
-        "of balanced accuracy; the others name the baseline itself."
+        f"With {UNLABELLED:,} rows without labels of the same data `choose` was asked {made} times in {len(own)} "
+        f"cells, and {taken} of the plans use them. Over the baseline chosen they gain on test rows, by rows a class: "
+        f"{', '.join(told)} points of balanced accuracy; the others name the baseline itself."
     )
     if strange:
         made, taken = _asked(strange)
