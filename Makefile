@@ -1,18 +1,22 @@
 # make demo   the whole product once, on bundled images, in a few minutes
 # make test   the test suite
+# make docs   the site, in docs/_built/html
 # Both set up .venv first, from nothing, and do it once.
 
 VENV := .venv
 PYTHON ?= python3
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types check clean
+.PHONY: demo test docs lint types check clean
 
 demo: $(READY)
 	$(VENV)/bin/synthaug demo --out demo
 
 test: $(READY)
 	$(VENV)/bin/python -m pytest -n 2
+
+docs: $(READY)
+	$(VENV)/bin/python -m sphinx -W --keep-going -q -d docs/_built/trees docs docs/_built/html
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .
@@ -31,4 +35,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) demo demo.partial .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo demo.partial docs/_built docs/gallery_built .pytest_cache .mypy_cache .ruff_cache

@@ -10,7 +10,7 @@ from tables import table
 
 
 def overhead() -> str:
-    """What mixing costs an epoch, for the first page."""
+    """What mixing costs an epoch."""
     rows = []
     for cell in _read("overhead.json")["cells"]:
         ratios = cell["epoch_time"]
@@ -19,8 +19,10 @@ def overhead() -> str:
     titles = ["data", "workers", "mixed / plain", "mixed by hand / plain", "mixed / mixed by hand"]
     return "\n".join(
         [
-            "What mixing costs: time of an epoch over that of the plain loader, no training step, medians of "
-            "interleaved runs ([`overhead.json`](benchmarks/results/overhead.json)). In-memory tensors are the worst "
+            "## What mixing costs",
+            "",
+            "Time of an epoch over that of the plain loader, no training step, medians of "
+            "interleaved runs ([`overhead.json`](overhead.json)). In-memory tensors are the worst "
             "case: an item there costs a few microseconds, so planning and building one shows.",
             "",
             *table(titles, rows),

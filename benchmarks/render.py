@@ -16,7 +16,7 @@ from run import find
 
 README = Path(__file__).parents[1] / "README.md"
 ON_PAGE = (
-    *("choices", "limits", "length", "further", "planting", "shares", "warp", "cas", "curation"),
+    *("gains", "choices", "limits", "length", "further", "planting", "shares", "warp", "cas", "curation"),
     *(
         "colour",
         "ablations",
@@ -41,24 +41,18 @@ PICTURES = {
 
 def first_page() -> str:
     """The part of the README between its marks."""
-    pictures = [
-        f"{about}:\n\n![{about}](benchmarks/results/{name})"
-        for name, about in PICTURES.items()
-        if (RESULTS / name).exists()
-    ]
     applied, more, chosen = (find(name).found() for name in ("applied", "unlabelled", "choices"))
     told = worth(applied, unlabelled.judged_as_today(more), choices.judged_as_today(chosen))
-    parts = [
-        told,
-        find("gains").render(),
-        choices.followed(),
-        choices_unlabelled.followed(),
-        small_tables.followed(),
-        *pictures,
-        find("generators").render(),
-        overhead(),
-    ]
+    parts = [told, choices.followed(), choices_unlabelled.followed(), small_tables.followed()]
     return "\n\n".join(filter(None, parts))
+
+
+def pictures() -> str:
+    """The charts that there are, for the page of results."""
+    drawn = [
+        f"{about}:\n\n![{about}]({name})" for name, about in PICTURES.items() if (RESULTS / name).exists()
+    ]
+    return "## In pictures\n\n" + "\n\n".join(drawn) if drawn else ""
 
 
 def page() -> str:
@@ -67,7 +61,8 @@ def page() -> str:
         "# Results\n\nRendered from the JSON files beside this page, which name command, commit and machine."
     )
     tables = [find(name).render() for name in ON_PAGE]
-    return "\n\n".join(filter(None, [title, *tables, minutes(), speed(), peers()])) + "\n"
+    costs = [overhead(), minutes(), speed(), peers()]
+    return "\n\n".join(filter(None, [title, *tables, pictures(), find("generators").render(), *costs])) + "\n"
 
 
 def main() -> None:

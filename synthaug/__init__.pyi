@@ -16,6 +16,7 @@ from .mixing import (
     off_after as off_after,
 )
 from .modalities.image import ImageForm as ImageForm
+from .report import plot as plot
 from .verbs import (
     choose as choose,
     evaluate as evaluate,

@@ -109,17 +109,6 @@ def test_the_python_blocks_run(
     assert (tmp_path / "report" / "report.html").exists()
 
 
-def visits(path: Path) -> None:
-    """A table of 40 visits to a clinic."""
-    rng = np.random.default_rng(0)
-    doses, jobs = rng.lognormal(size=40).round(2), rng.choice(["nurse", "clerk"], 40)
-    rows = [
-        f"{dose},{job},{'ill' if i % 2 else 'well'}"
-        for i, (dose, job) in enumerate(zip(doses, jobs, strict=True))
-    ]
-    path.write_text("\n".join(["dose,job,finding", *rows]) + "\n")
-
-
 def test_the_shell_blocks_run(
     clothes: tuple[np.ndarray, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,8 +120,7 @@ def test_the_shell_blocks_run(
     for i, image in enumerate(training_rows(open_data("bundled:fashion-mnist")).read(range(300, 340))):
         Image.fromarray(image).save(tmp_path / "more_photos" / f"{i}.png")
     lines = [line for block in blocks("bash")[1:] for line in block.splitlines()]
-    assert len(lines) == 9
-    visits(tmp_path / "visits.csv")
+    assert len(lines) == 7
     for line in lines:
         program, *arguments = line.replace("--minutes 10", "--steps 2").split()
         assert program == "synthaug"
@@ -147,7 +135,6 @@ def test_the_shell_blocks_run(
         assert done.exit_code == 0, (line, done.stderr)
     assert open_data("photos2x").counts == {"Bag": 120, "Shirt": 120}
     assert open_data("more.parquet").counts == {"Bag": 100, "Shirt": 20}
-    assert open_data("more_visits.parquet").counts == {"ill": 40, "well": 40}
 
 
 def test_mix_takes_a_path_a_generator_and_a_schedule_and_drops_no_option_silently(

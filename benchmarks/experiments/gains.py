@@ -69,19 +69,21 @@ def brief(found: dict[str, Any]) -> str:
 
 
 def primary(cells: list[dict[str, Any]]) -> str:
-    """The table of the first page, and a chart of gains over rows a class."""
+    """The table of the page of results, and a chart of gains over rows a class."""
     budget = cells[0]["budget"]
     fewest, most = (pick(len(c["replicates"]) for c in cells) for pick in (min, max))
     done = f"{fewest}" if fewest == most else f"{fewest} to {most}"
     _draw_rows(cells)
     return "\n".join(
         [
+            "## What families gain over the best baseline",
+            "",
             "What families gain over the best baseline, in points of balanced accuracy on test rows with the 95 % "
             f"interval over replicates ({done} of the {budget['replicates']} that are wanted; each draws rows, "
             f"generator and classifier anew). {budget['steps']} optimizer steps in every arm, "
             f"{budget['generator_steps']} of each generator, about half a minute; samples stand on top of the policy, "
             "and baseline and arms are picked on validation rows from [all that was "
-            "trained](benchmarks/results/primary/gains). ✱ marks what survives Holm's correction of the test of signs "
+            "trained](primary/gains). ✱ marks what survives Holm's correction of the test of signs "
             "over all cells of a family. All replicates of a cell have the same test rows.",
             "",
             *gain_table(cells),

@@ -63,7 +63,7 @@ def brief(found: dict[str, Any]) -> str:
 
 
 def generators(cells: list[dict[str, Any]]) -> str:
-    """A line a family, for the first page."""
+    """A line a family."""
     budget = cells[0]["budget"]
     rows = []
     for cell in cells:
@@ -80,9 +80,11 @@ def generators(cells: list[dict[str, Any]]) -> str:
     ]
     return "\n".join(
         [
+            "## Samples after some minutes",
+            "",
             f"Samples after about {budget['minutes']:g} minutes on {budget['threads']} CPU threads, 200 training "
             "rows a class of the bundled Fashion-MNIST (seconds are those of a shared machine). 1.00 is what real "
-            "rows have; copies would have a distance near 0 ([results](benchmarks/results/generators)):",
+            "rows have; copies would have a distance near 0 ([results](generators)):",
             "",
             *table(titles, rows),
         ]

@@ -130,12 +130,12 @@ def followed() -> str:
     if len(made) < 2:
         return ""
     gains = [of["gain"] for of in made if of["plan"]["accepted"]]
-    listed = ", ".join(map(signed, sorted(gains)))
+    among = f"{signed(min(gains))} to {signed(max(gains))}" if gains else "nothing"
     return (
         f"With 50 to 500 rows of tables, judged by one learner each ({judges}), `choose` was asked "
         f"{len(made)} times. {len(gains)} of the "
         "plans use samples of `cvae`; over the baseline that was chosen these "
-        f"gain {listed or 'nothing'} points of balanced accuracy on test rows, all plans in the mean "
+        f"gain {among} points of balanced accuracy on test rows, all plans in the mean "
         f"{interval([of['gain'] for of in made])}, and over training on the rows as they are "
         f"{interval([of['worth'] for of in made])} ([cell by cell](benchmarks/results/README.md))."
     )

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synthaug.data.classes import Classes
-from synthaug.data.readers.written import PROVENANCE_COLUMNS as PROVENANCE_COLUMNS, own_name
+from synthaug.data.readers.written import (
+    PROVENANCE_COLUMNS as PROVENANCE_COLUMNS,
+    PROVENANCE_TYPES,
+    own_name,
+)
 from synthaug.errors import InvalidRequest
 from synthaug.modalities.base import Form
 from synthaug.wording import in_html
@@ -131,6 +135,27 @@ class Samples:
         return pa.table(
             cells | {own_name(name, cells): pa.array(of) for name, of in told.items()}
         ).to_pandas()
+
+    def to_dataset(self) -> Any:
+        """A Hugging Face data set of the rows, their ``label`` as a ClassLabel, and provenance.
+
+        Images are in a column ``image``, columns of tables under their own names; where one of these has the name of
+        one of ours, ours is ``synthaug_label`` and so on.
+        """
+        import datasets
+        from datasets import ClassLabel, Value
+
+        rows = self.form.as_dataset(self.samples)
+        told = {"label": (self.class_indices, ClassLabel(names=list(self.classes)))}
+        told |= {
+            name: (of, Value(kind))
+            for name, kind in zip(PROVENANCE_COLUMNS, PROVENANCE_TYPES, strict=True)
+            if (of := self.provenance.get(name)) is not None
+        }
+        named = {own_name(name, rows.features): of for name, of in told.items()}
+        features = datasets.Features({name: kind for name, (_, kind) in named.items()})
+        beside = datasets.Dataset.from_dict({name: of.tolist() for name, (of, _) in named.items()}, features)
+        return datasets.concatenate_datasets([rows, beside], axis=1)
 
     @property
     def class_indices(self) -> np.ndarray:

@@ -216,6 +216,24 @@ class Form(ABC):
         """The columns of ``(N, *shape)`` rows as Arrow arrays, by their names; none where rows have no columns."""
         return {}
 
+    def as_dataset(self, rows: np.ndarray) -> Any:
+        """``(N, *shape)`` rows as a Hugging Face data set: of their columns, or of one column ``row`` of arrays."""
+        import datasets
+        import pyarrow as pa
+
+        cells = self.cells(rows)
+        if not cells:
+            kind = datasets.Value(self.dtype)
+            for n in reversed(self.shape):
+                kind = datasets.List(kind, length=n)
+            return datasets.Dataset.from_dict({"row": list(rows)}, datasets.Features({"row": kind}))
+        # levels are texts there, or whatever else they are
+        plain = {
+            name: of.cast(of.type.value_type) if pa.types.is_dictionary(of.type) else of
+            for name, of in cells.items()
+        }
+        return datasets.Dataset(pa.table(plain))
+
     @property
     def in_lines(self) -> bool:
         """Whether `side_by_side` draws a line for each name; else it draws all rows at once."""

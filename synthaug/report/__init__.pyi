@@ -16,4 +16,5 @@ from .pictures import (
     pick_judged as pick_judged,
     pick_pictures as pick_pictures,
 )
+from .plots import plot as plot
 from .tables import FURTHER as FURTHER

@@ -129,3 +129,23 @@ def test_columns_of_a_table_keep_their_names_in_a_data_frame() -> None:
     maker = synthaug.fit(synthaug.open_data(rows, label="y"), "cvae", steps=2, progress=False)
     assert maker.sample(2).to_pandas()["synthaug_synthaug_label"].tolist() == [0, 0, 1, 1]
     assert list(frame)[:2] == ["seed", "index"]
+
+
+def test_samples_are_a_hugging_face_set_whose_rows_are_theirs(maker: Generator) -> None:
+    samples = maker.sample(2, seed=3)
+    found = samples.to_dataset()
+    assert found.features["label"].names == list(samples.classes)
+    assert found.column_names == ["image", "label", "synthetic", "generator", "seed", "class", "index"]
+    np.testing.assert_array_equal(np.stack([np.asarray(image) for image in found["image"]]), samples.samples)
+    assert found["class"] == samples.provenance["class"].tolist()
+    assert synthaug.open_data(found).counts == samples.counts
+
+
+def test_samples_of_tables_and_of_floats_are_hugging_face_sets_too() -> None:
+    samples = table().sample(3)
+    found = samples.to_dataset()
+    assert set(found["kind"]) <= {"a", "b"}
+    np.testing.assert_array_equal(found["length"], samples.to_pandas()["length"])
+    X = np.random.default_rng(0).uniform(size=(40, 8, 9)).astype(np.float32)
+    floats = synthaug.fit((X, [0, 1] * 20), "warp", steps=1, progress=False).sample(2)
+    np.testing.assert_array_equal(np.array(floats.to_dataset()["image"], np.float32), floats.samples)

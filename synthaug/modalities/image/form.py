@@ -300,6 +300,17 @@ class ImageForm(Form):
 
         return to_rgb(rows, self)
 
+    def as_dataset(self, rows: np.ndarray) -> Any:
+        """Images in a column ``image``: as PNG files where they can be, else as arrays."""
+        import datasets
+
+        from synthaug.modalities.image.cells import fits_png, png_bytes
+
+        if not fits_png(self):
+            return super().as_dataset(rows).rename_column("row", "image")
+        files = [{"bytes": png_bytes(row, self), "path": None} for row in rows]
+        return datasets.Dataset.from_dict({"image": files}, datasets.Features({"image": datasets.Image()}))
+
     def side_by_side(self, names: Sequence[str], blocks: Mapping[str, np.ndarray]) -> Image:
         """A line of images for each name."""
         from synthaug.modalities.image.view import grid

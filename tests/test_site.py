@@ -1,0 +1,264 @@
+"""The pages of the site: every block is run, what is searched for is found, and it is built without a warning."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+from sphinx.search.en import SearchEnglish
+
+import synthaug
+from synthaug.cli import main
+from synthaug.data import training_rows
+
+ROOT = Path(synthaug.__file__).parents[1]
+DOCS = ROOT / "docs"
+ELSEWHERE = {"architecture", "family", "frameworks", "modality", "photographs", "tables"}
+"""Pages whose blocks other tests run."""
+
+PAGES = sorted(
+    path.relative_to(DOCS).as_posix()
+    for path in [*DOCS.glob("*.md"), *DOCS.glob("questions/*.md")]
+    if path.stem not in ELSEWHERE
+)
+QUICK = {
+    "fit": ["--steps", "2"],
+    "choose": ["--steps", "2", "--classifier-steps", "2", "--judge-steps", "2", "--folds", "2"],
+    "evaluate": [
+        "--steps",
+        "2",
+        "--classifier-steps",
+        "2",
+        "--judge-steps",
+        "2",
+        "--folds",
+        "2",
+        "--seeds",
+        "2",
+    ],
+}
+"""What commands are cut down by."""
+
+ASKED = {
+    "which_rows": [
+        "which rows are synthetic after resampling",
+        "index original SMOTE",
+        "identify generated examples",
+    ],
+    "rare_class": ["exactly n rows of a rare class", "conditional sampling slow"],
+    "checkpoint": ["sample from checkpoint", "generate images trained checkpoint"],
+    "own_data": ["own data set with labels", "conditional on a label"],
+    "epochs": ["how many epochs", "early stopping", "best model"],
+    "losses": ["losses as data", "extraction of loss values", "progress bar"],
+    "resume": ["stop training and go on", "resume", "checkpointing"],
+    "worse": ["why worse with synthetic data", "accuracy dropped CTGAN"],
+    "share": ["mix data sets exact share", "interleave", "mixing datasets"],
+    "distributed": ["custom batch sampler DDP", "batch sampler Lightning"],
+    "same_augmentation": ["same augmentation every epoch", "albumentations worker"],
+    "balanced": ["balanced sampling PyTorch", "WeightedRandomSampler"],
+}
+"""The twelve questions, and words that people search with."""
+
+
+def save_pictures(place: Path, rows: np.ndarray, names: list[str]) -> None:
+    for at, (row, name) in enumerate(zip(rows, names, strict=True)):
+        (place / name).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(row).save(place / name / f"{at:04}.png")
+
+
+@pytest.fixture(scope="module")
+def clothes() -> tuple[np.ndarray, list[str]]:
+    """Bags, shirts and few sneakers of the bundled images."""
+    data = training_rows(synthaug.open_data("bundled:fashion-mnist"))
+    chosen = [
+        (row, name)
+        for name, n in (("Bag", 30), ("Shirt", 30), ("Sneaker", 12))
+        for row in np.flatnonzero(data.labels == data.classes.position(name))[:n]
+    ]
+    return data.read([row for row, _ in chosen]), [name for _, name in chosen]
+
+
+@pytest.fixture
+def world(
+    clothes: tuple[np.ndarray, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Any]:
+    """A folder with all that pages speak of, and the names that stand for a reader's own things."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JOBLIB_CPU_COUNT", "1")
+    images, names = clothes
+    save_pictures(tmp_path / "photos", images, names)
+    more = training_rows(synthaug.open_data("bundled:fashion-mnist")).read(range(900, 940))
+    save_pictures(tmp_path / "more_photos", more, ["any"] * len(more))
+    rng = np.random.default_rng(0)
+    scans = rng.integers(0, 4096, (40, 28, 28)).astype(np.uint16)
+    save_pictures(tmp_path, scans, ["scans"] * 40)
+    lines = [f"scans/{at:04}.png,{('ill', 'well')[at % 2]},p{at // 2 // 2}" for at in range(40)]
+    (tmp_path / "scans.csv").write_text("\n".join(["path,finding,patient", *lines]) + "\n")
+    doses, jobs = rng.lognormal(size=40).round(2), rng.choice(["nurse", "clerk"], 40)
+    visits = [
+        f"{dose},{job},{('ill', 'well')[at % 2]}"
+        for at, (dose, job) in enumerate(zip(doses, jobs, strict=True))
+    ]
+    (tmp_path / "visits.csv").write_text("\n".join(["dose,job,finding", *visits]) + "\n")
+    features = datasets.Features(
+        image=datasets.Image(), label=datasets.ClassLabel(names=["Bag", "Shirt", "Sneaker"])
+    )
+    rows = {"image": [Image.fromarray(image) for image in images], "label": names}
+    datasets.Dataset.from_dict(rows, features).save_to_disk(str(tmp_path / "clothes"))
+    synthaug.sample(
+        synthaug.fit((images, names), steps=2, progress=False), 30, out="pool.parquet", progress=False
+    )
+
+    class Augmented(torch.utils.data.Dataset[Any]):
+        def __init__(self, images: np.ndarray, labels: list[str], transform: Any) -> None:
+            self.images, self.labels, self.transform = images, labels, transform
+
+        def __len__(self) -> int:
+            return len(self.images)
+
+        def __getitem__(self, row: int) -> Any:
+            return self.transform(image=self.images[row])["image"], self.labels[row]
+
+    def make_model(seed: int) -> Any:
+        torch.manual_seed(seed)
+        model = torch.nn.Linear(28 * 28, 3)
+        return model, torch.optim.SGD(model.parameters(), lr=0.1)
+
+    return {
+        "quick": synthaug.Protocol(steps=2, classifier_steps=2, judge_steps=2, folds=2, seeds=2),
+        "images": images,
+        "labels": names,
+        "Augmented": Augmented,
+        "make_model": make_model,
+        "train_for": lambda model, optimizer, loader, steps: next(iter(loader)),
+    }
+
+
+def shortened(code: str) -> str:
+    """The same with budgets of two steps."""
+    code = re.sub(r"(?:minutes=\d+|steps=\d{2,})", "steps=2, progress=False", code)
+    code = re.sub(r"num_workers=\d", "num_workers=0", code)
+    return re.sub(
+        r"synthaug\.(choose|evaluate)\(([^,]+?), ",
+        r"synthaug.\1(\2, protocol=quick, jobs=1, progress=False, ",
+        code,
+    )
+
+
+def run_line(line: str) -> None:
+    """A line of a shell block; those of other programs are told from ours by their names."""
+    program, *arguments = shlex.split(line, comments=True)
+    if program in ("pip", "make"):
+        return
+    assert program == "synthaug", line
+    arguments = [re.sub(r"^--minutes$", "--steps", each) for each in arguments]
+    if "--steps" in arguments:
+        arguments[arguments.index("--steps") + 1] = "2"
+    elif arguments[0] in QUICK:
+        arguments += QUICK[arguments[0]]
+    done = CliRunner().invoke(main, [*arguments, "-q"], catch_exceptions=False)
+    assert done.exit_code == 0, (line, done.stderr)
+
+
+@pytest.mark.filterwarnings("ignore::synthaug.SynthaugWarning")  # generators of two steps make poor samples
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_of_a_page_runs(page: str, world: dict[str, Any]) -> None:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    for language, code in re.findall(r"^```(\w+)\n(.*?)^```", text, flags=re.M | re.S):
+        assert language in ("python", "bash", "text"), language
+        if language == "python":
+            exec(shortened(code), world)
+        elif language == "bash":
+            for line in code.splitlines():
+                run_line(line)
+
+
+def test_api_names_everything_that_is_public() -> None:
+    text = (DOCS / "api.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"^\.\. auto\w+:: ([\w.]+)$", text, flags=re.M))
+    assert set(synthaug.__all__) <= named
+
+
+def test_every_paper_that_the_code_names_is_among_the_references() -> None:
+    listed = " ".join((DOCS / "references.md").read_text(encoding="utf-8").split()).lower()
+    paper = re.compile(
+        r'\b(?:19|20)\d\d,? "([A-Za-z][^"]{17,140})"|"([A-Za-z][^"]{17,140})",? (?:19|20)\d\d\b'
+    )
+    found = {}
+    for path in (ROOT / "synthaug").rglob("*.py"):
+        for match in paper.finditer(" ".join(path.read_text(encoding="utf-8").split())):
+            found[(match[1] or match[2]).lower()] = path.name
+    assert len(found) > 20
+    assert {title: name for title, name in found.items() if title not in listed} == {}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built without running its gallery, which is run where it is built for people."""
+    out = tmp_path_factory.mktemp("site")
+    built = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-D", "plot_gallery=0"]
+    done = subprocess.run(
+        [*built, "-d", str(out / "trees"), str(DOCS), str(out / "html")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return out / "html"
+
+
+def test_each_question_is_found_by_its_own_words(site: Path) -> None:
+    """All words have to be on the page, and no other page may have more of them in its title."""
+    index = json.loads(
+        re.sub(r"^Search\.setIndex\((.*)\)$", r"\1", (site / "searchindex.js").read_text(encoding="utf-8"))
+    )
+    language = SearchEnglish({})
+
+    def pages(where: str, word: str) -> set[str]:
+        at = index[where].get(language.stem(word), [])
+        return {index["docnames"][i] for i in (at if isinstance(at, list) else [at])}
+
+    for page, asked in ASKED.items():
+        for question in asked:
+            words = [w for w in re.findall(r"\w+", question.lower()) if language.word_filter(w)]
+            inside = [pages("terms", word) | pages("titleterms", word) for word in words]
+            found = set.intersection(*inside)
+            assert f"questions/{page}" in found, (question, words)
+            titled = {each: sum(each in pages("titleterms", w) for w in words) for each in found}
+            better = [each for each, n in titled.items() if n > titled[f"questions/{page}"]]
+            assert len(better) < 3, (question, better)
+
+
+def test_settings_and_results_stand_on_the_site(site: Path) -> None:
+    families = (site / "families.html").read_text(encoding="utf-8")
+    assert "how many rows&#39; worth of belief" in families or "rows’ worth of belief" in families
+    results = (site / "results.html").read_text(encoding="utf-8")
+    assert "What limits the gain" in results
+    assert "Follow the result" not in results
+
+
+def test_links_inside_the_site_lead_somewhere(site: Path) -> None:
+    for page in site.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        for address in re.findall(r'(?:href|src)="([^"#?]+)[^"]*"', text):
+            if not re.match(r"https?:|mailto:|data:", address):
+                assert (page.parent / address).exists(), (page.name, address)
+
+
+def test_every_page_says_in_its_docstring_or_title_what_it_is() -> None:
+    for page in PAGES:
+        assert (DOCS / page).read_text(encoding="utf-8").startswith("# "), page
+    for path in (DOCS / "gallery").glob("plot_*.py"):
+        assert inspect.cleandoc(path.read_text(encoding="utf-8")).startswith('"""'), path.name
