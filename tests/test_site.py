@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from PIL import Image
 from sphinx.search.en import SearchEnglish
 
 import synthaug
+from synthaug import judging
 from synthaug.cli import main
 from synthaug.data import training_rows
 
@@ -136,8 +138,10 @@ def world(
         model = torch.nn.Linear(28 * 28, 3)
         return model, torch.optim.SGD(model.parameters(), lr=0.1)
 
+    quick = synthaug.Protocol(steps=2, classifier_steps=2, judge_steps=2, folds=2, seeds=2)
+    monkeypatch.setattr(judging, "judge_unlabelled", partial(judging.judge_unlabelled, protocol=quick))
     return {
-        "quick": synthaug.Protocol(steps=2, classifier_steps=2, judge_steps=2, folds=2, seeds=2),
+        "quick": quick,
         "images": images,
         "labels": names,
         "Augmented": Augmented,
@@ -151,7 +155,7 @@ def shortened(code: str) -> str:
     code = re.sub(r"(?:minutes=\d+|steps=\d{2,})", "steps=2, progress=False", code)
     code = re.sub(r"num_workers=\d", "num_workers=0", code)
     return re.sub(
-        r"synthaug\.(choose|evaluate)\(([^,]+?), ",
+        r"synthaug\.(choose|evaluate)\(([^,()]+), ",
         r"synthaug.\1(\2, protocol=quick, jobs=1, progress=False, ",
         code,
     )

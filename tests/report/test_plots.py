@@ -65,8 +65,8 @@ def test_a_plan_and_a_test_are_drawn_with_every_option_and_its_interval(
 
 
 def test_what_cannot_be_drawn_is_refused(maker: synthaug.Generator, plan: Plan) -> None:
+    other: Any = {}
     with pytest.raises(UnsupportedKind, match="was given dict"):
-        other: Any = {}
         synthaug.plot(other)
     with pytest.raises(InvalidRequest, match="has no figures"):
         synthaug.plot(replace(maker, history=[]))
