@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any, TypeVar
 
 import click
 
 from synthaug.judging.protocol import USUAL_PROTOCOL
-from synthaug.requests import Request
+from synthaug.requests import DataRequest, Request
 from synthaug.wording import attributes_of
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -113,10 +115,13 @@ def asks(request: type[Request], *own: str) -> Callable[[F], F]:
 
 
 def _option(of: Option) -> Callable[[F], F]:
-    spelled = _SPELLED.get(of.name, of.name).replace("_", "-")
     default = None if of.default == {} else of.default
     usual: dict[str, Any] = {"default": default, "show_default": default not in (None, False)}
-    return click.option(f"--{spelled}", of.name, help=sentence(of.help), **(usual | _KINDS[of.kind]))
+    return click.option(_spelled(of.name), of.name, help=sentence(of.help), **(usual | _KINDS[of.kind]))
+
+
+def _spelled(name: str) -> str:
+    return "--" + _SPELLED.get(name, name).replace("_", "-")
 
 
 def sentence(text: str) -> str:
@@ -139,3 +144,93 @@ def asked_of(kind: type[R], given: Mapping[str, Any], **more: Any) -> R:
     """A request from the options of a command."""
     known = options_of(kind)
     return request_of(kind, {name: value for name, value in given.items() if name in known} | more)
+
+
+# ------------------------------------------------------------------------------------------ asking for the same
+
+
+def command_of(verb: str, asked: Request, out: str) -> str | None:
+    """The command that asks for the same as a request of a data set; None where a command cannot say it.
+
+    Args:
+        verb: the command.
+        asked: with a field ``dataset``. What is as usual is left out; a generator in memory is called GENERATOR.
+        out: folder for what comes of it.
+    """
+    rows = asked.arguments()["dataset"]
+    words, fully = [str(rows.source)], isinstance(rows.source, str | os.PathLike)
+    for of, values in ((DataRequest, rows.said), (type(asked), _flat(asked))):
+        for name, option in options_of(of).items():
+            if name in ("source", "dataset") or not _differs(
+                values.get(name, option.default), option.default
+            ):
+                continue
+            told = _as_words(name, values[name])
+            fully &= told is not None
+            words += told or []
+    return shlex.join(["synthaug", verb, *words, "--out", out]) if fully else None
+
+
+def python_of(verb: str, asked: Request, out: str) -> str:
+    """Lines of Python that ask for the same as a request of a data set; capitals stand for what is in memory."""
+    given = asked.arguments()
+    rows, usual = given.pop("dataset"), options_of(type(asked))
+    opened = [_in_python("source", rows.source), *(f"{k}={_in_python(k, v)}" for k, v in rows.said.items())]
+    lines = ["import synthaug", f"data = synthaug.open_data({', '.join(opened)})"]
+    protocol = given.pop("protocol", USUAL_PROTOCOL)
+    changed = {k: v for k, v in vars(protocol).items() if v != getattr(USUAL_PROTOCOL, k)}
+    told = [f"{k}={_in_python(k, v)}" for k, v in given.items() if _differs(v, usual[k].default)]
+    if changed:
+        told.append(f"protocol=synthaug.Protocol({', '.join(f'{k}={v!r}' for k, v in changed.items())})")
+    return "\n".join([*lines, f"synthaug.{verb}({', '.join(['data', *told, f'out={out!r}'])})"])
+
+
+def _flat(asked: Request) -> dict[str, Any]:
+    """The values of `options_of` a request."""
+    given = asked.arguments()
+    return given | (vars(given["protocol"]) if "protocol" in given else {})
+
+
+def _differs(value: Any, default: Any) -> bool:
+    empty = isinstance(value, Sequence | Mapping) and not len(value)
+    return not (value is default or (_is_plain(value) and value == default) or (empty and not default))
+
+
+def _as_words(name: str, value: Any) -> list[str] | None:
+    """An option with its value; None where it cannot be said on a command line."""
+    spelled = _spelled(name)
+    if name == "generator":
+        return [spelled, "GENERATOR"]
+    if name == "unlabelled":
+        return [spelled, str(value.source)] if isinstance(value.source, str | os.PathLike) else None
+    if value is True:
+        return [spelled]
+    if name == "image_size":
+        return [spelled, "x".join(map(str, (value,) if isinstance(value, int) else value))]
+    if isinstance(value, str | int | float) and not (
+        name in ("label", "image", "group") and isinstance(value, int)
+    ):
+        return [spelled, str(value)]
+    if isinstance(value, Mapping):
+        pairs = {f"{key}={each}" for key, each in value.items() if isinstance(each, str)}
+        return (
+            [word for pair in sorted(pairs) for word in (spelled, pair)] if len(pairs) == len(value) else None
+        )
+    if isinstance(value, Sequence) and all(isinstance(each, str) for each in value):
+        return [word for each in value for word in (spelled, each)]
+    return None
+
+
+def _in_python(name: str, value: Any) -> str:
+    """A value as Python writes it; its name in capitals where it is an object."""
+    if isinstance(value, os.PathLike):
+        value = str(value)
+    return repr(value) if _is_plain(value) else name.upper()
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(_is_plain(each) for pair in value.items() for each in pair)
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, str | int | float)
