@@ -16,4 +16,4 @@ from .pictures import (
     pick_judged as pick_judged,
     pick_pictures as pick_pictures,
 )
-from .tables import FURTHER as FURTHER
+from .tables import FURTHER as FURTHER, mistaken_rows as mistaken_rows, recall_rows as recall_rows
