@@ -88,7 +88,7 @@ def evaluated(n_classes: int, seeds: int, *, spread: float = 0.01, gain: float =
         seconds={"classifiers": 12.0},
         fidelity=Fidelity(0.97, 0.93, (0.9,) * n_classes, 0.8, 0.88),
         plan=_plan(n_classes),
-        judged=Judged(96, _effects(classes)),
+        judged=Judged(4 * n_classes, _effects(classes)),
     )
 
 

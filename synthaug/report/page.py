@@ -34,6 +34,7 @@ from synthaug.report.pictures import (
 from synthaug.wording import percents, points
 
 _CURVE_POINTS = 200
+_FITS = 20  # letters, in a column on a phone
 
 HEADINGS = {
     "compared": "What was compared",
@@ -169,9 +170,9 @@ def html(
     return text
 
 
-def _joints(name: str) -> list[str]:
-    """The parts of a class name, between which a line may end."""
-    return [part for part in re.split(r"(?<=[_/.,:;])", name) if part]
+def _joints(name: str) -> list[tuple[str, bool]]:
+    """The parts of a class name, between which a line may end, and whether each fits into any line as a whole."""
+    return [(part, len(part) <= _FITS) for part in re.split(r"(?<=[\s_/.,:;])", name) if part]
 
 
 def _arm(row: tables.ArmRow, scale: Scale) -> dict[str, Any]:

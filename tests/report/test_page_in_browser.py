@@ -46,6 +46,9 @@ addEventListener("load", () => {
       if (new Set(tops).size > 1) broken.push(word[0]);
     }
   }
+  for (const part of document.querySelectorAll("main .whole")) {
+    if (part.getClientRects().length > 1) broken.push(part.textContent);
+  }
   const dark = matchMedia("(prefers-color-scheme: dark)").matches;
   const paper = getComputedStyle(document.body).backgroundColor;
   const page = root.scrollWidth;
