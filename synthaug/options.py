@@ -158,17 +158,13 @@ def command_of(verb: str, asked: Request, out: str) -> str | None:
         out: folder for what comes of it.
     """
     rows = asked.arguments()["dataset"]
-    words, fully = [str(rows.source)], isinstance(rows.source, str | os.PathLike)
+    words: list[str | None] = [_place(rows.source)]
     for of, values in ((DataRequest, rows.said), (type(asked), _flat(asked))):
         for name, option in options_of(of).items():
-            if name in ("source", "dataset") or not _differs(
-                values.get(name, option.default), option.default
-            ):
-                continue
-            told = _as_words(name, values[name])
-            fully &= told is not None
-            words += told or []
-    return shlex.join(["synthaug", verb, *words, "--out", out]) if fully else None
+            if name in values and name != "dataset" and _differs(values[name], option.default):
+                words += _as_words(option, values[name], rows.said)
+    told = [word for word in words if word is not None]
+    return shlex.join(["synthaug", verb, *told, "--out", out]) if len(told) == len(words) else None
 
 
 def python_of(verb: str, asked: Request, out: str) -> str:
@@ -196,29 +192,36 @@ def _differs(value: Any, default: Any) -> bool:
     return not (value is default or (_is_plain(value) and value == default) or (empty and not default))
 
 
-def _as_words(name: str, value: Any) -> list[str] | None:
-    """An option with its value; None where it cannot be said on a command line."""
-    spelled = _spelled(name)
-    if name == "generator":
+def _as_words(of: Option, value: Any, said: Mapping[str, Any]) -> list[str | None]:
+    """An option with its value; None stands for what cannot be said on a command line.
+
+    Args:
+        of: the option.
+        value: its value.
+        said: what is said of the data set; unlabelled rows are opened with it as well.
+    """
+    spelled = _spelled(of.name)
+    if of.name == "generator":
         return [spelled, "GENERATOR"]
-    if name == "unlabelled":
-        return [spelled, str(value.source)] if isinstance(value.source, str | os.PathLike) else None
-    if value is True:
+    if of.name == "unlabelled":
+        return [spelled, _place(value.source) if value.said.items() <= said.items() else None]
+    if of.kind.startswith("bool"):
         return [spelled]
-    if name == "image_size":
+    if of.name == "image_size":
         return [spelled, "x".join(map(str, (value,) if isinstance(value, int) else value))]
-    if isinstance(value, str | int | float) and not (
-        name in ("label", "image", "group") and isinstance(value, int)
-    ):
-        return [spelled, str(value)]
-    if isinstance(value, Mapping):
-        pairs = {f"{key}={each}" for key, each in value.items() if isinstance(each, str)}
-        return (
-            [word for pair in sorted(pairs) for word in (spelled, pair)] if len(pairs) == len(value) else None
-        )
-    if isinstance(value, Sequence) and all(isinstance(each, str) for each in value):
-        return [word for each in value for word in (spelled, each)]
-    return None
+    if of.kind == "Sequence[str]":
+        each = [value] if isinstance(value, str) else value
+        return [word for one in each for word in (spelled, one if isinstance(one, str) else None)]
+    if of.kind == "Mapping[str, str]":
+        return [word for key, one in value.items() for word in (spelled, f"{key}={one}")]
+    known = _KINDS.get(of.kind, {}).get("type", type(None))
+    fits = isinstance(value, int | float if known is float else known)
+    return [spelled, str(value) if fits else None]
+
+
+def _place(source: Any) -> str | None:
+    """What a command calls a source; None for one in memory."""
+    return str(source) if isinstance(source, str | os.PathLike) else None
 
 
 def _in_python(name: str, value: Any) -> str:

@@ -92,3 +92,29 @@ def test_what_no_command_can_say_is_said_in_python(shapes: tuple[np.ndarray, np.
     ]
     own = replace(asked, train=lambda loader, steps, seed: None)
     assert "train=TRAIN" in python_of("evaluate", own, "again")
+
+
+@pytest.mark.parametrize("said", [{"label": 1}, {"group": ["a"] * 60}, {"leave_out": [3]}], ids=str)
+def test_what_a_command_would_take_for_something_else_is_not_said_by_one(
+    said: dict[str, Any], tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "x.npz", X=rng.integers(0, 255, (60, 12, 12), dtype=np.uint8), y=np.arange(60) % 4)
+    rows = replace(synthaug.open_data(tmp_path / "x.npz"), said=said)
+    assert command_of("evaluate", EvaluateRequest(rows), "again") is None
+    (name, value), lines = *said.items(), python_of("evaluate", EvaluateRequest(rows), "again")
+    assert f"{name}={value!r}" in lines
+
+
+def test_unlabelled_rows_and_whole_minutes_are_said(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("x.npz", "more.npz"):
+        np.savez(tmp_path / name, X=rng.integers(0, 255, (60, 12, 12), dtype=np.uint8), y=np.arange(60) % 3)
+    rows = synthaug.open_data(tmp_path / "x.npz", image_size=10)
+    more = synthaug.open_data(tmp_path / "more.npz", image_size=10)
+    asked = EvaluateRequest(rows, unlabelled=more, protocol=synthaug.Protocol(minutes=2))
+    command = command_of("evaluate", asked, "again")
+    assert command == (
+        f"synthaug evaluate {tmp_path / 'x.npz'} --image-size 10 --minutes 2 "
+        f"--unlabelled {tmp_path / 'more.npz'} --out again"
+    )
