@@ -167,7 +167,15 @@ def html(
         command=e.setup.again,
         joints=_joints,
     )
-    return text
+    return _with_whole_percents(text)
+
+
+def _with_whole_percents(page: str) -> str:
+    """The page with no line that ends between a number and its percent sign, but in what is to be pasted."""
+    parts = re.split("(<pre>.*?</pre>)", page, flags=re.S)
+    return "".join(
+        part if part.startswith("<pre>") else re.sub(r"(?<=\d) %", "\u00a0%", part) for part in parts
+    )
 
 
 def _joints(name: str) -> list[tuple[str, bool]]:

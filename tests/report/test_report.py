@@ -164,7 +164,7 @@ class _Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self.headings and self.tags[-1][0] in ("h1", "h2") and not self.headings[-1]:
-            self.headings[-1] = data
+            self.headings[-1] = data.replace("\u00a0", " ")
 
 
 @pytest.fixture(scope="module")
