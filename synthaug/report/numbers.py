@@ -60,4 +60,5 @@ def downloads(e: Evaluation) -> list[dict[str, str]]:
 def _address(lines: Iterable[Sequence[Any]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(lines)
-    return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(text.getvalue().encode()).decode('ascii')}"
+    held = base64.b64encode(text.getvalue().encode(errors="backslashreplace"))  # names may be no UTF-8
+    return f"data:text/csv;charset=utf-8;base64,{held.decode('ascii')}"
