@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any, TypeVar
 
 import click
 
 from synthaug.judging.protocol import USUAL_PROTOCOL
-from synthaug.requests import Request
+from synthaug.requests import DataRequest, Request
 from synthaug.wording import attributes_of
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -113,10 +115,13 @@ def asks(request: type[Request], *own: str) -> Callable[[F], F]:
 
 
 def _option(of: Option) -> Callable[[F], F]:
-    spelled = _SPELLED.get(of.name, of.name).replace("_", "-")
     default = None if of.default == {} else of.default
     usual: dict[str, Any] = {"default": default, "show_default": default not in (None, False)}
-    return click.option(f"--{spelled}", of.name, help=sentence(of.help), **(usual | _KINDS[of.kind]))
+    return click.option(_spelled(of.name), of.name, help=sentence(of.help), **(usual | _KINDS[of.kind]))
+
+
+def _spelled(name: str) -> str:
+    return "--" + _SPELLED.get(name, name).replace("_", "-")
 
 
 def sentence(text: str) -> str:
@@ -139,3 +144,96 @@ def asked_of(kind: type[R], given: Mapping[str, Any], **more: Any) -> R:
     """A request from the options of a command."""
     known = options_of(kind)
     return request_of(kind, {name: value for name, value in given.items() if name in known} | more)
+
+
+# ------------------------------------------------------------------------------------------ asking for the same
+
+
+def command_of(verb: str, asked: Request, out: str) -> str | None:
+    """The command that asks for the same as a request of a data set; None where a command cannot say it.
+
+    Args:
+        verb: the command.
+        asked: with a field ``dataset``. What is as usual is left out; a generator in memory is called GENERATOR.
+        out: folder for what comes of it.
+    """
+    rows = asked.arguments()["dataset"]
+    words: list[str | None] = [_place(rows.source)]
+    for of, values in ((DataRequest, rows.said), (type(asked), _flat(asked))):
+        for name, option in options_of(of).items():
+            if name in values and name != "dataset" and _differs(values[name], option.default):
+                words += _as_words(option, values[name], rows.said)
+    told = [word for word in words if word is not None]
+    return shlex.join(["synthaug", verb, *told, "--out", out]) if len(told) == len(words) else None
+
+
+def python_of(verb: str, asked: Request, out: str) -> str:
+    """Lines of Python that ask for the same as a request of a data set; capitals stand for what is in memory."""
+    given = asked.arguments()
+    rows, usual = given.pop("dataset"), options_of(type(asked))
+    opened = [_in_python("source", rows.source), *(f"{k}={_in_python(k, v)}" for k, v in rows.said.items())]
+    lines = ["import synthaug", f"data = synthaug.open_data({', '.join(opened)})"]
+    protocol = given.pop("protocol", USUAL_PROTOCOL)
+    changed = {k: v for k, v in vars(protocol).items() if v != getattr(USUAL_PROTOCOL, k)}
+    told = [f"{k}={_in_python(k, v)}" for k, v in given.items() if _differs(v, usual[k].default)]
+    if changed:
+        told.append(f"protocol=synthaug.Protocol({', '.join(f'{k}={v!r}' for k, v in changed.items())})")
+    return "\n".join([*lines, f"synthaug.{verb}({', '.join(['data', *told, f'out={out!r}'])})"])
+
+
+def _flat(asked: Request) -> dict[str, Any]:
+    """The values of `options_of` a request."""
+    given = asked.arguments()
+    return given | (vars(given["protocol"]) if "protocol" in given else {})
+
+
+def _differs(value: Any, default: Any) -> bool:
+    empty = isinstance(value, Sequence | Mapping) and not len(value)
+    return not (value is default or (_is_plain(value) and value == default) or (empty and not default))
+
+
+def _as_words(of: Option, value: Any, said: Mapping[str, Any]) -> list[str | None]:
+    """An option with its value; None stands for what cannot be said on a command line.
+
+    Args:
+        of: the option.
+        value: its value.
+        said: what is said of the data set; unlabelled rows are opened with it as well.
+    """
+    spelled = _spelled(of.name)
+    if of.name == "generator":
+        return [spelled, "GENERATOR"]
+    if of.name == "unlabelled":
+        return [spelled, _place(value.source) if value.said.items() <= said.items() else None]
+    if of.kind.startswith("bool"):
+        return [spelled]
+    if of.name == "image_size":
+        return [spelled, "x".join(map(str, (value,) if isinstance(value, int) else value))]
+    if of.kind == "Sequence[str]":
+        each = [value] if isinstance(value, str) else value
+        return [word for one in each for word in (spelled, one if isinstance(one, str) else None)]
+    if of.kind == "Mapping[str, str]":
+        return [word for key, one in value.items() for word in (spelled, f"{key}={one}")]
+    known = _KINDS.get(of.kind, {}).get("type", type(None))
+    fits = isinstance(value, int | float if known is float else known)
+    return [spelled, str(value) if fits else None]
+
+
+def _place(source: Any) -> str | None:
+    """What a command calls a source; None for one in memory."""
+    return str(source) if isinstance(source, str | os.PathLike) else None
+
+
+def _in_python(name: str, value: Any) -> str:
+    """A value as Python writes it; its name in capitals where it is an object."""
+    if isinstance(value, os.PathLike):
+        value = str(value)
+    return repr(value) if _is_plain(value) else name.upper()
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(_is_plain(each) for pair in value.items() for each in pair)
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, str | int | float)

@@ -17,6 +17,7 @@ from typing import Any
 from synthaug import data, files, generators, judging, mixing, report, training
 from synthaug.errors import InvalidArtifact, InvalidRequest, OutputExists
 from synthaug.judging.protocol import USUAL_PROTOCOL
+from synthaug.options import command_of, python_of
 from synthaug.outputs import Output, atomic_write_text, open_output, require_apart
 from synthaug.requests import (
     ChooseRequest,
@@ -453,6 +454,7 @@ def evaluate(
             return judging.Evaluation.from_dict(json.loads(told))
         work = _work(place, device, jobs, progress)
         found = judging.evaluate(asked.inquiry, work, judging.Runner(asked.inquiry.train, work))
+        found = found.asked_again(_again(asked, found))
         if place is None:
             return found.evaluation
         evaluation = report.report_on(found, asked.inquiry, work, place.work)
@@ -558,6 +560,14 @@ def _opened(source: Any, device: str) -> Any:
     if path is None:
         return source
     return judging.Plan.load(path, device) if _is_plan(path) else load(path, device=device)
+
+
+def _again(asked: EvaluateRequest, found: judging.Evaluated) -> str:
+    """What asks for the same: steps in place of minutes where they are known, as these are others elsewhere."""
+    if not asked.inquiry.chooses and asked.generator is None and len(found.makers) == 1:
+        known = replace(asked.protocol, minutes=None, steps=found.makers[0].steps)
+        asked = replace(asked, protocol=known)
+    return command_of("evaluate", asked, "again") or python_of("evaluate", asked, "again")
 
 
 def _path_of(source: Any) -> Path | None:

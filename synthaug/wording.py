@@ -73,6 +73,15 @@ def percent(share: float) -> str:
     return f"{share:.0%}".replace("%", " %")
 
 
+def percents(term: str) -> str:
+    """A term that may hold shares, as sentences write these.
+
+    >>> percents("real + 25% cvae")
+    'real + 25 % cvae'
+    """
+    return term.replace("%", " %")
+
+
 def points(difference: float) -> str:
     """A difference of shares in points, with its sign and a true minus.
 

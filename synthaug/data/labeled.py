@@ -51,6 +51,7 @@ class LabeledData:
         train_split, test_split: the splits to train and to test on, where others than the usual ones were named.
         found: what the reader found, of the whole source.
         unclassed: numbers of rows of the source that are held out and have no class that training rows have.
+        said: what was said of the source where it was opened, by the arguments of `open_data`.
     """
 
     classes: Classes
@@ -67,6 +68,7 @@ class LabeledData:
     _rows: Rows
     _index: np.ndarray
     unclassed: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    said: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self._index)
@@ -317,10 +319,24 @@ def open_data(
     """
     if not isinstance(memory, int) or memory < 0:
         raise InvalidRequest(f"memory={memory!r} was given; it is a number of bytes, 0 to keep nothing")
+    given = {
+        "label": label,
+        "image": image,
+        "group": group,
+        "image_size": image_size,
+        "train_split": train_split,
+        "test_split": test_split,
+        "leave_out": leave_out,
+        "mode": mode,
+        "resize": None if resize == "stretch" else resize,
+        "skip_broken": skip_broken,
+        "scans": scans,
+        "kinds": kinds,
+        "embed": embed,
+    }
+    said = {name: value for name, value in given.items() if _says(value)}
     if isinstance(source, LabeledData):
-        said = (label, image, group, image_size, train_split, test_split, mode, scans, kinds, embed)
-        others = (len(leave_out), skip_broken, memory != _MEMORY, resize != "stretch")
-        if any(option is not None for option in said) or any(others):
+        if said or memory != _MEMORY:
             raise InvalidRequest(
                 "What is said of a data set belongs where it is opened first, and this one is open already: give its "
                 "source to open_data"
@@ -336,7 +352,7 @@ def open_data(
     if not len(found.images):
         raise InvalidData(f"{found.origin} holds no rows")
     train_split, test_split = (
-        said or _called(split, found.splits) for split, said in (("train", train_split), ("test", test_split))
+        name or _called(split, found.splits) for split, name in (("train", train_split), ("test", test_split))
     )
     for split in (train_split, test_split):
         if split is not None:
@@ -369,9 +385,17 @@ def open_data(
         replace(found, images=images, targets=()),
         Rows(images, form, memory),
         np.arange(len(images)),
+        said=said,
     )
     chosen = _chosen(data, leave_out)
     return chosen if embedder is None else embedded(chosen, embedder)
+
+
+def _says(value: Any) -> bool:
+    """Whether an argument was given, and is not empty."""
+    if isinstance(value, Sequence | Mapping | np.ndarray):
+        return len(value) > 0
+    return value is not None and value is not False
 
 
 def _chosen(data: LabeledData, leave_out: Sequence[Label]) -> LabeledData:

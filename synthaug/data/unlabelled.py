@@ -155,7 +155,8 @@ def _opened(source: Any, like: LabeledData) -> LabeledData:
                 **({"other files": len(listing.others)} if listing.others else {}),
             }
             reading = Reading("pictures in any folders", left_out)
-            return replace(found, found=replace(found.found, path=listing.place, reading=reading))
+            told = replace(found.found, path=listing.place, reading=reading)
+            return replace(found, found=told, source=source, said={})
     array = as_array(source)
     if isinstance(array, np.ndarray) or (isinstance(source, list) and source and is_image(source[0])):
         return open_data((source, [like.classes.values[0]] * len(source)), **said)

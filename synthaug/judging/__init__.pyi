@@ -47,6 +47,7 @@ from .menu import (
     sources_of as sources_of,
     unlabelled_sources as unlabelled_sources,
 )
+from .names import PLAIN as PLAIN, called as called, plain_name as plain_name
 from .plan import FORMAT as FORMAT, Plan as Plan
 from .pools import (
     PoolCuration as PoolCuration,

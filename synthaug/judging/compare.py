@@ -83,10 +83,11 @@ def compare(
     used = _applicable(proposal, runner.train)
     timed = [arm for arm in used if arm.steps is not None]
     tasks = _tasks(timed, proposal, tests, protocol, seed)
-    results = _collected(timed, _run(tasks, runner), protocol)
+    classes = tests["test"].classes.names
+    results = _collected(timed, _run(tasks, runner), protocol, classes)
     paid = [_paid(arm, proposal, results, runner.jobs) for arm in used if arm.steps is None]
     tasks = _tasks(paid, proposal, tests, protocol, seed)
-    results += _collected(paid, _run(tasks, runner), protocol)
+    results += _collected(paid, _run(tasks, runner), protocol, classes)
     return _concluded(proposal, used, results, tests, protocol, runner, seed, time.perf_counter() - start)
 
 
@@ -144,7 +145,9 @@ def _paid(arm: Arm, proposal: Proposal, found: Sequence[ArmResult], jobs: int) -
     return replace(arm, steps=factor, about=f"{arm.about} {factor:.1f} times the steps{less}.")
 
 
-def _collected(arms: Sequence[Arm], outcomes: Sequence[Outcome], protocol: Protocol) -> list[ArmResult]:
+def _collected(
+    arms: Sequence[Arm], outcomes: Sequence[Outcome], protocol: Protocol, classes: Sequence[str]
+) -> list[ArmResult]:
     """The result of every arm, of outcomes in the order of `_tasks`."""
     found = []
     for i, arm in enumerate(arms):
@@ -159,8 +162,19 @@ def _collected(arms: Sequence[Arm], outcomes: Sequence[Outcome], protocol: Proto
                 validation=tuple(o.scores["validation"] for o in own if "validation" in o.scores),
                 test=tuple(o.scores["test"] for o in own),
                 seconds=tuple(o.seconds for o in own),
+                mistaken=_mistaken(own, classes),
             )
         )
+    return found
+
+
+def _mistaken(outcomes: Sequence[Outcome], classes: Sequence[str]) -> dict[str, dict[str, int]]:
+    """How many test rows of a class were taken for which other one, over all trainings."""
+    found: dict[str, dict[str, int]] = {}
+    for outcome in outcomes:
+        for label, predicted, n in outcome.mistakes["test"].tolist():
+            taken = found.setdefault(classes[label], {})
+            taken[classes[predicted]] = taken.get(classes[predicted], 0) + n
     return found
 
 

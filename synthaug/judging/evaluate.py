@@ -209,6 +209,11 @@ class Evaluated:
     makers: Sequence[Generator]
     pool: Samples
 
+    def asked_again(self, text: str) -> Evaluated:
+        """The same, with a text that asks for it again."""
+        setup = replace(self.evaluation.setup, again=text)
+        return replace(self, evaluation=replace(self.evaluation, setup=setup))
+
 
 def evaluate(inquiry: Inquiry, work: Work, runner: Runner) -> Evaluated:
     """Choose, or take what is given; then one paired test on rows that had no part in it.

@@ -13,7 +13,7 @@ import torch
 
 from synthaug.errors import InvalidRequest
 from synthaug.judging.learners import Learner
-from synthaug.metrics.scores import Scores, score, sureness
+from synthaug.metrics.scores import Scores, mistakes, score, sureness
 from synthaug.training.classifier import LabelledBatches
 
 Predict: TypeAlias = Callable[[torch.Tensor], Any]
@@ -107,6 +107,11 @@ class Predictions:
         if self.probabilities is None:
             return self.correct.astype(np.float64)
         return sureness(self.labels, self.probabilities)
+
+    @property
+    def mistakes(self) -> np.ndarray:
+        """``(M, 3)`` what was taken for what, and how often."""
+        return mistakes(self.labels, self.predicted)
 
     def scores(self, n_classes: int) -> Scores:
         """How well they match."""

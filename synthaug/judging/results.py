@@ -69,6 +69,8 @@ class ArmResult:
         validation: scores on the validation rows, used to pick among arms; none where they were picked before.
         test: scores on the test rows.
         seconds: duration of each training with its scoring.
+        mistaken: how many test rows of a class were taken for which other one, by names, over all seeds; without those
+            that never were.
     """
 
     name: str
@@ -79,6 +81,7 @@ class ArmResult:
     validation: tuple[Scores, ...]
     test: tuple[Scores, ...]
     seconds: tuple[float, ...]
+    mistaken: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def values(self, metric: Metric, rows: Literal["validation", "test"] = "test") -> list[float]:
         """The metric of each seed on the test or the validation rows."""
@@ -124,6 +127,7 @@ class Setup:
         generators: how many there were.
         arms_left_out: those that did not apply.
         today: the arm that is trained with today, where that was said.
+        again: a command, or lines of Python, that asks for the same; None where nobody has told.
     """
 
     data: str
@@ -135,6 +139,7 @@ class Setup:
     generators: int
     arms_left_out: tuple[str, ...]
     today: str | None = None
+    again: str | None = None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pickle
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from operator import call
 from pathlib import Path
@@ -95,12 +95,14 @@ class Outcome:
         sure: for each set of rows, ``(N,)`` float64: how sure the classifier is of the true labels.
         scores: how well each set of rows was recognised.
         seconds: that it took, in the process that did it.
+        mistakes: for each set of rows, ``(M, 3)`` what was taken for what, and how often.
     """
 
     correct: Mapping[str, np.ndarray]
     sure: Mapping[str, np.ndarray]
     scores: Mapping[str, Scores]
     seconds: float
+    mistakes: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data; `from_dict` reads it back."""
@@ -113,6 +115,7 @@ class Outcome:
             },
             "sure": {name: rows.tolist() for name, rows in self.sure.items()},
             "scores": TypeAdapter(dict[str, Scores]).dump_python(dict(self.scores), mode="json"),
+            "mistakes": {name: found.tolist() for name, found in self.mistakes.items()},
         }
 
     @classmethod
@@ -123,7 +126,8 @@ class Outcome:
         scores = TypeAdapter(dict[str, Scores]).validate_python(data["scores"])
         correct = {name: np.array([row == "1" for row in rows]) for name, rows in data["correct"].items()}
         sure = {name: np.array(rows, np.float64) for name, rows in data["sure"].items()}
-        return cls(correct, sure, scores, data["seconds"])
+        wrong = {name: np.array(found, np.int64).reshape(-1, 3) for name, found in data["mistakes"].items()}
+        return cls(correct, sure, scores, data["seconds"], wrong)
 
 
 class Runner:
@@ -176,7 +180,9 @@ class Runner:
 
     def _kept(self, name: str) -> Outcome | None:
         if name not in self._known and self._folder is not None and self._file(name).exists():
-            self._known[name] = Outcome.from_dict(json.loads(self._file(name).read_text(encoding="utf-8")))
+            kept = json.loads(self._file(name).read_text(encoding="utf-8"))
+            if "mistakes" in kept:  # an earlier version did not keep them
+                self._known[name] = Outcome.from_dict(kept)
         return self._known.get(name)
 
     def _keep(self, name: str, outcome: Outcome) -> Outcome:
@@ -238,6 +244,7 @@ def train_arm(task: Task, train: Train | None = None) -> Outcome:
         {name: of.sure for name, of in found.items()},
         {name: of.scores(n_classes) for name, of in found.items()},
         time.perf_counter() - start,
+        {name: of.mistakes for name, of in found.items()},
     )
 
 

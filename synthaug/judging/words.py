@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from synthaug.judging.arms import AS_THEY_ARE
+from synthaug.judging.names import called
 from synthaug.judging.protocol import JUDGED, ON_BOTH
 from synthaug.judging.trials import LEVEL
 from synthaug.metrics.statistics import (
@@ -57,6 +58,13 @@ GLOSSARY = {
 ANSWERS = {"helps": "They help", "no evidence": "No evidence", "harms": "No, they do worse"}
 """Whether synthetic rows help, for each verdict."""
 
+TOO_SMALL = "too small to tell"
+"""What is said in place of "no evidence" where a gain that matters may well have gone unseen."""
+
+_MATTERS = 0.01  # a gain that a person may care for
+_NOTHING = 1e-6  # what is left of differences that are alike
+_CLASSES_FROM = 3  # with two seeds an interval is some ten times as wide as the two differ
+
 FIDELITY = {
     "agreement": (
         "Label agreement",
@@ -74,6 +82,9 @@ FIDELITY = {
     ),
 }
 """The measures of `Fidelity`: what each is called, and what it says."""
+
+SPREAD = "spread as judges see it, before → after"
+"""How far apart samples are in the features of judges, relative to real rows, before and after a filter of curation."""
 
 REASONS = {
     "agreement": "look like another class",
@@ -102,18 +113,30 @@ def worth_of_plan(plan: Plan) -> str:
 
 
 def worth(e: Evaluation) -> str:
-    """What following the advice gains over training on the rows as they are, on the test rows."""
-    score = f"{100 * np.mean(e.arm(e.followed).values(e.metric)):.1f} % on the test rows"
-    return _worth(e, e.followed, e.gain_over(AS_THEY_ARE), score)
+    """What following the advice gains over training on the rows as they are, on the test rows.
+
+    Where that may be chance, and the run was too small to tell whether synthetic rows help, no advice but the figures.
+    """
+    gain = e.gain_over(AS_THEY_ARE)
+    ours, theirs = (
+        f"{100 * np.mean(e.arm(name).values(e.metric)):.1f} %" for name in (e.candidate, e.baseline)
+    )
+    if too_small(e) and (gain is None or gain.low <= 0):
+        return (
+            f"{_sentence(TOO_SMALL)}: {ours} {metric_name(e)} on the test rows with {called(e.candidate)}, {theirs} "
+            f"with {called(e.baseline)}."
+        )
+    followed = f"{100 * np.mean(e.arm(e.followed).values(e.metric)):.1f} % on the test rows"
+    return _worth(e, e.followed, gain, followed)
 
 
 def _worth(of: Evaluation | Plan, followed: str, gain: Interval | None, where: str) -> str:
     if followed == AS_THEY_ARE:
         return f"Train on your rows as they are: nothing that was tried is sure to do better ({where})."
     if gain is None:
-        return f"Train with “{percents(followed)}” ({where})."
+        return f"Train with {called(followed)} ({where})."
     return (
-        f"Train with “{percents(followed)}”: {points(gain.mean)} points ({interval(gain)}) of {metric_name(of)} over "
+        f"Train with {called(followed)}: {points(gain.mean)} points ({interval(gain)}) of {metric_name(of)} over "
         f"training on your rows as they are ({where}){_doubt(gain)}."
     )
 
@@ -129,15 +152,13 @@ def parts_of_worth(e: Evaluation) -> list[tuple[str, str, str]]:
     found = []
     if plain is not None:
         told = "nothing" if e.baseline == AS_THEY_ARE else _in_points(plain)
-        found.append((f"how your rows are prepared (“{percents(e.baseline)}”)", told, "used"))
-    found.append(
-        (f"{_what_is_mixed_in(e)} (“{percents(e.candidate)}”)", _in_points(e.headline.difference), used)
-    )
+        found.append((f"how your rows are prepared: {called(e.baseline)}", told, "used"))
+    found.append((f"{_what_is_mixed_in(e)}: {called(e.candidate)}", _in_points(e.headline.difference), used))
     if e.plan is not None:
-        found += [(f"{what}, in cross-validation", told, "") for what, told in _of_unlabelled(e.plan)]
+        found += [(f"in cross-validation, {what}", told, "") for what, told in _of_unlabelled(e.plan)]
     today = e.setup.today
     if today is not None and (gain := e.gain_over(today)) is not None:
-        found.append((f"all of it over “{percents(today)}”, as you train today", _in_points(gain), ""))
+        found.append((f"all of it over {called(today)}, as you train today", _in_points(gain), ""))
     return found
 
 
@@ -161,7 +182,7 @@ def _of_unlabelled(plan: Plan) -> list[tuple[str, str]]:
         if options:
             best = max(options, key=lambda of: (of.trainings, of.score))
             assert best.gain is not None, "options with none were left out"
-            found.append((f"{what} (“{percents(best.name)}”)", _in_points(best.gain)))
+            found.append((f"{what}: {called(best.name)}", _in_points(best.gain)))
     return found
 
 
@@ -183,17 +204,19 @@ def _advice_of_choice(plan: Plan) -> str:
     if plan.accepted:
         assert judged is not None, "what is accepted was judged"
         return (
-            f"Use synthetic rows: {_share(plan)} as {_kind(plan)}, with “{plan.base}”. "
+            f"Use synthetic rows: {_share(plan)} as {_kind(plan)}, with {called(plan.base)}. "
             f"{'It' if judged.foretold else 'Choosing in this way'} {gained}; that classifiers are surer of the right "
             f"label is {percent(LEVEL)} sure, too."
         )
     if plan.choice.candidate is None:
-        return f"Use no synthetic rows: train with “{plan.baseline}”; no share of any family did better."
+        return (
+            f"Use no synthetic rows: train with {called(plan.baseline)}; no share of any family did better."
+        )
     chance = "" if judged is not None and judged.gain.mean <= 0 else ", which may be chance"
     way = "it" if judged is not None and judged.foretold else "choosing in this way"
     found = f"but {way} {gained}" if gained else _own_gain(plan)
     return (
-        f"Use no synthetic rows: train with “{plan.baseline}”. The best with them was “{percents(plan.candidate)}”, "
+        f"Use no synthetic rows: train with {called(plan.baseline)}. The best with them was {called(plan.candidate)}, "
         f"{found}{chance}."
     )
 
@@ -205,7 +228,7 @@ def chosen(plan: Plan) -> str:
     if judged is None:
         none = plan.choice.candidate is None
         why = "No share of any family did better" if none else "The best of them did hardly better"
-        return f"{why} than “{plan.baseline}”, which is what to use. {cost}"
+        return f"{why} than {called(plan.baseline)}, which is what to use. {cost}"
     gain = judged.gain
     how = (
         "It was to be judged before any row was looked at, as what gained most elsewhere, and"
@@ -235,11 +258,6 @@ def choice_on_terminal(plan: Plan) -> str:
         f"Follow it: loader = synthaug.Plan.load(folder).apply(loader), for {plan.steps:,} optimizer steps."
     )
     return "\n".join([plan.worth, plan.advice, "", head, *standings, "", cost, follow])
-
-
-def percents(text: str) -> str:
-    """A name that may hold shares, as sentences write them."""
-    return text.replace("%", " %")
 
 
 def _share(plan: Plan) -> str:
@@ -285,59 +303,94 @@ def advice(e: Evaluation) -> str:
         return f"Use synthetic rows here{how}: as {share} of each batch {raised}."
     if e.verdict == "harms":
         return (
-            f"Do not use synthetic rows here: without them, “{e.baseline}” scores {gain:.1f} points more "
-            f"than with {share} of each batch."
+            f"Do not use synthetic rows here: without them, {called(e.baseline)}, the score is {gain:.1f} points "
+            f"higher than with {share} of each batch."
         )
-    return f"Nothing shows that synthetic rows help here, as {share} of each batch: train without them.{_too_small(e)}"
+    if too_small(e):
+        return f"{_sentence(TOO_SMALL)} whether synthetic rows help here, as {share} of each batch. {seen(e)}"
+    return f"Nothing shows that synthetic rows help here, as {share} of each batch: train without them."
 
 
 def _advice_after_choice(e: Evaluation, plan: Plan, gain: float) -> str:
     """The advice where cross-validation chose and the test rows had the last word."""
-    if not plan.accepted:
-        return (
-            f"Train with “{e.baseline}”, without synthetic rows: cross-validation found no share of them that is sure "
-            f"to help.{_too_small(e)}"
-        )
     if e.verdict == "helps":
         return (
-            f"Use synthetic rows here: {_share(plan)} as {_kind(plan)}, with “{plan.base}”. They raise "
+            f"Use synthetic rows here: {_share(plan)} as {_kind(plan)}, with {called(plan.base)}. They raise "
             f"{metric_name(e)} on the test rows by {gain:.1f} points."
         )
-    found = "they score lower there" if e.verdict == "harms" else "they do not confirm it"
-    return (
-        f"Train with “{e.baseline}”, without synthetic rows: cross-validation preferred "
-        f"{percent(plan.candidate_share)} of {_kind(plan)}, but on the test rows {found}.{_too_small(e)}"
-    )
+    preferred = f"{percent(plan.candidate_share)} of {_kind(plan)}"
+    if too_small(e):
+        chosen = f"preferred {preferred}" if plan.accepted else "found no share of them that is sure to help"
+        return (
+            f"{_sentence(TOO_SMALL)} whether synthetic rows help here: cross-validation {chosen}, and on the test rows "
+            f"the difference may be chance. {seen(e)} The best without them is {called(e.baseline)}."
+        )
+    if not plan.accepted:
+        why = "found no share of them that is sure to help"
+    else:
+        found = "they score lower there" if e.verdict == "harms" else "they do not confirm it"
+        why = f"preferred {preferred}, but on the test rows {found}"
+    return f"Train with {called(e.baseline)}, without synthetic rows: cross-validation {why}."
 
 
-def _too_small(e: Evaluation) -> str:
-    """What could not be seen, where nothing was found."""
-    gain = detectable_gain(e.differences(e.candidate))
-    if e.headline.verdict != "no evidence" or round(100 * gain, 1) < 1:
-        return ""
-    return f" A gain below {100 * gain:.1f} points may well have gone unseen here."
+def answer(e: Evaluation) -> str:
+    """Whether synthetic rows help, in few words."""
+    return _sentence(TOO_SMALL) if too_small(e) else ANSWERS[e.verdict]
+
+
+def too_small(e: Evaluation, arm: str | None = None) -> bool:
+    """Whether nothing was found of an arm, the candidate when None, where a gain of a point could not have been."""
+    name = arm or e.candidate
+    verdict = next(c.verdict for c in e.comparisons if c.arm == name)
+    return verdict == "no evidence" and _is_blunt(_visible(e, name))
 
 
 def seen(e: Evaluation) -> str:
-    """What a run like this one can see, and what it takes to see a point; empty where trainings do not differ."""
-    differences = e.differences(e.candidate)
-    gain = detectable_gain(differences)
+    """What a run like this one could have seen, and what it takes to see a point; empty where nothing is too small."""
+    differences, gain = e.differences(e.candidate), _visible(e, e.candidate)
     if round(100 * gain, 1) == 0:
         return ""
-    n = len(differences)
-    often = (
-        "four of five"
-        if n < SIGN_FLIPS_FROM
-        else "three of five"
-        if n == SIGN_FLIPS_FROM
-        else "three of four"
+    if detectable_gain(differences) < _NOTHING:
+        row = f"one of {sum(e.rows['test'].values()):,} test rows is {100 * gain:.1f} points"
+        return f"All trainings differ alike, and {row}: less cannot be seen."
+    n, unit = len(differences), _units(e)
+    so_much = f"a gain of {100 * gain:.1f} points or more, in {_often(n)} such runs"
+    could = (
+        f"With {n} {unit}, and scores that vary as these, this run could have seen "
+        f"{so_much if gain < 1 else 'no gain, however large'}"
     )
-    unit, needed = "seeds" if e.replicates == 1 else "generators", differences_needed(differences, 0.01)
+    if not _is_blunt(gain):
+        return f"{could}."
+    needed = differences_needed(differences, _MATTERS)
     more = "more than 1,000" if needed is None else f"{needed:,}"
-    return (
-        f"As far as scores vary here, {n} {unit} find a gain of {100 * gain:.1f} points or more in {often} such runs; "
-        f"to find one of 1 point takes {more}."
-    )
+    return f"{could}; for one of 1 point take {more} {unit}."
+
+
+def _units(e: Evaluation) -> str:
+    """What is repeated."""
+    return "seeds" if e.replicates == 1 else "generators"
+
+
+def _visible(e: Evaluation, name: str) -> float:
+    """The gain of an arm that could have been seen; one test row where all trainings differ alike."""
+    gain = detectable_gain(e.differences(name))
+    return gain if gain >= _NOTHING else 1 / sum(e.rows["test"].values())
+
+
+def _is_blunt(gain: float) -> bool:
+    """Whether a run that can see so much, told to a tenth of a point, misses what matters."""
+    return round(gain, 3) > _MATTERS
+
+
+def _often(n: int) -> str:
+    """How often `detectable_gain` of so many differences is found, the test of signs included, by simulation."""
+    if n < SIGN_FLIPS_FROM:
+        return "four of five"
+    return "three of five" if n == SIGN_FLIPS_FROM else "three of four"
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def summary(e: Evaluation) -> str:
@@ -347,11 +400,11 @@ def summary(e: Evaluation) -> str:
     found = f"{abs(difference.mean) * 100:.1f} points {better}" if difference.mean else "the same"
     judge = "validation rows" if e.plan is None else "cross-validation"
     told = (
-        f"Without synthetic rows, {judge} preferred “{e.baseline}”; with them, “{e.candidate}”. The latter scored "
-        f"{found} on {n:,} test rows that neither the generator nor the classifiers had seen. The 95 % interval of "
-        f"that difference, {interval(difference)} points, {_what_it_says(e)}."
+        f"Without synthetic rows, {judge} preferred {called(e.baseline)}; with them, {called(e.candidate)}. The latter "
+        f"scored {found} on {n:,} test rows that neither the generator nor the classifiers had seen. The 95 % interval "
+        f"of that difference, {interval(difference)} points, {_what_it_says(e)}."
     )
-    return " ".join(filter(None, [told, seen(e)]))
+    return told if too_small(e) else " ".join(filter(None, [told, seen(e)]))
 
 
 def _what_it_says(e: Evaluation) -> str:
@@ -406,10 +459,27 @@ def role(e: Evaluation, arm: ArmResult) -> str:
     """What an arm is in the comparison: the baseline, or what can be said of it."""
     if arm.name == e.baseline:
         return "baseline"
-    if arm.name == e.candidate:
-        return e.verdict
-    comparison = next(c for c in e.comparisons if c.arm == arm.name)
-    return comparison.verdict if arm.synthetic else ""
+    if not arm.synthetic:
+        return ""
+    if too_small(e, arm.name):
+        return TOO_SMALL
+    own = next(c.verdict for c in e.comparisons if c.arm == arm.name)
+    return e.verdict if arm.name == e.candidate else own
+
+
+def tells_of_classes(e: Evaluation) -> bool:
+    """Whether there are enough seeds to say how single classes differ."""
+    return e.headline.difference.n >= _CLASSES_FROM
+
+
+def about_classes(e: Evaluation) -> str:
+    """What differences of single classes are worth."""
+    n = e.headline.difference.n
+    if not tells_of_classes(e):
+        return (
+            f"{n} {_units(e)} cannot tell how single classes differ: {_CLASSES_FROM} are needed, better 10."
+        )
+    return "With many classes, some differences are large by chance."
 
 
 def passing(judged: int, dropped: Mapping[str, int]) -> str:

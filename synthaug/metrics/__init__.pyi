@@ -10,6 +10,7 @@ from .fidelity import (
 from .scores import (
     Scores as Scores,
     calibration_error as calibration_error,
+    mistakes as mistakes,
     score as score,
     sureness as sureness,
 )

@@ -73,6 +73,21 @@ def score(
     )
 
 
+def mistakes(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """``(M, 3)`` int64: a class, another that rows of it were taken for, and how many; in the order of the classes.
+
+    Args:
+        labels: ``(N,)`` integer true labels.
+        predicted: ``(N,)`` integer predicted labels.
+
+    >>> mistakes(np.array([0, 0, 0, 1]), np.array([1, 0, 1, 1])).tolist()
+    [[0, 1, 2]]
+    """
+    wrong = labels != predicted
+    pairs, counts = np.unique(np.stack([labels[wrong], predicted[wrong]]), axis=1, return_counts=True)
+    return np.stack([*pairs, counts], axis=1).astype(np.int64)
+
+
 def calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """The gap between how sure a classifier is and how often it is right, in 15 bins of equal width, by rows.
 

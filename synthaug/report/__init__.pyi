@@ -17,4 +17,4 @@ from .pictures import (
     pick_pictures as pick_pictures,
 )
 from .plots import plot as plot
-from .tables import FURTHER as FURTHER
+from .tables import FURTHER as FURTHER, mistaken_rows as mistaken_rows, recall_rows as recall_rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from synthaug.judging import words
+from synthaug.judging.names import called
 from synthaug.judging.results import Evaluation
 from synthaug.report import tables
 from synthaug.wording import points, table_cell
@@ -14,7 +15,7 @@ def markdown(e: Evaluation) -> str:
     """The advice, what was found, and every table."""
     arms = [
         (
-            arm.name,
+            called(arm.name),
             arm.score,
             "0" if arm.difference is None else points(arm.difference.mean),
             "" if arm.difference is None else words.interval(arm.difference),
@@ -24,11 +25,12 @@ def markdown(e: Evaluation) -> str:
     ]
     metric = f"{words.metric_name(e)}, test (mean ± s.d.)"
     recalls = [
-        (table_cell(row["name"]), row["without"], row["with"], row["points"]) for row in tables.recall_rows(e)
+        (table_cell(row["name"]), row["without"], row["with"], row["points"] or "–")
+        for row in tables.recall_rows(e)
     ]
     sections = [
         f"# {words.worth(e)}",
-        _table(("of that", "points", ""), words.parts_of_worth(e)),
+        _table(("of that", "points", "in what is advised"), words.parts_of_worth(e)),
         words.advice(e),
         words.summary(e),
         words.caveat(e),
@@ -46,15 +48,21 @@ def markdown(e: Evaluation) -> str:
         rows = tables.fidelity_rows(e)
         sections += ["## The synthetic rows", _table(("measure", "value", "meaning"), rows)]
     sections += [
-        f"## Recall by class, “{e.baseline}” and “{e.candidate}”",
+        f"## Recall by class: {called(e.baseline)}, then {called(e.candidate)}",
+        words.about_classes(e),
         _table(("class", "without, %", "with, %", "difference, points"), recalls),
     ]
+    if mistaken := tables.mistaken_rows(e):
+        confused = [(table_cell(of), table_cell(other), *shares) for of, other, *shares in mistaken]
+        titles: tuple[str, ...] = ("class", "taken for", "without, % of its test rows", "with, %")
+        sections += ["## What was most often taken for what", _table(titles, confused)]
     if e.judged is not None:
-        titles = ("reason", "dropped", "diversity")
+        titles = ("reason", "dropped", words.SPREAD)
         sections += ["## What judges would leave out", _table(titles, tables.filter_rows(e))]
     sections += [
         "## How to reproduce it",
-        _table(("", ""), [(name, table_cell(value)) for name, value in tables.reproduction_rows(e)]),
+        *([] if e.setup.again is None else [f"```\n{e.setup.again}\n```"]),
+        _table(("what", "value"), [(name, table_cell(value)) for name, value in tables.reproduction_rows(e)]),
         "\n".join(f"- *{word}*: {meaning}" for word, meaning in words.GLOSSARY.items()),
     ]
     return "\n\n".join(sections) + "\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 
 from synthaug.judging import words
 from synthaug.judging.evaluate import Evaluated, Inquiry
+from synthaug.judging.names import called
 from synthaug.judging.quality import compare_with_real, judge_samples
 from synthaug.judging.results import Evaluation, Judged
 from synthaug.judging.runner import Work
@@ -20,6 +22,7 @@ from synthaug.outputs import atomic_write_text
 from synthaug.report import tables
 from synthaug.report.charts import Scale
 from synthaug.report.markdown import markdown
+from synthaug.report.numbers import downloads
 from synthaug.report.pictures import (
     ClassPictures,
     JudgedClass,
@@ -28,9 +31,26 @@ from synthaug.report.pictures import (
     pick_pictures,
     strip,
 )
-from synthaug.wording import points
+from synthaug.wording import percents, points
 
 _CURVE_POINTS = 200
+_FITS = 20  # letters, in a column on a phone
+
+HEADINGS = {
+    "compared": "What was compared",
+    "shares": "How much, and of what",
+    "like": "What the synthetic rows are like",
+    "pictures": "Real and synthetic rows",
+    "overview": "Real and synthetic rows",
+    "judged": "What judges would leave out",
+    "classes": "How well each class was recognised",
+    "taken": "What was taken for what",
+    "training": "How the generator was trained",
+    "again": "How to reproduce it",
+    "numbers": "Numbers to download",
+    "words": "Words used here",
+}
+"""The parts of the page in their order; those with nothing to show are left out."""
 
 
 def write_report(
@@ -105,53 +125,83 @@ def html(
         lstrip_blocks=True,
     )
     scale = Scale.over([c.difference for c in e.comparisons])
+    shown: dict[str, Any] = {
+        "compared": [_arm(row, scale) for row in tables.arm_rows(e)],
+        "shares": tables.option_rows(e),
+        "like": tables.fidelity_rows(e),
+        "pictures": [_class(of) for of in pictures],
+        "overview": overview,
+        "judged": [_judged(of) for of in judged],
+        "classes": tables.recall_rows(e),
+        "taken": tables.mistaken_rows(e),
+        "training": _curves(history),
+        "again": tables.reproduction_rows(e),
+        "numbers": downloads(e),
+        "words": list(words.GLOSSARY.items()),
+    }
     text: str = environment.get_template("page.html.jinja").render(
+        shown,
+        headings={name: title for name, title in HEADINGS.items() if shown[name]},
         worth=words.worth(e),
         parts=words.parts_of_worth(e),
         advice=words.advice(e),
         summary=words.summary(e),
         caveat=words.caveat(e),
         verdict=e.verdict,
-        answer=words.ANSWERS[e.verdict],
+        answer=words.answer(e),
         metric=words.metric_name(e),
-        baseline=e.baseline,
-        candidate=e.candidate,
-        arms=[_arm(row, scale) for row in tables.arm_rows(e)],
+        baseline=called(e.baseline),
+        candidate=called(e.candidate),
         ticks=scale.ticks(),
-        recalls=tables.recall_rows(e),
         further=tables.further_rows(e),
-        further_titles=[title[0].upper() + title[1:] for title in tables.FURTHER],
-        tried=tables.option_rows(e),
-        shares=tables.share_chart(e),
+        further_titles=["Arm", *(title[0].upper() + title[1:] for title in tables.FURTHER)],
+        share_chart=tables.share_chart(e),
         chosen="" if e.plan is None else words.chosen(e.plan),
         luck_judged=e.plan is not None and e.plan.choice.judged is not None,
-        fidelity=tables.fidelity_rows(e),
-        pictures=[_class(of) for of in pictures],
-        overview=overview,
-        judged=[_judged(of) for of in judged],
         filters=tables.filter_rows(e),
-        curves=_curves(history),
-        reproduction=tables.reproduction_rows(e),
-        glossary=list(words.GLOSSARY.items()),
+        spread=words.SPREAD,
+        n_classes=len(e.classes),
+        about_classes=words.about_classes(e),
+        tells_of_classes=words.tells_of_classes(e),
+        confusions=tables.confusions(e),
+        command=e.setup.again,
+        joints=_joints,
     )
-    return text
+    return _with_whole_percents(text)
+
+
+def _with_whole_percents(page: str) -> str:
+    """The page with no line that ends between a number and its percent sign, but in what is to be pasted."""
+    parts = re.split("(<pre>.*?</pre>)", page, flags=re.S)
+    return "".join(
+        part if part.startswith("<pre>") else re.sub(r"(?<=\d) %", "\u00a0%", part) for part in parts
+    )
+
+
+def _joints(name: str) -> list[tuple[str, bool]]:
+    """The parts of a class name, between which a line may end, and whether each fits into any line as a whole."""
+    return [(part, len(part) <= _FITS) for part in re.split(r"(?<=[\s_/.,:;])", name) if part]
 
 
 def _arm(row: tables.ArmRow, scale: Scale) -> dict[str, Any]:
     of = row.difference
+    zero = scale.at(0.0)
     return vars(row) | {
-        "difference": None if of is None else points(of.mean),
+        "term": percents(row.name),
+        "difference": "0" if of is None else points(of.mean),
         "interval": None if of is None else words.interval(of),
-        "at": None if of is None else scale.span(of),
+        "at": {"mean": zero} if of is None else scale.span(of),
     }
 
 
 def _class(of: ClassPictures) -> dict[str, Any]:
+    real = [half for half in np.array_split(of.real, 2) if len(half)]
+    most = max(len(images) for images in (*real, of.synthetic))
     return {
         "name": of.name,
-        "real": [strip(half) for half in np.array_split(of.real, 2) if len(half)],
-        "synthetic": _strip(of.synthetic),
-        "nearest": _strip(of.nearest),
+        "real": [_strip(half, most) for half in real],
+        "synthetic": _strip(of.synthetic, most),
+        "nearest": _strip(of.nearest, most),
     }
 
 
@@ -160,8 +210,9 @@ def _judged(of: JudgedClass) -> dict[str, Any]:
     return {"name": of.name, "told": told, "passing": _strip(of.passing), "failing": _strip(of.failing)}
 
 
-def _strip(images: np.ndarray) -> dict[str, Any] | None:
-    return strip(images) if len(images) else None
+def _strip(images: np.ndarray, most: int = 0) -> dict[str, Any] | None:
+    """Pictures side by side, and which percent of the width they are to take where the most in a row take all."""
+    return strip(images) | {"part": round(100 * len(images) / (most or len(images)))} if len(images) else None
 
 
 def _curves(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -184,10 +235,15 @@ def _curve(name: str, points: Sequence[tuple[int, float]]) -> dict[str, Any]:
     return {
         "name": name.replace("_", " "),
         "points": " ".join(f"{a:.2f},{b:.2f}" for a, b in zip(x, y, strict=True)),
-        "first": f"{values[0]:.3g}",
-        "last": f"{values[-1]:.3g}",
-        "low": f"{low:.3g}",
-        "high": f"{high:.3g}",
+        "first": _figure(values[0]),
+        "last": _figure(values[-1]),
+        "low": _figure(low),
+        "high": _figure(high),
         "start": f"{points[0][0]:,}",
         "end": f"{points[-1][0]:,}",
     }
+
+
+def _figure(value: float) -> str:
+    """Three digits, with a true minus."""
+    return f"{value:.3g}".replace("-", "−")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from synthaug.judging import words
+from synthaug.judging.names import called, plain_name
 from synthaug.judging.results import ArmResult, Comparison, Evaluation
 from synthaug.metrics.statistics import Interval, wilson_interval
 from synthaug.report.charts import Series, line_chart
@@ -21,12 +22,14 @@ class ArmRow:
 
     Attributes:
         name, about, synthetic, role: of the arm.
+        plain: its name in plain words; None where it has no other.
         score: mean and standard deviation in percent.
         difference: to the baseline, in points; None for the baseline.
         picked: whether it answers the question.
     """
 
     name: str
+    plain: str | None
     about: str
     synthetic: bool
     role: str
@@ -41,6 +44,7 @@ def arm_rows(e: Evaluation) -> list[ArmRow]:
     return [
         ArmRow(
             arm.name,
+            plain_name(arm.name),
             arm.about,
             arm.synthetic,
             words.role(e, arm),
@@ -65,13 +69,17 @@ def further_rows(e: Evaluation) -> list[tuple[str, ...]]:
     """For each arm its name and what `FURTHER` says of it."""
     differences = {c.arm: c for c in e.comparisons}
     return [
-        (arm.name, *(told(arm, differences.get(arm.name)) for told in FURTHER.values())) for arm in e.arms
+        (called(arm.name), *(told(arm, differences.get(arm.name)) for told in FURTHER.values()))
+        for arm in e.arms
     ]
 
 
 def recall_rows(e: Evaluation) -> list[dict[str, Any]]:
-    """Mean recall without and with synthetic rows for every class with test rows, the largest gain first."""
-    rows = []
+    """Mean recall without and with synthetic rows for every class with test rows, the largest gain first.
+
+    Where seeds are too few to tell how classes differ, in the order of the classes and without differences.
+    """
+    rows, told = [], words.tells_of_classes(e)
     for label, name in enumerate(e.classes):
         before = [s.recall[label] for s in e.arm(e.baseline).test]
         after = [s.recall[label] for s in e.arm(e.candidate).test]
@@ -87,11 +95,66 @@ def recall_rows(e: Evaluation) -> list[dict[str, Any]]:
                     "without": _recall(float(np.mean(known_before)), e.rows["test"][name]),
                     "with": _recall(float(np.mean(known_after)), e.rows["test"][name]),
                     "gain": gain.mean,
-                    "points": points(gain.mean),
-                    "interval": words.interval(gain),
+                    "points": points(gain.mean) if told else "",
+                    "interval": words.interval(gain) if told else "",
                 }
             )
-    return sorted(rows, key=lambda row: -row["gain"])
+    return sorted(rows, key=lambda row: -row["gain"]) if told else rows
+
+
+_MOST_MISTAKEN, _MOST_PICTURED = 10, 12
+
+
+def mistaken_rows(e: Evaluation) -> list[tuple[str, str, str, str]]:
+    """What is most often taken for what: a class, the other, and the percent of its test rows without and with."""
+    arms = [_mistaken(e, name) for name in (e.baseline, e.candidate)]
+    shares = {pair: [arm.get(pair, 0.0) for arm in arms] for pair in dict.fromkeys([*arms[0], *arms[1]])}
+    worst = sorted(shares, key=lambda pair: -sum(shares[pair]))[:_MOST_MISTAKEN]
+    return [
+        (of, other, f"{100 * shares[of, other][0]:.1f}", f"{100 * shares[of, other][1]:.1f}")
+        for of, other in worst
+    ]
+
+
+def _mistaken(e: Evaluation, name: str) -> dict[tuple[str, str], float]:
+    """Shares of the test rows of a class, over all seeds, that an arm takes for another class."""
+    arm = e.arm(name)
+    return {
+        (of, other): n / (e.rows["test"][of] * len(arm.test))
+        for of, taken in arm.mistaken.items()
+        for other, n in taken.items()
+    }
+
+
+def confusions(e: Evaluation) -> list[dict[str, Any]]:
+    """A square for the baseline and for the candidate, a row a class and a column for what it was taken for.
+
+    Cells have the percent of a class's test rows, and how dark they are, in percent. None of many classes, and none
+    where nothing was mistaken.
+    """
+    mistaken = {name: _mistaken(e, name) for name in (e.baseline, e.candidate)}
+    most = max((share for of in mistaken.values() for share in of.values()), default=0.0)
+    if len(e.classes) > _MOST_PICTURED or not most:
+        return []
+    return [{"name": called(name), "rows": _square(e, of, most)} for name, of in mistaken.items()]
+
+
+def _square(e: Evaluation, mistaken: dict[tuple[str, str], float], most: float) -> list[dict[str, Any]]:
+    rows = []
+    for true in e.classes:
+        there = e.rows["test"].get(true, 0) > 0
+        right = 1 - sum(share for (of, _), share in mistaken.items() if of == true)
+        shares = [right if other == true else mistaken.get((true, other), 0.0) for other in e.classes]
+        cells = [
+            {
+                "right": other == true,
+                "told": f"{100 * share:.0f}" if there and share >= 0.005 else "",
+                "dark": f"{60 * (share if other == true else share / most):.0f}" if there else "0",
+            }
+            for other, share in zip(e.classes, shares, strict=True)
+        ]
+        rows.append({"name": true, "cells": cells})
+    return rows
 
 
 def option_rows(e: Evaluation) -> list[tuple[str, str, str, str, str]]:
@@ -99,7 +162,7 @@ def option_rows(e: Evaluation) -> list[tuple[str, str, str, str, str]]:
     rows = []
     for of in () if e.plan is None else e.plan.choice.standings:
         shown = ("0", "") if of.gain is None else (points(of.gain.mean), words.interval(of.gain))
-        rows.append((of.name, *shown, f"{100 * of.sure:.1f} %", str(of.trainings)))
+        rows.append((called(of.name), *shown, f"{100 * of.sure:.1f} %", str(of.trainings)))
     return rows
 
 
@@ -141,12 +204,13 @@ def filter_rows(e: Evaluation) -> list[tuple[str, str, str]]:
 
 def reproduction_rows(e: Evaluation) -> list[tuple[str, str]]:
     """What was asked for, what it was asked of, and what it ran on."""
-    asked = {name: value for name, value in vars(e.setup).items() if name != "arms_left_out"}
+    apart = ("arms_left_out", "again")
+    asked = {k: v for k, v in vars(e.setup).items() if k not in apart and v is not None}
     asked["arms left out"] = "; ".join(e.setup.arms_left_out) or "none"
     if e.generator is not None:
         of = e.generator
         asked |= {"family": of.family, "fingerprint": of.fingerprint, "form of a row": of.rows}
-        asked |= {"generator steps": of.steps, "generator seconds": f"{of.seconds:,.0f}"}
+        asked |= {"generator steps": f"{of.steps:,}", "generator seconds": f"{of.seconds:,.0f}"}
     rows = [(f"{name} rows", f"{sum(counts.values()):,}") for name, counts in e.rows.items()]
     spent = [(f"seconds, {name}", f"{seconds:,.0f}") for name, seconds in e.seconds.items()]
     seeds = [("classifier seeds", ", ".join(map(str, e.seeds)))]

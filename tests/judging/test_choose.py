@@ -202,15 +202,19 @@ def test_the_advice_tells_what_is_known_and_no_more(kept: Kept) -> None:
         return replace(plan, accepted=accepted, choice=replace(choice, **parts)).advice
 
     taken = told(True)
-    assert taken.startswith("Use synthetic rows: 25 % of each batch as samples of warp, with “policy”.")
+    assert taken.startswith(
+        "Use synthetic rows: 25 % of each batch as samples of warp, with two random changes of ten (policy)."
+    )
     assert "+2.0 points [+0.4, +3.6] of accuracy on folds that had not chosen" in taken
     assert taken.endswith("that classifiers are surer of the right label is 90 % sure, too.")
     foretold = told(True, judged=replace(found, foretold=True))
     assert (
-        "“policy”. It gained +2.0 points [+0.4, +3.6] of accuracy on rows that had not chosen it;" in foretold
+        "(policy). It gained +2.0 points [+0.4, +3.6] of accuracy on rows that had not chosen it;" in foretold
     )
     refused = told(False)
-    assert refused.startswith("Use no synthetic rows: train with “policy”. The best with them was")
+    assert refused.startswith(
+        "Use no synthetic rows: train with two random changes of ten (policy). The best with them was"
+    )
     assert refused.endswith("[+0.4, +3.6] of accuracy on folds that had not chosen, which may be chance.")
     hardly = told(False, judged=None)
     assert hardly.endswith(

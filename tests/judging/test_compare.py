@@ -566,3 +566,12 @@ def test_a_split_that_lacks_a_class_is_said_and_no_bound_is_beyond_what_can_be(
     with pytest.warns(SynthaugWarning, match='test rows of .* have no row of "standing"'):
         judging.TestedRows.of(open_data(few), 0)
     assert paired_interval([0.9, 0.1], [0.1, 0.9]).within(-1, 1).high == 1
+
+
+def test_what_was_taken_for_what_adds_up_to_what_was_not_recognised(good: Evaluation) -> None:
+    for arm in good.arms:
+        for label, name in enumerate(good.classes):
+            there = good.rows["test"][name]
+            missed = sum(round(there * (1 - scores.recall[label])) for scores in arm.test)  # type: ignore[operator]
+            assert sum(arm.mistaken.get(name, {}).values()) == missed
+            assert name not in arm.mistaken.get(name, {})

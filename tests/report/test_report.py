@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import io
 import json
 import re
@@ -12,12 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from evaluated import evaluated, write_page
 from PIL import Image
 
 from synthaug import LabeledData, Samples, open_data
 from synthaug.generators import About, Achieved
 from synthaug.judging import (
     ARMS,
+    LADDER,
+    PLAIN,
     ArmResult,
     Choice,
     Comparison,
@@ -29,11 +33,23 @@ from synthaug.judging import (
     Preparation,
     Setup,
     Standing,
+    called,
+    longer,
+    on_top,
+    plain_name,
     words,
 )
-from synthaug.metrics import Fidelity, Interval, Scores, detectable_gain, paired_interval, verdict
+from synthaug.metrics import (
+    Fidelity,
+    Interval,
+    Scores,
+    detectable_gain,
+    differences_needed,
+    paired_interval,
+    verdict,
+)
 from synthaug.modalities.image import ImageForm
-from synthaug.report import pick_judged, pick_pictures, write_report
+from synthaug.report import mistaken_rows, pick_judged, pick_pictures, recall_rows, write_report
 
 NAMES = ("T-shirt/top", "<script>alert(1)</script>", 'a|b "c" & d')
 HISTORY = [
@@ -148,7 +164,7 @@ class _Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self.headings and self.tags[-1][0] in ("h1", "h2") and not self.headings[-1]:
-            self.headings[-1] = data
+            self.headings[-1] = data.replace("\u00a0", " ")
 
 
 @pytest.fixture(scope="module")
@@ -162,8 +178,9 @@ def folder(planted: tuple[LabeledData, Samples], tmp_path_factory: pytest.TempPa
 def test_what_a_run_could_have_seen_is_said_and_too_small_is_no_advice() -> None:
     sharp = evaluation(0.0)
     told = words.summary(sharp)
-    assert re.search(r"4 seeds find a gain of 0\.\d points or more in four of five such runs", told)
-    assert "unseen" not in sharp.advice  # less than a point could have been seen
+    assert "With 4 seeds, and scores that vary as these, this run could have seen a gain of 0." in told
+    assert " points or more, in four of five such runs." in told
+    assert words.answer(sharp) == "No evidence"  # less than a point could have been seen
     noise = np.random.default_rng(1).normal(0, 0.05, 4)
     arms = tuple(
         replace(
@@ -178,9 +195,45 @@ def test_what_a_run_could_have_seen_is_said_and_too_small_is_no_advice() -> None
     assert blunt.verdict == "no evidence"
     gain = 100 * detectable_gain(blunt.differences("real + synthetic"))
     assert gain > 5
-    assert f"A gain below {gain:.1f} points may well have gone unseen here." in blunt.advice
-    assert re.search(r"to find one of 1 point takes \d+\.", words.summary(blunt))
-    assert "Do not use" not in blunt.advice
+    assert words.answer(blunt) == "Too small to tell"
+    assert blunt.worth.startswith("Too small to tell: ")
+    assert blunt.advice.startswith(
+        "Too small to tell whether synthetic rows help here, as 25 % of each batch."
+    )
+    assert f"could have seen a gain of {gain:.1f} points or more" in blunt.advice
+    needed = differences_needed(blunt.differences("real + synthetic"), 0.01)
+    assert blunt.advice.endswith(f"for one of 1 point take {needed} seeds.")
+    assert not re.search("[Tt]rain with|[Dd]o not use", blunt.advice + blunt.worth)
+    assert words.role(blunt, blunt.arm(blunt.candidate)) == "too small to tell"
+
+
+def test_trainings_that_differ_alike_see_no_less_than_a_test_row() -> None:
+    found = replace(evaluation(0.0), rows={"test": {"a": 10, "b": 20}})
+    even = tuple(replace(arm, test=(arm.test[0],) * 4) for arm in found.arms)
+    base = next(arm for arm in even if arm.name == "real")
+    even = tuple(replace(base, name=arm.name, synthetic=arm.synthetic) for arm in even)
+    alike = replace(
+        found,
+        arms=even,
+        comparisons=tuple(Comparison.of(arm, base, "accuracy", 1) for arm in even if arm.name != "real"),
+    )
+    assert words.too_small(alike)
+    assert "one of 30 test rows is 3.3 points: less cannot be seen" in alike.advice
+
+
+def test_two_seeds_claim_nothing_about_classes() -> None:
+    found = evaluation(0.0)
+    assert words.tells_of_classes(found)
+    two = tuple(replace(arm, validation=arm.validation[:2], test=arm.test[:2]) for arm in found.arms)
+    few = replace(
+        found,
+        seeds=(1, 2),
+        arms=two,
+        comparisons=tuple(Comparison.of(arm, two[0], "accuracy", 1) for arm in two[1:]),
+    )
+    assert "2 seeds cannot tell how single classes differ" in words.about_classes(few)
+    assert all(row["points"] == row["interval"] == "" for row in recall_rows(few))
+    assert [row["name"] for row in recall_rows(few)] == [NAMES[0], NAMES[2]]  # no order by what is not known
 
 
 @pytest.mark.parametrize(
@@ -205,7 +258,8 @@ def test_what_a_run_could_have_seen_is_said_and_too_small_is_no_advice() -> None
         (
             -0.03,
             "real + synthetic",
-            "Do not use synthetic rows here: without them, “real” scores 3.0 points more than with 25 % of each batch.",
+            "Do not use synthetic rows here: without them, your rows as they are (real), the score is "
+            "3.0 points higher than with 25 % of each batch.",
         ),
     ],
     ids=["helps", "helps with augmentation", "no evidence", "harms"],
@@ -242,8 +296,10 @@ def test_the_page_runs_nothing_and_fetches_nothing(folder: Path) -> None:
     addresses = [
         v for _, attrs in page.tags for k, v in attrs.items() if k in ("src", "href", "srcset", "data")
     ]
-    assert addresses
-    assert all(address and address.startswith("data:image/png;base64,") for address in addresses)
+    ids = {attrs["id"] for _, attrs in page.tags if attrs.get("id")}
+    elsewhere = [address for address in addresses if address and not address.startswith("data:")]
+    assert len(addresses) > len(elsewhere)
+    assert {address.removeprefix("#") for address in elsewhere} == ids  # the contents, whole
     assert "@import" not in text
     assert "url(" not in text
     assert not [attrs for _, attrs in page.tags if any(name.startswith("on") for name in attrs)]
@@ -280,7 +336,7 @@ def test_losers_caveats_and_the_way_back_are_told(file: str, folder: Path) -> No
 
 def test_worst_class_calibration_and_the_room_that_test_rows_leave_are_told(folder: Path) -> None:
     for file in ("report.md", "report.html"):
-        text = (folder / file).read_text()
+        text = re.sub("</?span[^>]*>", "", (folder / file).read_text())
         for said in ("Worst class", "0.062", "0.125", "test of signs"):
             assert said.lower() in text.lower(), said
         # Wilson's interval of 400 test rows
@@ -364,13 +420,83 @@ def test_each_loss_has_its_curve_and_events_have_none(folder: Path, tmp_path: Pa
     assert "How the generator was trained" not in (tmp_path / "report.html").read_text()
 
 
+def test_numbers_can_be_taken_from_the_page_itself(tmp_path: Path) -> None:
+    found = evaluated(3, 4)
+    page = _Page(write_page(found, tmp_path).read_text())
+    files = {}
+    for _, attrs in page.tags:
+        if (name := attrs.get("download")) and (address := attrs["href"]):
+            text = base64.b64decode(address.split(",")[1]).decode()
+            files[name] = list(csv.DictReader(io.StringIO(text)))
+    assert set(files) == {"scores.csv", "classes.csv", "mistakes.csv"}
+    own = [float(line["accuracy"]) for line in files["scores.csv"] if line["arm"] == found.candidate]
+    assert own == found.arm(found.candidate).values("accuracy")
+    assert [line["class"] for line in files["classes.csv"]] == [*found.classes] * len(found.arms)
+    told = {(line["class"], line["taken_for"]): int(line["times"]) for line in files["mistakes.csv"]}
+    assert told[found.classes[2], found.classes[0]] > 0
+
+
+def test_what_was_taken_for_what_is_told_and_drawn_for_few_classes(tmp_path: Path) -> None:
+    few, many = evaluated(3, 4), evaluated(40, 4)
+    of, other, without, _ = mistaken_rows(few)[0]
+    arm = few.arm(few.baseline)
+    assert float(without) == pytest.approx(
+        100 * arm.mistaken[of][other] / (4 * few.rows["test"][of]), abs=0.05
+    )
+    for found, squares in ((few, 2), (many, 0)):
+        text = write_page(found, tmp_path).read_text()
+        assert "What was taken for what" in text
+        assert len(re.findall('class="small square"', text)) == squares
+    assert "taken for" in (tmp_path / "report.md").read_text()
+    rows = re.findall(r'<td class="name">.*?</tr>', write_page(few, tmp_path).read_text(), re.S)[:3]
+    told = [[int(cell or 0) for cell in re.findall(r'class="cell[^>]*>(\d*)<', row)] for row in rows]
+    assert all(abs(sum(row) - 100) <= 2 for row in told)
+    assert all(row[k] == max(row) for k, row in enumerate(told))
+
+
+def test_many_classes_and_caveats_are_folded_and_nothing_is_missing(tmp_path: Path) -> None:
+    found = evaluated(40, 4)
+    text = write_page(found, tmp_path).read_text()
+    open_rows, folded = text.split("The 30 classes between them")
+    assert len(re.findall('<div class="recall">', open_rows)) == 10
+    assert len(re.findall('<div class="recall">', folded)) == 30
+    assert re.search(
+        f"<details[^>]*><summary>[^<]*</summary>\\s*<p[^>]*>{re.escape(words.caveat(found)[:40])}", text
+    )
+    assert "of the first 20 of 40 classes" in text
+
+
+def test_every_table_axis_and_picture_is_labelled(tmp_path: Path) -> None:
+    text = write_page(evaluated(3, 4), tmp_path).read_text()
+    for table in re.findall("<table.*?</table>", text, re.S):
+        titles = re.findall("<th[^>]*>(.*?)</th>", table)
+        assert titles
+        assert all(titles)
+    assert all("alt=" in image for image in re.findall("<img.*?>", text))
+    assert all("aria-label=" in chart for chart in re.findall("<svg.*?>", text))
+    assert "Points against two random changes of ten (policy)" in text
+
+
+def test_every_arm_has_a_plain_name_of_its_own() -> None:
+    plain = [plain_name(arm.name) for arm in LADDER]
+    assert None not in plain
+    assert len(set(plain)) == len(plain)
+    assert set(PLAIN) <= {arm.name for arm in LADDER}
+    mixed = on_top(ARMS[0], 0.25, "curated warp, far", ", falling to 0")
+    assert called(mixed.name) == (
+        "25 % synthetic rows, let pass by judges, falling to 0 (real + 25 % curated warp, far, falling to 0)"
+    )
+    assert called(longer(ARMS[0]).name) == "your rows as they are, 1.5 times the steps (real, longer)"
+
+
 def test_intervals_stand_where_the_axis_says(folder: Path) -> None:
     text = (folder / "report.html").read_text()
     zero = float(re.findall(r'class="grid zero" style="left:([\d.]+)%"', text)[0])
     found = evaluation(0.03)
     dots = [float(at) for at in re.findall(r'class="dot" style="left:([\d.]+)%"', text)]
-    means = [c.difference.mean for c in found.comparisons]
-    assert len(dots) == len(means) == len(ARMS) - 1
+    means = [0.0, *(c.difference.mean for c in found.comparisons)]  # the baseline has its own
+    assert len(dots) == len(means) == len(ARMS)
+    assert len(re.findall('<i class="bar"', text)) == len(means) - 1
     scale = np.polyfit(means, dots, 1)
     np.testing.assert_allclose(np.polyval(scale, means), dots, atol=0.02)
     assert np.polyval(scale, 0) == pytest.approx(zero, abs=0.02)

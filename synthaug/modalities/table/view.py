@@ -99,10 +99,11 @@ def correlations(form: TableForm, points: np.ndarray) -> np.ndarray:
 def _correlations(form: TableForm, points: Mapping[str, np.ndarray]) -> Image.Image:
     side = min(14, (_ACROSS * _WIDTH // 2 - _GAP) // len(form.columns))
     width = side * len(form.columns)
-    picture = Image.new("RGB", (len(points) * (width + 2 * _GAP), width + 2 * _GAP + _LABEL), "white")
+    panel = max(width, _WIDTH) + 2 * _GAP
+    picture = Image.new("RGB", (len(points) * panel, width + 2 * _GAP + _LABEL), "white")
     draw = ImageDraw.Draw(picture)
     for number, (title, of) in enumerate(points.items()):
-        left = _GAP + number * (width + 2 * _GAP)
+        left = _GAP + number * panel
         draw.text((left, 2), f"correlations, {one_line(title)[:20]}", fill="black")
         grey = np.rint(255 * (1 - correlations(form, of))).astype(np.uint8)
         tile = Image.fromarray(grey).resize((width, width), Image.Resampling.NEAREST)
