@@ -20,6 +20,8 @@ from synthaug.mixing.albumentations import A, SyntheticReplacement, seed_transfo
 SIDE = 8
 CLASSES = Classes(("cat", "dog/wolf"), (3, 7))
 PER_CLASS = 6
+# Two faults of albumentations that its successor, which is imported by the same name, has mended.
+FAULTY = A.__version__.startswith("2.0.")
 
 
 def write_pool(out: Path, *, dtype: str = "uint8", channels: int = 3, high: float = 255.0) -> Path:
@@ -249,7 +251,7 @@ def outcomes(transform: Any, times: int = 400) -> np.ndarray:
 
 
 def test_two_flips_have_four_outcomes_where_the_library_has_two() -> None:
-    assert np.count_nonzero(outcomes(flips())) == 2, "albumentations gives leaves independent streams by now"
+    assert np.count_nonzero(outcomes(flips())) == (2 if FAULTY else 4)
     assert outcomes(seed_transform(flips(), 0)).min() > 60
 
 
@@ -314,9 +316,8 @@ def test_without_the_helper_workers_and_epochs_repeat() -> None:
     loader = DataLoader(
         Drawn(A.Compose([Noise(p=1.0)])), batch_size=2, num_workers=2, multiprocessing_context="fork"
     )
-    assert len({value for _ in range(2) for batch in loader for value in batch.tolist()}) == 4, (
-        "albumentations seeds its workers by now"
-    )
+    found = {value for _ in range(2) for batch in loader for value in batch.tolist()}
+    assert len(found) == (4 if FAULTY else 16)
 
 
 def test_ranks_draw_from_different_streams(monkeypatch: pytest.MonkeyPatch) -> None:
