@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -334,3 +335,14 @@ def test_ranks_draw_from_different_streams(monkeypatch: pytest.MonkeyPatch) -> N
         )
         found.append([float(value) for value in loader])
     assert not set(found[0]) & set(found[1])
+
+
+def test_what_the_page_says_is_done() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "albumentations.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```python\n(.*?)^```", page, flags=re.S | re.M)
+    known: dict[str, Any] = {}
+    exec(block, known)
+    assert outcomes(known["transform"]).min() > 60
+    assert callable(known["seeding"])
+    assert "2.0.8" in page
+    assert FAULTY or A.__version__ in page, "the successor that the page names is the one that is tested"
