@@ -2,12 +2,14 @@
 # make test   the test suite
 # make docs   the site, in docs/_built/html
 # Both set up .venv first, from nothing, and do it once.
+# make lowest, make newest   the tests on the lowest versions that pyproject.toml allows, and on the newest there are
+# make successor   those of augmentations, with albumentationsx in place of albumentations
 
 VENV := .venv
 PYTHON ?= python3
 READY := $(VENV)/.ready
 
-.PHONY: demo test docs lint types check clean
+.PHONY: demo test docs lint types check lowest newest successor clean
 
 demo: $(READY)
 	$(VENV)/bin/synthaug demo --out demo
@@ -27,6 +29,32 @@ types: $(READY)
 
 check: lint types test
 
+# without transformers, which asks for a newer huggingface_hub than the rest; and other versions warn of other things
+lowest: $(READY)
+	$(PYTHON) -m venv $(VENV)-lowest
+	$(VENV)/bin/python .ci/lowest.py > $(VENV)-lowest/constraints.txt
+	$(VENV)-lowest/bin/python -m pip install --quiet --disable-pip-version-check -c $(VENV)-lowest/constraints.txt torch
+	$(VENV)-lowest/bin/python -m pip install --quiet --disable-pip-version-check -c $(VENV)-lowest/constraints.txt \
+		-e ".[accelerate,lightning,torchdata,medical,imbalanced,trackers,test]"
+	$(VENV)-lowest/bin/python -m pytest -n 2 -W default $(TESTS)
+
+newest:
+	$(PYTHON) -m venv $(VENV)-newest
+	$(VENV)-newest/bin/python -m pip install --quiet --disable-pip-version-check torch
+	$(VENV)-newest/bin/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	$(VENV)-newest/bin/python -m pytest -n 2 -W default $(TESTS)
+
+# beside the package that is imported as albumentations too, and takes its folder
+SUCCESSOR := tests/mixing/test_albumentations.py tests/mixing/test_regimen.py tests/modalities/test_augmentation.py \
+	tests/test_albumentations_missing.py
+successor:
+	$(PYTHON) -m venv $(VENV)-successor
+	$(VENV)-successor/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(VENV)-successor/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test]"
+	$(VENV)-successor/bin/python -m pip uninstall --quiet --yes albumentations albucore
+	$(VENV)-successor/bin/python -m pip install --quiet --disable-pip-version-check "albumentationsx==2.5.*"
+	$(VENV)-successor/bin/python -m pytest $(SUCCESSOR)
+
 # torch first and pinned: where pip is offered a CPU build of that version, no CUDA packages are pulled in
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -35,4 +63,5 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) demo demo.partial docs/_built docs/gallery_built .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-newest $(VENV)-successor demo demo.partial
+	rm -rf docs/_built docs/gallery_built .pytest_cache .mypy_cache .ruff_cache

@@ -43,6 +43,10 @@ class HubError(SynthaugError, OSError):
     """A hub that could not be reached, does not have what was asked for, or refused it."""
 
 
+class MissingLibrary(SynthaugError, ImportError):
+    """A library that what was asked for cannot be done without, and that cannot be imported."""
+
+
 class Leakage(SynthaugError, ValueError):
     """Synthetic rows were about to meet rows that are held out for testing."""
 

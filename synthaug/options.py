@@ -60,7 +60,7 @@ def request_of(kind: type[R], given: Mapping[str, Any]) -> R:
 # -------------------------------------------------------------------------------------- of the command line
 
 
-class _Size(click.ParamType[Any]):
+class _Size(click.ParamType):  # type: ignore[type-arg]  # a type variable it has since 8.4
     """Pixels a side, or HxW."""
 
     name = "pixels"

@@ -12,10 +12,11 @@ import os
 import platform
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -246,13 +247,26 @@ def sha256_file(path: Path) -> str:
 
 def environment() -> dict[str, str]:
     """Library versions and hardware, for results to be read by."""
-    packages = ("torch", "numpy", "scikit-learn", "albumentations")
+    packages = {
+        "torch": "torch",
+        "numpy": "numpy",
+        "scikit-learn": "sklearn",
+        "albumentations": "albumentations",
+    }
     return {
         "hardware": f"{_processor()}, {os.cpu_count()} cores",
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        **{name: version(name) for name in packages},
+        **{name: found for name, module in packages.items() if (found := _version(name, module))},
     }
+
+
+def _version(package: str, module: str) -> str:
+    """Of what was imported, where it was: another package may have put a module of that name there. Empty for none."""
+    try:
+        return str(getattr(sys.modules.get(module), "__version__", None) or version(package))
+    except PackageNotFoundError:
+        return ""
 
 
 def encode_name(name: str, among: Iterable[str] = ()) -> str:

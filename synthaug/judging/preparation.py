@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synthaug.data.labeled import LabeledData
-from synthaug.errors import InvalidArtifact, InvalidRequest
+from synthaug.errors import InvalidRequest
 from synthaug.judging.arms import Arm
 from synthaug.judging.loaders import BLENDS, Augment, balanced, shuffled
 from synthaug.judging.losses import LOSSES
@@ -90,18 +90,10 @@ class Preparation:
 
     def transform(self) -> Any:
         """The augmentation as an `A.Compose` for single images as they were chosen for, see `Plan.transform`."""
-        from synthaug.modalities.image.pipelines import A, Streamed
+        from synthaug.modalities.image.pipelines import Streamed, from_plain
 
         self._require_known()
-        if self.pipeline is None:
-            return Streamed([])
-        try:
-            return A.from_dict(dict(self.pipeline))
-        except KeyError as error:
-            raise InvalidArtifact(
-                f"The augmentation of the plan holds {error}, which is not known here: import the module that defines "
-                "it first; a class of a script that was run itself cannot be found by another one."
-            ) from None
+        return Streamed([]) if self.pipeline is None else from_plain(self.pipeline)
 
     def regimen(self, seed: int) -> Regimen:
         """The preparation as loaders follow it."""
@@ -174,9 +166,7 @@ def require_plain(name: str, pipeline: Any) -> None:
 
 def as_plain(pipeline: Any) -> dict[str, Any]:
     """A pipeline as plain JSON data."""
-    from albumentations.core.serialization import serialize_enum
-
-    from synthaug.modalities.image.pipelines import A
+    from synthaug.modalities.image.pipelines import A, serialize_enum
 
     plain: dict[str, Any] = json.loads(json.dumps(serialize_enum(A.to_dict(pipeline))))
     return plain

@@ -20,7 +20,7 @@ from synthaug.files.formats import Stored
 from synthaug.mixing.colours import MADE, Tints, tint, warn_of_colours
 from synthaug.mixing.probes import PROBES, spread
 from synthaug.modalities.image.form import ImageForm
-from synthaug.modalities.image.pipelines import A, seed_transform
+from synthaug.modalities.image.pipelines import A, Drawing, seed_transform
 from synthaug.modalities.look import mismatch
 from synthaug.seeding import derive
 from synthaug.wording import did_you_mean
@@ -29,7 +29,7 @@ _ONE_LABEL_FOR_MANY = ("images", "volume", "volumes")
 _STAYS_BEHIND = ("mask", "masks", "mask3d", "masks3d", "bboxes", "keypoints")
 
 
-class SyntheticReplacement(A.ImageOnlyTransform):  # type: ignore[misc]
+class SyntheticReplacement(Drawing):
     """The image, or with probability ``p`` a synthetic image of the same class.
 
     Put it first in an `A.Compose`, or after what brings images to the pool's size, so that the augmentations
@@ -88,25 +88,25 @@ class SyntheticReplacement(A.ImageOnlyTransform):  # type: ignore[misc]
             raise UnsupportedKind(f"{self.pool} holds rows of {form}; albumentations changes images")
         self._form = form
 
-    def __call__(self, *args: Any, force_apply: bool = False, **kwargs: Any) -> Any:
-        """The inputs by name, with the image replaced or not."""
-        self._refuse_targets(kwargs)
+    def look(self, data: Mapping[str, Any]) -> None:
+        """Refuses in every call what cannot be replaced: at the first image, not at the first chance hit."""
+        self._refuse_targets(data)
         if not self.replay_mode:
-            # Looked at in every call: what cannot be is refused at the first image, not at the first chance hit.
-            found = self._class_of(kwargs)
-            self._refuse_form(kwargs["image"])
-            self._compare(np.asarray(kwargs["image"]), found)
-        return super().__call__(*args, force_apply=force_apply, **kwargs)
+            found = self._class_of(data)
+            self._refuse_form(data["image"])
+            self._compare(np.asarray(data["image"]), found)
 
     @property
     def targets_as_params(self) -> list[str]:
         """The label is needed to choose a row."""
         return [self.label_key]
 
-    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+    def draw(
+        self, shape: tuple[int, ...], data: Mapping[str, Any], rng: np.random.Generator
+    ) -> dict[str, Any]:
         """The row of the pool: a number, as what is recorded for a replay is copied and written."""
         rows = self._by_class[self._class_of(data)]
-        return {"row": int(rows[self.random_generator.integers(len(rows))])}
+        return {"row": int(rows[rng.integers(len(rows))])}
 
     def apply(self, img: np.ndarray, row: int, **params: Any) -> np.ndarray:
         """The image in this row of the pool, in the shape of ``img``."""
@@ -118,7 +118,8 @@ class SyntheticReplacement(A.ImageOnlyTransform):  # type: ignore[misc]
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the opened pool: a spawned worker opens it itself."""
-        return {name: value for name, value in vars(self).items() if name not in ("_opened", "_by_class")}
+        state = super().__getstate__()
+        return {name: value for name, value in state.items() if name not in ("_opened", "_by_class")}
 
     @cached_property
     def _opened(self) -> Stored:

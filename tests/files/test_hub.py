@@ -133,6 +133,12 @@ def handler(hub):
     return Handler
 
 
+def forget():
+    """Closes the connections of huggingface_hub, by the name that it has since 1.0 or the one before."""
+    since = getattr(huggingface_hub, "close_session", None)
+    (since or huggingface_hub.utils.reset_sessions)()
+
+
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     found = Hub()
@@ -142,17 +148,17 @@ def hub(tmp_path, monkeypatch):
     found.address = f"http://127.0.0.1:{server.server_port}"
     constants = huggingface_hub.constants
     monkeypatch.setattr(constants, "ENDPOINT", found.address)
-    monkeypatch.setattr(
-        constants, "HUGGINGFACE_CO_URL_TEMPLATE", found.address + "/{repo_id}/resolve/{revision}/{filename}"
-    )
+    template = found.address + "/{repo_id}/resolve/{revision}/{filename}"
+    for module in (constants, huggingface_hub.file_download):  # which had a copy of it before 1.0
+        monkeypatch.setattr(module, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    huggingface_hub.close_session()  # the next one asks anew whether it is offline
+    forget()  # the next one asks anew whether it is offline
     yield found
     server.shutdown()
     server.server_close()
-    huggingface_hub.close_session()
+    forget()
 
 
 @pytest.fixture(scope="module")

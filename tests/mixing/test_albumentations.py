@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from synthaug.mixing.albumentations import A, SyntheticReplacement, seed_transfo
 SIDE = 8
 CLASSES = Classes(("cat", "dog/wolf"), (3, 7))
 PER_CLASS = 6
+# Two faults of albumentations that its successor, which is imported by the same name, has mended.
+FAULTY = A.__version__.startswith("2.0.")
 
 
 def write_pool(out: Path, *, dtype: str = "uint8", channels: int = 3, high: float = 255.0) -> Path:
@@ -249,7 +252,7 @@ def outcomes(transform: Any, times: int = 400) -> np.ndarray:
 
 
 def test_two_flips_have_four_outcomes_where_the_library_has_two() -> None:
-    assert np.count_nonzero(outcomes(flips())) == 2, "albumentations gives leaves independent streams by now"
+    assert np.count_nonzero(outcomes(flips())) == (2 if FAULTY else 4)
     assert outcomes(seed_transform(flips(), 0)).min() > 60
 
 
@@ -314,9 +317,8 @@ def test_without_the_helper_workers_and_epochs_repeat() -> None:
     loader = DataLoader(
         Drawn(A.Compose([Noise(p=1.0)])), batch_size=2, num_workers=2, multiprocessing_context="fork"
     )
-    assert len({value for _ in range(2) for batch in loader for value in batch.tolist()}) == 4, (
-        "albumentations seeds its workers by now"
-    )
+    found = {value for _ in range(2) for batch in loader for value in batch.tolist()}
+    assert len(found) == (4 if FAULTY else 16)
 
 
 def test_ranks_draw_from_different_streams(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -333,3 +335,14 @@ def test_ranks_draw_from_different_streams(monkeypatch: pytest.MonkeyPatch) -> N
         )
         found.append([float(value) for value in loader])
     assert not set(found[0]) & set(found[1])
+
+
+def test_what_the_page_says_is_done() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "albumentations.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```python\n(.*?)^```", page, flags=re.S | re.M)
+    known: dict[str, Any] = {}
+    exec(block, known)
+    assert outcomes(known["transform"]).min() > 60
+    assert callable(known["seeding"])
+    assert "2.0.8" in page
+    assert FAULTY or A.__version__ in page, "the successor that the page names is the one that is tested"

@@ -19,7 +19,7 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset, DistributedSamp
 
 import synthaug
 from synthaug import Plan, open_data
-from synthaug.errors import InvalidRequest, SpecMismatch, SynthaugWarning, UnsupportedKind
+from synthaug.errors import InvalidArtifact, InvalidRequest, SpecMismatch, SynthaugWarning, UnsupportedKind
 from synthaug.mixing import BalancedSampler
 from synthaug.mixing.albumentations import A
 from synthaug.mixing.transforms import Chain
@@ -172,6 +172,15 @@ def test_the_transform_can_be_written_and_read_and_sent() -> None:
     drawn = [[each(image=image)["image"] for image in X[:20]] for each in (pipeline, *copies)]
     for other in drawn[1:]:
         assert all((a == b).all() for a, b in zip(drawn[0], other, strict=True))
+
+
+def test_a_pipeline_of_another_version_of_the_library_is_refused_not_reinterpreted() -> None:
+    made = plan().preparation
+    assert made is not None
+    assert made.pipeline is not None
+    other = replace(made, pipeline={**made.pipeline, "__version__": "1.4.24"})
+    with pytest.raises(InvalidArtifact, match=f"by albumentations 1.4.24, and {A.__version__} is installed"):
+        other.transform()
 
 
 @pytest.mark.parametrize(

@@ -105,3 +105,22 @@ def test_elastic_displaces_pixels_by_the_share_of_the_side_it_names() -> None:
         # Not the mean over images: the few erased boxes have edges, which seem to move far.
         found.append(shift.square().mean((1, 2)).median().sqrt().item() / side)
     np.testing.assert_allclose(found, list(ELASTIC.values()), rtol=0.2)
+
+
+def test_elastic_is_what_the_library_did_when_it_was_measured() -> None:
+    import albumentations as A
+
+    from synthaug.modalities.image.pipelines import Elastic, seed_transform
+
+    if not A.__version__.startswith("2.0."):
+        pytest.skip("the successor has another transform of that name")
+    theirs = A.ElasticTransform(alpha=30, sigma=4, noise_distribution="uniform", border_mode=1, p=1.0)
+    rng = np.random.default_rng(0)
+    for data in (
+        {"images": rng.random((2, 28, 21, 3), np.float32)},  # as arms change them
+        {"image": rng.integers(0, 255, (9, 12, 3), dtype=np.uint8)},  # and plans
+        {"image": rng.integers(0, 255, (9, 12), dtype=np.uint8)},
+    ):
+        first, second = (seed_transform(each, 0)(**data) for each in (Elastic(30, 4), theirs))
+        for name in data:
+            assert np.array_equal(first[name], second[name])

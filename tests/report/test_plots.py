@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pytest
 
@@ -14,6 +13,7 @@ import synthaug
 from synthaug.errors import InvalidRequest, UnsupportedKind
 from synthaug.judging import Choice, Plan
 
+matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("agg")
 
 
