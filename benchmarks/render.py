@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from costs import minutes, overhead, peers, speed
+from costs import estimates, minutes, overhead, peers, speed
 from experiments import choices, choices_unlabelled, small_tables, unlabelled
 from experiments.applied import worth
 from record import RESULTS
@@ -67,7 +67,7 @@ def page() -> str:
         "# Results\n\nRendered from the JSON files beside this page, which name command, commit and machine."
     )
     tables = [find(name).render() for name in ON_PAGE]
-    return "\n\n".join(filter(None, [title, *tables, minutes(), speed(), peers()])) + "\n"
+    return "\n\n".join(filter(None, [title, *tables, minutes(), estimates(), speed(), peers()])) + "\n"
 
 
 def main() -> None:

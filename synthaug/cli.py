@@ -471,7 +471,7 @@ def _is_dry(
 ) -> bool:
     """Says what would be done, where that is all that is asked for; with a request that has an output, if it may be."""
     if given["dry_run"]:
-        plan = describe()
+        plan = dict(describe()) | ({} if asked is None else asked.forecast())
         if asked is not None and out is not None:
             asked.require_apart(out)
             is_finished(out, asked.to_dict(), overwrite=given["overwrite"])

@@ -22,6 +22,7 @@ from synthaug.errors import InvalidRequest
 from synthaug.judging.protocol import USUAL_PROTOCOL
 from synthaug.outputs import require_apart
 from synthaug.seeding import whole_seed
+from synthaug.wording import duration
 
 _READ = {
     "dataset": "data set",
@@ -46,6 +47,13 @@ class Request:
     def describe(self) -> dict[str, Any]:
         """What would be done, as plain JSON data; raises what doing it would raise before it begins."""
         raise NotImplementedError
+
+    def forecast(self) -> dict[str, Any]:
+        """What it would take here, as plain JSON data, by trying a little of it; nothing where it is not known.
+
+        Call `describe` first, which refuses what cannot be tried.
+        """
+        return {}
 
     def to_dict(self) -> dict[str, Any]:
         """What determines the result, as plain JSON data; an output records it."""
@@ -169,6 +177,11 @@ class FitRequest(Request):
             **({} if self.further is None else {"unlabelled": len(self.further)}),
         }
 
+    def forecast(self) -> dict[str, Any]:  # noqa: D102
+        found = self.task.forecast(self.rows[0])
+        what = f"about {duration(found.seconds)}, {found.steps:,} steps of {duration(found.seconds_per_step)}"
+        return {"takes": what, "seconds_per_step": found.seconds_per_step, "seconds": found.seconds}
+
     def to_dict(self) -> dict[str, Any]:  # noqa: D102
         rows, held_out = self.rows
         return {
@@ -287,6 +300,9 @@ class ExpandRequest(Request):
             added = data.rows_to_add(self.totals, data.training_rows(rows).counts, rows.classes)
             self.fit().describe()
         return {"rows_to_add": dict(added), "out": None if self.out is None else str(self.out)}
+
+    def forecast(self) -> dict[str, Any]:  # noqa: D102
+        return {} if self.generator is not None else {"training": self.fit().forecast()}
 
 
 @dataclass(frozen=True)

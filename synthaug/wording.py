@@ -83,6 +83,20 @@ def points(difference: float) -> str:
     return "0.0" if text[1:] == "0.0" else text
 
 
+def duration(seconds: float) -> str:
+    """A time in the unit that reads best.
+
+    >>> duration(0.25), duration(42), duration(700), duration(18_000)
+    ('0.25 seconds', '42 seconds', '12 minutes', '5 hours')
+    """
+    for unit, length in (("hours", 3600), ("minutes", 60)):
+        if seconds >= 1.5 * length:
+            return (
+                f"{seconds / length:.{0 if seconds >= 9.95 * length else 1}f}".removesuffix(".0") + f" {unit}"
+            )
+    return f"{seconds:.0f} seconds" if seconds >= 10 else f"{seconds:.2g} seconds"
+
+
 def table_cell(text: str) -> str:
     """Any text as one cell of a Markdown table.
 

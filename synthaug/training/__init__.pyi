@@ -10,6 +10,7 @@ from .classifier import (
     pace_of as pace_of,
     train_classifier as train_classifier,
 )
+from .forecast import Forecast as Forecast, seconds_per_step as seconds_per_step
 from .loop import CHECKPOINT as CHECKPOINT, Run as Run, Score as Score, forget as forget, run_loop as run_loop
 from .pace import Steps as Steps, TimedSteps as TimedSteps
 from .train import train as train
