@@ -99,7 +99,7 @@ _KINDS: dict[str, dict[str, Any]] = {
 }
 """The types of fields that become options, as they are written."""
 
-IN_PYTHON = ("augmentations", "arms", "unlabelled")
+IN_PYTHON = ("augmentations", "arms", "unlabelled", "callbacks")
 """Fields that hold objects, so that no option is made of them."""
 
 _SPELLED = {"families": "family", "kinds": "kind"}

@@ -22,6 +22,7 @@ from synthaug.errors import InvalidRequest
 from synthaug.judging.protocol import USUAL_PROTOCOL
 from synthaug.outputs import require_apart
 from synthaug.seeding import whole_seed
+from synthaug.training.pace import PATIENCE
 from synthaug.wording import duration
 
 _READ = {
@@ -31,6 +32,8 @@ _READ = {
     "source": "source",
 }
 """Fields that say what is read, which an output must not lie in."""
+
+_WRITES_NOTHING = "nothing is written without out= (--out)"
 
 
 class Request:
@@ -126,9 +129,12 @@ class FitRequest(Request):
         minutes: training budget in minutes of wall time; 3 if neither is given.
         options: setting of the family that differs from its default.
         validation: rows to choose the best checkpoint by.
+        patience: how many looks at the validation rows in a row may be worse than the best, of the five at 40, 60, 80,
+            90 and 100 %, before the training ends.
         seed: the only source of randomness.
         device: auto, cpu, cuda, ...
         unlabelled: rows without labels, to be judged and learned from.
+        callbacks: functions that follow the training, and may end it.
     """
 
     dataset: data.LabeledData
@@ -137,9 +143,11 @@ class FitRequest(Request):
     minutes: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     validation: data.LabeledData | None = None
+    patience: int = PATIENCE
     seed: int = 0
     device: str = "auto"
     unlabelled: data.LabeledData | None = None
+    callbacks: Sequence[training.Callback] = ()
 
     @cached_property
     def further(self) -> data.LabeledData | None:
@@ -151,7 +159,8 @@ class FitRequest(Request):
     @property
     def task(self) -> training.Training:
         """What is trained, and for how long."""
-        return training.Training(self.family, self.options, self.steps, self.minutes, self.seed, self.device)
+        how = (self.family, self.options, self.steps, self.minutes, self.seed, self.device, self.patience)
+        return training.Training(*how)
 
     @cached_property
     def rows(self) -> tuple[data.LabeledData, data.LabeledData | None]:
@@ -163,7 +172,10 @@ class FitRequest(Request):
     def chosen_by(self) -> data.LabeledData | None:
         """The rows to choose the checkpoint by: those that were given, or the source's own validation split."""
         if self.validation is None:
-            return data.validation_rows(self.dataset)
+            own = data.validation_rows(self.dataset)
+            if own is None:
+                self._refuse_unused("there are no validation rows to be worse on", "patience")
+            return own
         data.require_original(self.validation, "validation rows")
         return data.rows_to_choose_by(self.validation)
 
@@ -194,6 +206,12 @@ class FitRequest(Request):
             "options": dict(self.options),
             "steps": self.steps,
             "minutes": self.minutes,
+            **({} if self.patience == PATIENCE else {"patience": self.patience}),
+            **(
+                {"callbacks": [judging.identity_of(each) for each in self.callbacks]}
+                if self.callbacks
+                else {}
+            ),
             "seed": self.seed,
         }
 
@@ -212,14 +230,17 @@ class SampleRequest(Request):
 
     generator: generators.Generator
     counts: data.Counts
-    out: Path
+    out: Path | None
     format: str | None = None
     seed: int = 0
 
     def describe(self) -> dict[str, Any]:  # noqa: D102
         counts = self.generator.resolve(self.counts)
-        files.choose_format(self.out, self.format, self.generator.form, counts)
         self.generator.require(counts, self.seed)
+        if self.out is None:
+            self._refuse_unused(_WRITES_NOTHING, "format")
+            return {"counts": counts, "out": None}
+        files.choose_format(self.out, self.format, self.generator.form, counts)
         self.require_apart(self.out)
         return {"counts": counts, "out": str(self.out)}
 
@@ -290,7 +311,7 @@ class ExpandRequest(Request):
         if self.generator is not None:
             self._refuse_unused("the generator is trained already", "family", "steps", "minutes")
         if self.out is None:
-            self._refuse_unused("nothing is written without out= (--out)", "format")
+            self._refuse_unused(_WRITES_NOTHING, "format")
         else:
             self.require_apart(self.out)
             files.choose_format(self.out, self.format, rows.form, rows.present)
