@@ -191,8 +191,14 @@ class FitRequest(Request):
 
     def forecast(self) -> dict[str, Any]:  # noqa: D102
         found = self.task.forecast(self.rows[0])
-        what = f"about {duration(found.seconds)}, {found.steps:,} steps of {duration(found.seconds_per_step)}"
-        return {"takes": what, "seconds_per_step": found.seconds_per_step, "seconds": found.seconds}
+        return {
+            "takes": f"about {duration(found.seconds)}",
+            "takes_in_full": {
+                "steps": found.steps,
+                "seconds": round(found.seconds, 1),
+                "seconds a step": float(f"{found.seconds_per_step:.3g}"),
+            },
+        }
 
     def to_dict(self) -> dict[str, Any]:  # noqa: D102
         rows, held_out = self.rows

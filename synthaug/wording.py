@@ -8,8 +8,8 @@ import html
 import inspect
 import io
 import re
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -42,6 +42,15 @@ def quoted(names: Iterable[str], most: int = 10) -> str:
     known = [f'"{name}"' for name in names]
     more = f" and {len(known) - most} more" if len(known) > most else ""
     return ", ".join(known[:most]) + more if known else "none"
+
+
+def as_pairs(given: Mapping[Any, Any]) -> str:
+    """A mapping as it is written on the command line.
+
+    >>> as_pairs({"cat": 100, "dog": 20})
+    'cat=100, dog=20'
+    """
+    return ", ".join(f"{name}={value}" for name, value in given.items())
 
 
 def one_line(text: str) -> str:

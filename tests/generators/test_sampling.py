@@ -193,7 +193,7 @@ def test_settings_that_take_another_training_are_refused(plain: Generator) -> No
         InvalidRequest, match=r"\['latent'\] of a trained cvae.*only \['neighbours', 'sampling'"
     ):
         plain.adjusted({"latent": 3})
-    with pytest.raises(InvalidRequest, match=r"does not keep.*Fit one with options="):
+    with pytest.raises(InvalidRequest, match=r"does not keep.*Fit one with it \(options="):
         plain.adjusted({"sampling": "posterior"})
     with pytest.raises(InvalidRequest, match='"temperature" of the family "cvae" cannot be -1'):
         plain.adjusted({"temperature": -1})
