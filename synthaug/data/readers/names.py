@@ -127,7 +127,8 @@ def _pair(path: Path, columns: Columns) -> Source:
 def _siblings(path: Path) -> list[str]:
     """What lies beside a path and could be data, by its name."""
     try:
-        return sorted(each.name for each in os.scandir(path.parent) if _could_be_data(each))
+        with os.scandir(path.parent) as beside:
+            return sorted(each.name for each in beside if _could_be_data(each))
     except OSError:
         return []
 
@@ -136,9 +137,9 @@ def _could_be_data(entry: os.DirEntry[str]) -> bool:
     """A file of a kind that is read, or a folder with folders or such files in it."""
     if entry.name.startswith((".", "__")):
         return False
-    if not entry.is_dir():
-        return _is_read(entry.name)
     try:
+        if not entry.is_dir():
+            return _is_read(entry.name)
         with os.scandir(entry.path) as inside:
             shown = (each for each in inside if not each.name.startswith((".", "__")))
             return any(each.is_dir() or _is_read(each.name) or _is_picture(each) for each in shown)
