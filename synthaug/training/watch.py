@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -274,7 +275,7 @@ def _kind_of(name: str, has_folder: bool) -> tuple[Any, str | None]:
         raise InvalidRequest(_missing(name)) from None
     if name not in LOGGER_TYPE_TO_CLASS:
         raise InvalidRequest(f'There is no tracker "{name}".{did_you_mean(name, LOGGER_TYPE_TO_CLASS)}')
-    if name not in [str(each) for each in get_available_trackers()]:
+    if find_spec(name) is None and name not in [str(each) for each in get_available_trackers()]:
         raise InvalidRequest(_missing(name))
     kind = LOGGER_TYPE_TO_CLASS[name]
     place = "logging_dir" if kind.requires_logging_directory else _PLACES.get(name)
