@@ -76,7 +76,8 @@ def fit(
         callbacks: functions of a `synthaug.training.Look`, called about 200 times in a training; where one answers
             True, it ends there. With ``out`` a function, a partial or a dataclass is known again by another process;
             an object of another class is not, and the training would begin anew.
-        progress: show a progress bar on stderr; where that is no terminal, a line a minute.
+        progress: show a progress bar on stderr; where that is no terminal, a line a minute. The logger ``synthaug``
+            is told of the run in either case (`synthaug.progress`).
 
     Returns:
         The generator; on one thread the same for the same arguments, whether it was interrupted or not.
