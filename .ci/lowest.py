@@ -17,7 +17,12 @@ PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 def lowest(project: Path = PROJECT) -> dict[str, str]:
     """The lower bound of each package that pyproject.toml names, by its name; tools of developers are left out."""
     told = tomllib.loads(project.read_text(encoding="utf-8"))["project"]
-    extras = [each for name, of in told["optional-dependencies"].items() if name not in ("dev", "docs") for each in of]
+    extras = [
+        each
+        for name, of in told["optional-dependencies"].items()
+        if name not in ("dev", "docs")
+        for each in of
+    ]
     found = {}
     for requirement in map(Requirement, [*told["dependencies"], *extras]):
         for bound in requirement.specifier:

@@ -57,6 +57,39 @@ def minutes() -> str:
     )
 
 
+def estimates() -> str:
+    """How right the time is that is said before a training."""
+    if not (RESULTS / "estimates.json").exists():
+        return ""
+    rows = [
+        [
+            cell["rows"],
+            cell["family"],
+            str(cell["steps"]),
+            f"{cell['said']:.1f}",
+            f"{cell['took']:.1f}",
+            f"{cell['took'] / cell['said']:.2f}",
+            f"{cell['took'] * cell['share_when_taken'] / (cell['said'] * cell['share_when_said']):.2f}",
+        ]
+        for cell in _read("estimates.json")["cells"]
+    ]
+    titles = [
+        *("rows", "family", "steps", "seconds said", "seconds taken"),
+        *("taken / said", "the same in processor time"),
+    ]
+    return "\n".join(
+        [
+            "## Time said beforehand",
+            "",
+            "What is said of a training before it begins, by a few warm steps of its own batches, and all that the "
+            "call of `fit` then takes, one thread ([`estimates.json`](estimates.json), [how](../estimates.py)). Others "
+            "used the machine meanwhile, more at one time than at another: processor time leaves them out.",
+            "",
+            *table(titles, rows),
+        ]
+    )
+
+
 def speed() -> str:
     """Training and sampling of each family beside a bare loop."""
     cells = [json.loads(path.read_text()) for path in sorted((RESULTS / "speed").glob("*.json"))]

@@ -3,8 +3,14 @@
 The names of ``__init__.pyi`` are the whole public face. Nothing heavy is imported before one of them is used.
 """
 
+import logging
+
 import lazy_loader
 
 __version__ = "0.1.0"
+
+logging.getLogger(__name__).addHandler(
+    logging.NullHandler()
+)  # what is done with the log is its user's to say
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

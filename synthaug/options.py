@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any, TypeVar
-
-import click
 
 from synthaug.judging.protocol import USUAL_PROTOCOL
 from synthaug.requests import DataRequest, Request
 from synthaug.wording import attributes_of
 
-F = TypeVar("F", bound=Callable[..., Any])
 R = TypeVar("R", bound=Request)
+
+IN_PYTHON = ("augmentations", "arms", "unlabelled", "callbacks")
+"""Fields that hold objects, so that no option is made of them."""
+
+READ_AS: dict[str, type] = {
+    "str": str,
+    "str | None": str,
+    "data.Key | None": str,
+    "int": int,
+    "int | None": int,
+    "float | None": float,
+}
+"""What a command line reads the values of fields as, by their types as they are written."""
+
+_SPELLED = {"families": "family", "kinds": "kind"}
 
 
 @dataclass(frozen=True)
@@ -57,87 +69,9 @@ def request_of(kind: type[R], given: Mapping[str, Any]) -> R:
     return kind(**values)
 
 
-# -------------------------------------------------------------------------------------- of the command line
-
-
-class _Size(click.ParamType):  # type: ignore[type-arg]  # a type variable it has since 8.4
-    """Pixels a side, or HxW."""
-
-    name = "pixels"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        try:
-            sides = [int(side) for side in str(value).split("x")]
-        except ValueError:
-            sides = []
-        if len(sides) not in (1, 2):
-            self.fail(f"{value} is neither a number of pixels nor HxW.", param, ctx)
-        return sides[0] if len(sides) == 1 else (sides[0], sides[1])
-
-
-def _pairs(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
-    """``name=value``, several times, as a dictionary."""
-    found = {}
-    for pair in given:
-        name, equals, value = pair.rpartition("=")
-        if not equals or not name or not value:
-            raise click.BadParameter(f"{pair!r} is no NAME=VALUE.", ctx, param)
-        found[name] = value
-    return found
-
-
-_KINDS: dict[str, dict[str, Any]] = {
-    "str": {"type": str},
-    "str | None": {"type": str},
-    "data.Key | None": {"type": str},
-    "int": {"type": int},
-    "int | None": {"type": int},
-    "float | None": {"type": float},
-    "bool": {"is_flag": True},
-    "bool | None": {"is_flag": True, "flag_value": True, "default": None},
-    "int | tuple[int, int] | None": {"type": _Size()},
-    "Sequence[str]": {"multiple": True, "metavar": "NAME"},
-    "Mapping[str, str]": {"multiple": True, "metavar": "NAME=VALUE", "callback": _pairs},
-}
-"""The types of fields that become options, as they are written."""
-
-IN_PYTHON = ("augmentations", "arms", "unlabelled")
-"""Fields that hold objects, so that no option is made of them."""
-
-_SPELLED = {"families": "family", "kinds": "kind"}
-_EVERYWHERE = ("seed", "device")
-
-
-def asks(request: type[Request], *own: str) -> Callable[[F], F]:
-    """An option for each field of a request, but for those that the command takes in its own way, or every command."""
-    told = [each for name, each in options_of(request).items() if name not in (*_EVERYWHERE, *own)]
-    return together(*map(_option, told))
-
-
-def _option(of: Option) -> Callable[[F], F]:
-    default = None if of.default == {} else of.default
-    usual: dict[str, Any] = {"default": default, "show_default": default not in (None, False)}
-    return click.option(_spelled(of.name), of.name, help=sentence(of.help), **(usual | _KINDS[of.kind]))
-
-
-def _spelled(name: str) -> str:
+def spelled(name: str) -> str:
+    """What commands call the option of a field."""
     return "--" + _SPELLED.get(name, name).replace("_", "-")
-
-
-def sentence(text: str) -> str:
-    """Help as a sentence."""
-    return text[0].upper() + text[1:]
-
-
-def together(*options: Callable[[F], F]) -> Callable[[F], F]:
-    """Several options as one decorator, in their order."""
-
-    def add(command: F) -> F:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
 
 
 def asked_of(kind: type[R], given: Mapping[str, Any], **more: Any) -> R:
@@ -200,23 +134,23 @@ def _as_words(of: Option, value: Any, said: Mapping[str, Any]) -> list[str | Non
         value: its value.
         said: what is said of the data set; unlabelled rows are opened with it as well.
     """
-    spelled = _spelled(of.name)
+    option = spelled(of.name)
     if of.name == "generator":
-        return [spelled, "GENERATOR"]
+        return [option, "GENERATOR"]
     if of.name == "unlabelled":
-        return [spelled, _place(value.source) if value.said.items() <= said.items() else None]
+        return [option, _place(value.source) if value.said.items() <= said.items() else None]
     if of.kind.startswith("bool"):
-        return [spelled]
+        return [option]
     if of.name == "image_size":
-        return [spelled, "x".join(map(str, (value,) if isinstance(value, int) else value))]
+        return [option, "x".join(map(str, (value,) if isinstance(value, int) else value))]
     if of.kind == "Sequence[str]":
         each = [value] if isinstance(value, str) else value
-        return [word for one in each for word in (spelled, one if isinstance(one, str) else None)]
+        return [word for one in each for word in (option, one if isinstance(one, str) else None)]
     if of.kind == "Mapping[str, str]":
-        return [word for key, one in value.items() for word in (spelled, f"{key}={one}")]
-    known = _KINDS.get(of.kind, {}).get("type", type(None))
+        return [word for key, one in value.items() for word in (option, f"{key}={one}")]
+    known = READ_AS.get(of.kind, type(None))
     fits = isinstance(value, int | float if known is float else known)
-    return [spelled, str(value) if fits else None]
+    return [option, str(value) if fits else None]
 
 
 def _place(source: Any) -> str | None:

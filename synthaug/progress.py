@@ -1,10 +1,22 @@
-"""Progress on stderr: a bar on a terminal or in a notebook, elsewhere a line a minute."""
+"""Progress on stderr: a bar on a terminal or in a notebook, elsewhere a line a minute.
+
+Those lines go to the logger ``synthaug`` too, at INFO, whether they are shown or not; beside them what happens in a
+training, such as a new plan or the choice of a checkpoint, and at DEBUG its losses. A bar that moves is not logged.
+Warnings go through `warnings`; ``logging.captureWarnings(True)`` brings them to the logger ``py.warnings``.
+
+    logging.basicConfig(filename="run.log", format="%(asctime)s %(message)s")
+    logging.getLogger("synthaug").setLevel(logging.INFO)
+"""
 
 from __future__ import annotations
 
 import io
+import logging
 import sys
 from typing import Any
+
+LOGGER = logging.getLogger("synthaug")
+"""What happens during a run; nothing is printed of it unless its user says where to."""
 
 _EVERY = 60.0  # seconds between lines, of which the first comes after as many
 
@@ -20,7 +32,7 @@ def bar(
 ) -> Any:
     """A bar of tqdm, or one that writes lines where nobody watches, such as in the log of a cluster.
 
-    What ends within a minute writes no line.
+    What ends within a minute writes no line. Lines are also logged.
 
     Args:
         total: how many units there are.
@@ -31,7 +43,7 @@ def bar(
         smoothing: of the pace that the time left is told by: 0 for its mean, 1 for the last unit's.
     """
     how: dict[str, Any] = {
-        "total": total, "desc": of, "unit": unit, "initial": initial, "smoothing": smoothing, "disable": not shown,
+        "total": total, "desc": of, "unit": unit, "initial": initial, "smoothing": smoothing,
     }  # fmt: skip
     if shown and _is_watched():
         from tqdm.auto import tqdm
@@ -41,7 +53,8 @@ def bar(
 
     # where bars lie within bars, each writes lines of its own
     often: dict[str, Any] = {"delay": _EVERY, "mininterval": _EVERY, "maxinterval": _EVERY, "miniters": 1}
-    return plain(**how, **often, file=_Lines(), position=0, ncols=100)
+    unheard = not shown and not LOGGER.isEnabledFor(logging.INFO)
+    return plain(**how, **often, file=_Lines(shown), position=0, ncols=100, disable=unheard)
 
 
 def _is_watched() -> bool:
@@ -51,10 +64,15 @@ def _is_watched() -> bool:
 
 
 class _Lines(io.TextIOBase):
-    """Writes to stderr what a bar would write over itself, line by line."""
+    """Logs what a bar would write over itself, line by line, and writes it to stderr where it is to be shown."""
+
+    def __init__(self, shown: bool) -> None:
+        self.shown = shown
 
     def write(self, text: str) -> int:
         line = text.strip("\r\n ")
         if line:
+            LOGGER.info(line)
+        if line and self.shown:
             print(line, file=sys.stderr, flush=True)
         return len(text)

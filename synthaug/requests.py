@@ -22,6 +22,8 @@ from synthaug.errors import InvalidRequest
 from synthaug.judging.protocol import USUAL_PROTOCOL
 from synthaug.outputs import require_apart
 from synthaug.seeding import whole_seed
+from synthaug.training.pace import PATIENCE
+from synthaug.wording import duration
 
 _READ = {
     "dataset": "data set",
@@ -30,6 +32,8 @@ _READ = {
     "source": "source",
 }
 """Fields that say what is read, which an output must not lie in."""
+
+_WRITES_NOTHING = "nothing is written without out= (--out)"
 
 
 class Request:
@@ -46,6 +50,13 @@ class Request:
     def describe(self) -> dict[str, Any]:
         """What would be done, as plain JSON data; raises what doing it would raise before it begins."""
         raise NotImplementedError
+
+    def forecast(self) -> dict[str, Any]:
+        """What it would take here, as plain JSON data, by trying a little of it; nothing where it is not known.
+
+        Call `describe` first, which refuses what cannot be tried.
+        """
+        return {}
 
     def to_dict(self) -> dict[str, Any]:
         """What determines the result, as plain JSON data; an output records it."""
@@ -118,9 +129,12 @@ class FitRequest(Request):
         minutes: training budget in minutes of wall time; 3 if neither is given.
         options: setting of the family that differs from its default.
         validation: rows to choose the best checkpoint by.
+        patience: how many looks at the validation rows in a row may be worse than the best, of the five at 40, 60, 80,
+            90 and 100 %, before the training ends.
         seed: the only source of randomness.
         device: auto, cpu, cuda, ...
         unlabelled: rows without labels, to be judged and learned from.
+        callbacks: functions that follow the training, and may end it.
     """
 
     dataset: data.LabeledData
@@ -129,9 +143,11 @@ class FitRequest(Request):
     minutes: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     validation: data.LabeledData | None = None
+    patience: int = PATIENCE
     seed: int = 0
     device: str = "auto"
     unlabelled: data.LabeledData | None = None
+    callbacks: Sequence[training.Callback] = ()
 
     @cached_property
     def further(self) -> data.LabeledData | None:
@@ -143,7 +159,8 @@ class FitRequest(Request):
     @property
     def task(self) -> training.Training:
         """What is trained, and for how long."""
-        return training.Training(self.family, self.options, self.steps, self.minutes, self.seed, self.device)
+        how = (self.family, self.options, self.steps, self.minutes, self.seed, self.device, self.patience)
+        return training.Training(*how)
 
     @cached_property
     def rows(self) -> tuple[data.LabeledData, data.LabeledData | None]:
@@ -155,7 +172,10 @@ class FitRequest(Request):
     def chosen_by(self) -> data.LabeledData | None:
         """The rows to choose the checkpoint by: those that were given, or the source's own validation split."""
         if self.validation is None:
-            return data.validation_rows(self.dataset)
+            own = data.validation_rows(self.dataset)
+            if own is None:
+                self._refuse_unused("there are no validation rows to be worse on", "patience")
+            return own
         data.require_original(self.validation, "validation rows")
         return data.rows_to_choose_by(self.validation)
 
@@ -167,6 +187,17 @@ class FitRequest(Request):
             "held_out": 0 if held_out is None else len(held_out),
             "validation": 0 if chosen_by is None else len(chosen_by),
             **({} if self.further is None else {"unlabelled": len(self.further)}),
+        }
+
+    def forecast(self) -> dict[str, Any]:  # noqa: D102
+        found = self.task.forecast(self.rows[0])
+        return {
+            "takes": f"about {duration(found.seconds)}",
+            "takes_in_full": {
+                "steps": found.steps,
+                "seconds": round(found.seconds, 1),
+                "seconds a step": float(f"{found.seconds_per_step:.3g}"),
+            },
         }
 
     def to_dict(self) -> dict[str, Any]:  # noqa: D102
@@ -181,6 +212,12 @@ class FitRequest(Request):
             "options": dict(self.options),
             "steps": self.steps,
             "minutes": self.minutes,
+            **({} if self.patience == PATIENCE else {"patience": self.patience}),
+            **(
+                {"callbacks": [judging.identity_of(each) for each in self.callbacks]}
+                if self.callbacks
+                else {}
+            ),
             "seed": self.seed,
         }
 
@@ -199,14 +236,17 @@ class SampleRequest(Request):
 
     generator: generators.Generator
     counts: data.Counts
-    out: Path
+    out: Path | None
     format: str | None = None
     seed: int = 0
 
     def describe(self) -> dict[str, Any]:  # noqa: D102
         counts = self.generator.resolve(self.counts)
-        files.choose_format(self.out, self.format, self.generator.form, counts)
         self.generator.require(counts, self.seed)
+        if self.out is None:
+            self._refuse_unused(_WRITES_NOTHING, "format")
+            return {"counts": counts, "out": None}
+        files.choose_format(self.out, self.format, self.generator.form, counts)
         self.require_apart(self.out)
         return {"counts": counts, "out": str(self.out)}
 
@@ -277,7 +317,7 @@ class ExpandRequest(Request):
         if self.generator is not None:
             self._refuse_unused("the generator is trained already", "family", "steps", "minutes")
         if self.out is None:
-            self._refuse_unused("nothing is written without out= (--out)", "format")
+            self._refuse_unused(_WRITES_NOTHING, "format")
         else:
             self.require_apart(self.out)
             files.choose_format(self.out, self.format, rows.form, rows.present)
@@ -287,6 +327,9 @@ class ExpandRequest(Request):
             added = data.rows_to_add(self.totals, data.training_rows(rows).counts, rows.classes)
             self.fit().describe()
         return {"rows_to_add": dict(added), "out": None if self.out is None else str(self.out)}
+
+    def forecast(self) -> dict[str, Any]:  # noqa: D102
+        return {} if self.generator is not None else {"training": self.fit().forecast()}
 
 
 @dataclass(frozen=True)

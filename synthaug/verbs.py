@@ -48,6 +48,8 @@ def fit(
     overwrite: bool = False,
     tracker: str | training.Tracker | None = None,
     unlabelled: Any = None,
+    patience: int = FitRequest.patience,
+    callbacks: Sequence[training.Callback] = (),
     progress: bool = True,
 ) -> generators.Generator:
     """A class-conditional generator trained on a labelled data set.
@@ -70,7 +72,13 @@ def fit(
             methods of `synthaug.training.Tracker`; ``history.jsonl`` is always kept in ``out``.
         unlabelled: rows without labels, as in `choose`: those that classifiers of the labelled rows are sure of are
             trained on as well. `choose` finds out whether that helps.
-        progress: show a progress bar on stderr; where that is no terminal, a line a minute.
+        patience: with validation rows, how many looks in a row may be worse than the best before the training ends;
+            there are five, at 40, 60, 80, 90 and 100 % of the budget.
+        callbacks: functions of a `synthaug.training.Look`, called about 200 times in a training; where one answers
+            True, it ends there. With ``out`` a function, a partial or a dataclass is known again by another process;
+            an object of another class is not, and the training would begin anew.
+        progress: show a progress bar on stderr; where that is no terminal, a line a minute. The logger ``synthaug``
+            is told of the run in either case (`synthaug.progress`).
 
     Returns:
         The generator; on one thread the same for the same arguments, whether it was interrupted or not.
@@ -87,9 +95,13 @@ def fit(
         >>> generator.sample({"cat": 2, "dog": 1}).labels
         array(['cat', 'cat', 'dog'], dtype='<U3')
     """
+    generators.resolve_device(device)
+    training.require_tracker(tracker, out is not None)
     by, opened = None if validation is None else data.open_data(validation), data.open_data(dataset)
     more = None if unlabelled is None else data.open_unlabelled(unlabelled, opened)
-    asked = FitRequest(opened, family, steps, minutes, options or {}, by, seed, device, more)
+    watched = training.as_callbacks(callbacks)
+    how = family, steps, minutes, options or {}, by, patience, seed, device, more, watched
+    asked = FitRequest(opened, *how)
     (rows, held_out), chosen_by = asked.rows, asked.chosen_by
     with _place(out, asked, overwrite) as place:
         if place is not None and place.finished:
@@ -109,6 +121,7 @@ def fit(
                 validation=chosen_by,
                 folder=folder,
                 tracker=following,
+                callbacks=watched,
                 progress=progress,
             )
         if place is not None:
@@ -176,7 +189,7 @@ def sample(
     """
     require_apart(out, {"generator": _path_of(generator)})
     asked = SampleRequest(maker_of(_opened(generator, device)), counts, Path(out), format, seed)
-    place = files.Place(asked.out, asked.format, overwrite, progress)
+    place = files.Place(Path(out), asked.format, overwrite, progress)
     return files.write_samples(asked.generator, asked.counts, place, seed=asked.seed)
 
 

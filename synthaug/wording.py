@@ -8,8 +8,8 @@ import html
 import inspect
 import io
 import re
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -42,6 +42,15 @@ def quoted(names: Iterable[str], most: int = 10) -> str:
     known = [f'"{name}"' for name in names]
     more = f" and {len(known) - most} more" if len(known) > most else ""
     return ", ".join(known[:most]) + more if known else "none"
+
+
+def as_pairs(given: Mapping[Any, Any]) -> str:
+    """A mapping as it is written on the command line.
+
+    >>> as_pairs({"cat": 100, "dog": 20})
+    'cat=100, dog=20'
+    """
+    return ", ".join(f"{name}={value}" for name, value in given.items())
 
 
 def one_line(text: str) -> str:
@@ -90,6 +99,20 @@ def points(difference: float) -> str:
     """
     text = f"{difference * 100:+.1f}".replace("-", "−")
     return "0.0" if text[1:] == "0.0" else text
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that reads best.
+
+    >>> duration(0.25), duration(42), duration(700), duration(18_000)
+    ('0.25 seconds', '42 seconds', '12 minutes', '5 hours')
+    """
+    for unit, length in (("hours", 3600), ("minutes", 60)):
+        if seconds >= 1.5 * length:
+            return (
+                f"{seconds / length:.{0 if seconds >= 9.95 * length else 1}f}".removesuffix(".0") + f" {unit}"
+            )
+    return f"{seconds:.0f} seconds" if seconds >= 10 else f"{seconds:.2g} seconds"
 
 
 def table_cell(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 from types import SimpleNamespace
@@ -78,3 +79,19 @@ def test_a_training_on_a_cluster_says_how_far_it_is(
         told = capsys.readouterr().err
         assert ("3/3" in told) is shown
         assert bool(told) is shown
+
+
+def test_lines_are_logged_whether_they_are_shown_or_not(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "_EVERY", 0.0)
+    assert any(isinstance(each, logging.NullHandler) for each in logging.getLogger("synthaug").handlers)
+    for shown in (True, False):
+        with bar(2, shown=shown, of="choice") as counting, caplog.at_level(logging.INFO, "synthaug"):
+            counting.update()
+        told = capsys.readouterr().err.splitlines()
+        assert bool(told) is shown
+    with caplog.at_level(logging.INFO, "synthaug"), bar(2, shown=False, of="choice") as counting:
+        counting.update(2)
+    assert capsys.readouterr().err == ""
+    assert "choice: 100%" in caplog.messages[-1]

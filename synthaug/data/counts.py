@@ -12,6 +12,7 @@ import numpy as np
 
 from synthaug.data.classes import Classes
 from synthaug.errors import InvalidRequest
+from synthaug.wording import as_pairs
 
 Counts = int | Mapping[Any, int]
 """New rows: one number for every class, or a number by class name or own label."""
@@ -79,13 +80,13 @@ def rows_to_add(to: Totals, present: Mapping[str, int], classes: Classes | None 
     below = [f'"{name}" to {n} (has {present[name]})' for name, n in totals.items() if n < present[name]]
     if below:
         raise InvalidRequest(
-            f"Expanding only adds rows, but {asked!r} would bring {', '.join(below)}. "
+            f"Expanding only adds rows, but {_told(asked)} would bring {', '.join(below)}. "
             "Totals are final totals, real rows included: raise them, or leave the class out."
         )
     added = {name: totals.get(name, n) - n for name, n in present.items()}
     if not any(added.values()):
         raise InvalidRequest(
-            f"Nothing to add: the classes already have the totals of {asked!r}. Present: {dict(present)}."
+            f"Nothing to add: the classes already have the totals of {_told(asked)}. Present: {as_pairs(present)}."
         )
     return {name: n for name, n in added.items() if n}
 
@@ -140,13 +141,17 @@ def parse_to(text: str) -> str | dict[str, int]:
     )
 
 
+def _told(totals: Any) -> str:
+    return as_pairs(totals) if isinstance(totals, Mapping) else f'"{totals}"'
+
+
 def _by_name(request: Mapping[Any, Any], classes: Classes) -> dict[str, int]:
     counts: dict[str, int] = {}
     for key, number in request.items():
         name = classes.name_of(key)
         if name in counts:
             raise InvalidRequest(
-                f'{dict(request)!r} gives the class "{name}" twice, by name and by label. Give it once.'
+                f'{as_pairs(request)} gives the class "{name}" twice, by name and by label. Give it once.'
             )
         counts[name] = _whole_number(number, f'class "{name}"')
     return counts

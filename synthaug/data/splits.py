@@ -13,7 +13,7 @@ from synthaug.data.labeled import LabeledData
 from synthaug.data.usual_splits import usual_split
 from synthaug.errors import InvalidData, InvalidRequest, SynthaugWarning
 from synthaug.seeding import numpy_rng
-from synthaug.wording import did_you_mean, quoted
+from synthaug.wording import as_pairs, did_you_mean, quoted
 
 
 def split_names(data: LabeledData) -> tuple[str, ...]:
@@ -83,7 +83,9 @@ def stratified(data: LabeledData, fractions: Mapping[str, float], seed: int) -> 
     """
     shares = np.array(list(fractions.values()), dtype=float)
     if not len(shares) or not (shares > 0).all() or abs(shares.sum() - 1) > 1e-6:
-        raise InvalidRequest(f"fractions {dict(fractions)} were given; they must be above 0 and add up to 1")
+        raise InvalidRequest(
+            f"fractions {as_pairs(fractions)} were given; they must be above 0 and add up to 1"
+        )
     unit_of = units_of(data)
     n_units = int(unit_of.max(initial=-1)) + 1
     content = np.zeros((n_units, len(data.classes)), np.int64)  # rows of each class in each unit

@@ -30,7 +30,7 @@ from synthaug.generators.facts import Achieved
 from synthaug.generators.generator import ROWS, WEIGHTS, Generator, Selection, at_rest
 from synthaug.modalities.known import form_of
 from synthaug.outputs import atomic_write_bytes, atomic_write_text, one_error, open_output, sha256_file
-from synthaug.wording import one_line
+from synthaug.wording import one_line, quoted
 
 FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
@@ -139,8 +139,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     listed = {WEIGHTS, FINGERPRINTS, HISTORY} | ({ROWS} if manifest["contains_training_rows"] else set())
     if set(manifest["files"]) != listed:
         raise InvalidArtifact(
-            f"{path} lists the files {sorted(manifest['files'])}; a generator of its kind has {sorted(listed)}. "
-            "Copy the generator again."
+            f"{path} lists the files {quoted(sorted(manifest['files']))}; a generator of its kind has "
+            f"{quoted(sorted(listed))}. Copy the generator again."
         )
     return manifest
 

@@ -29,7 +29,7 @@ from synthaug.generators.facts import About, Achieved
 from synthaug.generators.samples import MOST_SHOWN, Samples, synthetic_provenance
 from synthaug.modalities.base import Form
 from synthaug.seeding import torch_rng
-from synthaug.wording import in_html
+from synthaug.wording import as_pairs, in_html, quoted
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -201,8 +201,8 @@ class Generator:
         old = self.family
         if fixed := set(options) - set(old.adjustable):
             raise InvalidRequest(
-                f"The settings {sorted(fixed)} of a trained {old.name} were to change, but only "
-                f"{sorted(old.adjustable)} can without another training. Fit a generator with them."
+                f"The settings {quoted(sorted(fixed))} of a trained {old.name} were to change, but only "
+                f"{quoted(sorted(old.adjustable))} can without another training. Fit a generator with them."
             )
         counts, config = tuple(self.training_counts.values()), asdict(old.config) | dict(options)
         with torch.random.fork_rng(devices=[]):
@@ -210,8 +210,8 @@ class Generator:
         known = old.state_dict()
         if missing := wanted - known.keys():
             raise InvalidRequest(
-                f"{dict(options)} was asked of a {old.name} that does not keep {sorted(missing)}. Fit one with "
-                f"options={dict(options)}."
+                f"{as_pairs(options)} was asked of a {old.name} that does not keep {quoted(sorted(missing))}. Fit one "
+                f"with it (options=, or --set)."
             )
         made = partial(build, old.name, old.form, counts, config)
         family = at_rest(made, {name: known[name] for name in wanted})

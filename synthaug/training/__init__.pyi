@@ -10,14 +10,25 @@ from .classifier import (
     pace_of as pace_of,
     train_classifier as train_classifier,
 )
-from .loop import CHECKPOINT as CHECKPOINT, Run as Run, Score as Score, forget as forget, run_loop as run_loop
-from .pace import Steps as Steps, TimedSteps as TimedSteps
+from .forecast import Forecast as Forecast, seconds_per_step as seconds_per_step
+from .loop import (
+    CHECKPOINT as CHECKPOINT,
+    Run as Run,
+    Score as Score,
+    forget as forget,
+    run_loop as run_loop,
+)
+from .pace import PATIENCE as PATIENCE, Steps as Steps, TimedSteps as TimedSteps
 from .train import train as train
 from .watch import (
+    Callback as Callback,
     History as History,
     Line as Line,
+    Look as Look,
     Preview as Preview,
     Tracker as Tracker,
+    as_callbacks as as_callbacks,
     figures_of as figures_of,
     follow as follow,
+    require_tracker as require_tracker,
 )

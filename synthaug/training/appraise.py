@@ -19,6 +19,7 @@ from synthaug.modalities.base import Form
 from synthaug.seeding import numpy_rng, torch_rng
 from synthaug.training.classifier import Classifier, train_classifier
 from synthaug.training.loop import Score
+from synthaug.training.pace import PATIENCE
 
 LEAST_STEPS = 300
 """Training steps below which nothing is judged: the judging would cost more than the training."""
@@ -67,14 +68,14 @@ class Appraiser:
         pairs = zip(names, ours, self.real_spread, strict=True)
         return {name: made / real for name, made, real in pairs if real > 1e-6}
 
-    def scoring(self) -> Score | None:
+    def scoring(self, patience: int = PATIENCE) -> Score | None:
         """What to choose a checkpoint by; None without held-out rows, or where the budget is too small."""
         if self.held_out is None or self.scoring_steps < _LEAST_SCORING_STEPS:
             return None
         # The standard error of a difference between two checkpoints. Measured on Fashion-MNIST: with the same seed,
         # training the classifier adds 0.02; the two judge about a fifth of the held-out rows differently.
         noise = math.sqrt(0.02**2 + 0.2 / min(len(self.held_out), _LARGEST))
-        return Score(self.score, noise)
+        return Score(self.score, noise, patience)
 
     def score(self, average: nn.Module) -> float:
         """Balanced accuracy on held-out rows of a small classifier that was trained on samples alone."""

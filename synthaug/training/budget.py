@@ -6,8 +6,8 @@ import json
 import time
 import warnings
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,15 @@ from synthaug.modalities.base import Form
 from synthaug.seeding import derive
 from synthaug.training.appraise import LEAST_STEPS
 from synthaug.training.batches import Batches
-from synthaug.training.loop import run_loop
-from synthaug.training.pace import Steps, TimedSteps
+from synthaug.training.forecast import Forecast, any_batch, enough_for_a_batch, seconds_per_step
+from synthaug.training.pace import PATIENCE, Steps, TimedSteps
+from synthaug.training.threads import one_thread
+from synthaug.wording import duration
 
 BUDGET = "budget.json"
 """Beside a checkpoint: the minutes that were given, and the plans of steps that they came to."""
+
+_USUAL_STEPS = 3000  # of images of any size, for what is said of large ones
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class Training:
             images.
         seed: the only source of randomness.
         device: ``auto`` (CUDA where there is one), ``cpu``, ``cuda``, ...
+        patience: how many times in a row the checkpoint may do worse on validation rows before the training ends; it
+            is tried at 40, 60, 80, 90 and 100 % of the budget.
     """
 
     family: str = "cvae"
@@ -49,6 +55,7 @@ class Training:
     minutes: float | None = None
     seed: int = 0
     device: str = "auto"
+    patience: int = PATIENCE
 
     def check(self, data: LabeledData) -> None:
         """Refuse what cannot be trained, before anything is; every image is decoded once.
@@ -77,6 +84,13 @@ class Training:
             "device": str(resolve_device(self.device)),
             "budget": f"{minutes:g} minutes" if steps is None else f"{steps} steps",
         }
+
+    def forecast(self, data: LabeledData) -> Forecast:
+        """What the training will take here, by steps that are tried; the budget and the rows are taken to be sound."""
+        each, (steps, minutes) = self._pace(data), self._budget(data)
+        if steps is None:
+            return Forecast(each, max(1, round(60 * minutes / each)), 60 * minutes)
+        return Forecast(each, steps, steps * each)
 
     def untrained(self, data: LabeledData, form: Form | None = None) -> Family:
         """The family as training begins, the same each time, on the device.
@@ -120,7 +134,8 @@ class Training:
             about = {name: known[name] for name in ("minutes", "seconds_per_step")}
             return TimedSteps(0, whole, kept, about=about, plans=plans, spent=float(known["spent"]))
         started = time.monotonic()
-        each = self._seconds_per_step(data, batches, at_least=min(10.0, 0.05 * whole))
+        least = min(10.0, 0.05 * whole)
+        each = seconds_per_step(self.untrained(data), batches, seed=self.seed, at_least=least)
         spent = time.monotonic() - started
         steps = max(1, round((whole - spent) / each))
         if steps < LEAST_STEPS:
@@ -141,22 +156,6 @@ class Training:
         usual = data.form.usual_budget(len(data))
         return usual.get("steps"), usual.get("minutes", 0.0)
 
-    def _seconds_per_step(self, data: LabeledData, batches: Batches, at_least: float) -> float:
-        """Times steps of a throw-away copy; the median of several runs, so that a hiccup does not decide."""
-        trial = self.untrained(data)
-
-        def seconds(steps: int) -> float:
-            started = time.monotonic()
-            run_loop(trial, trial.phases(), batches, steps=steps, seed=self.seed)
-            return time.monotonic() - started
-
-        seconds(2)
-        steps = 2
-        while (took := seconds(steps)) < at_least / 10:
-            steps *= 2
-        runs = max(3, round(at_least / took))
-        return float(np.median([seconds(steps) for _ in range(runs)])) / steps
-
     def _check_budget(self) -> None:
         steps, minutes = self.steps, self.minutes
         if steps is not None and not isinstance(steps, int | np.integer):
@@ -168,18 +167,26 @@ class Training:
         if minutes is not None and not 0 < minutes < float("inf"):
             raise InvalidRequest(f"A budget of {minutes} minutes was asked for; give a positive number.")
 
+        if not isinstance(self.patience, int | np.integer) or self.patience < 1:
+            raise InvalidRequest(f"patience={self.patience} was asked for; give a whole number of 1 or more.")
+
     def _check_size(self, data: LabeledData) -> None:
         """Asks for a size where rows are large, and says what each choice costs."""
         if (found := data.form.smaller()) is None:
             return
         small, remedy = found
-        trial = self.untrained(data, small)
-        rows = torch.zeros(4, *trial.shape), torch.arange(4) % len(data.classes)
-        started = time.monotonic()
-        run_loop(trial, trial.phases(), lambda kind, step: rows, steps=2, seed=self.seed)
-        minutes = (time.monotonic() - started) / 2 / 4 * trial.config.batch_size * 3000 / 60
-        larger = prod(data.form.encoded) / prod(small.encoded)
+        kept, less = self._pace(data), self.untrained(data, small)
+        reduced = seconds_per_step(less, any_batch(less, len(data.classes)), seed=self.seed)
         raise InvalidRequest(
-            f"The {data.form.noun}s are large: {data.form}. 3000 training steps at that size take about "
-            f"{minutes * larger / 60:.1f} hours here, about {minutes:.0f} minutes as {small}. Choose with {remedy}."
+            f"The {data.form.noun}s are large: {data.form}. {_USUAL_STEPS} training steps of {self.family} at that "
+            f"size take about {duration(_USUAL_STEPS * kept)} here, about {duration(_USUAL_STEPS * reduced)} as "
+            f"{small}. Choose with {remedy}."
         )
+
+    def _pace(self, data: LabeledData) -> float:
+        """Seconds of a step with batches of these rows, of which as few as that takes are read."""
+        trial = self.untrained(data)
+        with one_thread() if data.form.light else nullcontext():
+            size = trial.config.batch_size
+            batches = Batches(enough_for_a_batch(data, size), trial.form, size, self.seed)
+            return seconds_per_step(trial, batches, seed=self.seed)

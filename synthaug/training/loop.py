@@ -24,9 +24,9 @@ from synthaug.errors import InvalidRequest
 from synthaug.families import Batch, BatchKind, Phase
 from synthaug.generators.artifact import HISTORY
 from synthaug.progress import bar
-from synthaug.training.pace import Steps
+from synthaug.training.pace import PATIENCE, Steps
 from synthaug.training.state import State
-from synthaug.training.watch import History, Line
+from synthaug.training.watch import Callback, History, Line, Look
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -43,10 +43,12 @@ class Score:
         of: ``of(average)``, the higher the better, on rows that are not trained on; called at 40, 60, 80, 90 and 100 %
             of the budget. Must be a pure function of the weights.
         noise: two scores that differ by no more than this are taken to be equal.
+        patience: so many scores in a row that are further than that from the best one end the training.
     """
 
     of: Callable[[nn.Module], float]
     noise: float
+    patience: int = PATIENCE
 
 
 @dataclass
@@ -78,6 +80,7 @@ def run_loop(
     score: Score | None = None,
     spread: Callable[[nn.Module], Mapping[str, float]] | None = None,
     report: Callable[[Line], None] | None = None,
+    callbacks: Sequence[Callback] = (),
     progress: bool = False,
 ) -> Run:
     """Trains a module and returns the moving average of its weights.
@@ -92,7 +95,7 @@ def run_loop(
 
     With a score, the average of the latest step whose score is within the noise of the best one is returned: later
     averages have seen more, so an earlier one has to be better by more than chance. Three scores in a row that are
-    not within it stop the run.
+    not within it (``score.patience``) stop the run.
 
     Args:
         module: everything that must survive a restart is in its ``state_dict``.
@@ -106,6 +109,7 @@ def run_loop(
         spread: ``spread(average)``: how varied each named part of what it makes is, 1.0 being as it should be; a
             pure function of the weights, called wherever a checkpoint is due.
         report: called with each line of the history as it is written.
+        callbacks: called with each line of figures before the last; the run ends where one of them answers True.
         progress: show a progress bar with the losses on stderr.
 
     Raises:
@@ -116,10 +120,12 @@ def run_loop(
     if budget.total(0) < 1:
         raise InvalidRequest(f"A budget of {budget.total(0)} steps was asked for; give at least 1.")
     state = State(module, phases, budget, seed)
+    if score is not None:
+        state.patience = score.patience
     log = History(folder, max(1, budget.total(0) // _HISTORY_LINES), report)
     if folder is not None and (folder / CHECKPOINT).exists():
-        length = state.load(folder / CHECKPOINT)
-        log.resume(state.step, length)
+        mark = state.load(folder / CHECKPOINT)
+        log.resume(state.step, mark)
     elif folder is not None:
         (folder / HISTORY).unlink(missing_ok=True)  # of a run that was killed before its first checkpoint
     good, saved_at = state.tensors(), time.monotonic()
@@ -146,10 +152,13 @@ def run_loop(
                 log.event(state.recover(good, collapsed), state.step)
                 shown.n = state.step
                 if folder is not None and state.has_stopped():
-                    state.save(folder / CHECKPOINT, state.tensors(), log.length())
+                    state.save(folder / CHECKPOINT, state.tensors(), log.mark())
                 continue
-            log.add(state.step, figures, shown, last=finished)
+            has_told = log.add(state.step, figures, shown, last=finished)
             shown.update()
+            if has_told and not finished and _is_ended(callbacks, state, log):
+                state.ended = finished = due = True
+                scored = score is not None
             if preview is not None and (finished or state.step % max(1, state.steps // 10) == 0):
                 preview(state.average.eval(), state.step)
             if score is not None and scored:
@@ -157,7 +166,7 @@ def run_loop(
             if due:
                 good, saved_at = state.tensors(), time.monotonic()
                 if folder is not None:
-                    state.save(folder / CHECKPOINT, good, log.length())
+                    state.save(folder / CHECKPOINT, good, log.mark())
             if interrupted.is_set():
                 raise KeyboardInterrupt
     if state.step < state.steps:
@@ -167,6 +176,15 @@ def run_loop(
         state.average.load_state_dict(chosen)
         log.event({"event": "chosen", "chosen_step": state.best_step}, state.step)
     return Run(state.average.eval(), log.lines, state.step, state.best_step if chosen else state.step)
+
+
+def _is_ended(callbacks: Sequence[Callback], state: State, log: History) -> bool:
+    """Whether somebody who watches ends the run here; weights that are not finite are first recovered from."""
+    if not callbacks:
+        return False
+    look = Look(state.step, state.steps, tuple(log.lines), state.average.eval())
+    answers = [callback(look) for callback in callbacks]  # each of them sees every look
+    return any(answers) and state.is_finite()
 
 
 def forget(folder: Path) -> None:

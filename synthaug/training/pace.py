@@ -14,6 +14,9 @@ from synthaug.outputs import atomic_write_text
 Plan = tuple[int, int]
 """From which step on a plan holds, and how many steps there are to be in all."""
 
+PATIENCE = 3
+"""How many scores in a row may be worse than the best before a training ends, unless another number is asked for."""
+
 _LOOK_EVERY, _OFF = 0.02, 0.04  # of the time
 _SMOOTH = 0.5
 _TINY = 1e-9

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,8 @@ _MAX_RECOVERIES = 4
 # A part has collapsed when its spread is below the first after it was above the second: what never rose has not
 # fallen, and what hovers around one threshold would fall again and again.
 _COLLAPSED, _SOUND = 0.1, 0.3
-_PATIENCE = 3
 # Of `State`, beside tensors and sets.
-_PLAIN = ("step", "recoveries", "scores", "best_step")
+_PLAIN = ("step", "recoveries", "scores", "best_step", "ended")
 
 
 def warm_up_then_decay(progress: float) -> float:
@@ -35,6 +35,9 @@ def warm_up_then_decay(progress: float) -> float:
 
 class State:
     """Module, moving average and optimizers at one step."""
+
+    patience: float = inf
+    """How many scores in a row may be worse than the best one."""
 
     def __init__(self, module: nn.Module, phases: Sequence[Phase], budget: Steps, seed: int) -> None:
         self.module, self.phases, self.budget, self.seed = module, phases, budget, seed
@@ -52,6 +55,7 @@ class State:
         self.scores: list[tuple[int, float]] = []
         self.best: dict[str, Tensor] = {}  # the average of the step that is chosen so far
         self.best_step = 0
+        self.ended = False  # by whoever watches
         module.train()
 
     @property
@@ -62,7 +66,7 @@ class State:
     def has_stopped(self) -> bool:
         """Whether to stop before the budget is spent."""
         worse = [step for step, _ in self.scores if step > self.best_step]
-        return self.recoveries > _MAX_RECOVERIES or len(worse) >= _PATIENCE
+        return self.ended or self.recoveries > _MAX_RECOVERIES or len(worse) >= self.patience
 
     def advance(self, batch: Callable[[BatchKind, int], Batch]) -> dict[str, float]:
         """One step of every phase; returns the figures of their losses."""
@@ -111,7 +115,7 @@ class State:
         """Goes back to what `tensors` returned."""
         plain = json.loads(bytes(tensors["plain"].tolist()))
         for name in _PLAIN:
-            setattr(self, name, plain[name])
+            setattr(self, name, plain.get(name, False))  # older checkpoints do not say who ended it
         self.sound, self.best = set(plain["sound"]), _under("best.", tensors)
         self.module.load_state_dict(_under("module.", tensors))
         self.average.load_state_dict(_under("average.", tensors))
@@ -157,13 +161,13 @@ class State:
         """Whether all weights are; a finite loss may have had an infinite gradient."""
         return all(bool(parameter.isfinite().all()) for parameter in self.moved)
 
-    def save(self, path: Path, tensors: dict[str, Tensor], history_bytes: int) -> None:
+    def save(self, path: Path, tensors: dict[str, Tensor], mark: str) -> None:
         """Replaces the checkpoint in one move, so that a kill leaves the old or the new one."""
-        about = {"steps": str(self.budget.plans[0][1]), "history_bytes": str(history_bytes)}
+        about = {"steps": str(self.budget.plans[0][1]), "history": mark}
         atomic_write_bytes(path, save(tensors, metadata=about))
 
-    def load(self, path: Path) -> int:
-        """Restores a checkpoint; returns the length of the history that belongs to it."""
+    def load(self, path: Path) -> str:
+        """Restores a checkpoint; returns the mark of the history that belongs to it."""
         with safe_open(path, framework="pt") as file:
             about, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         if int(about["steps"]) != self.budget.plans[0][1]:
@@ -172,7 +176,8 @@ class State:
                 f"{self.budget.plans[0][1]} were asked for. Use the same budget, or remove the folder to start again."
             )
         self.restore(tensors)
-        return int(about["history_bytes"])
+        older = json.dumps([int(about.get("history_bytes", 0)), {}, {}])
+        return str(about.get("history", older))
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from synthaug.training.batches import Batches
 from synthaug.training.budget import Training
 from synthaug.training.loop import run_loop
 from synthaug.training.threads import one_thread
-from synthaug.training.watch import Preview, Tracker, figures_of
+from synthaug.training.watch import Callback, Preview, Tracker, figures_of
 from synthaug.wording import quoted
 
 _SAME = 0.1
@@ -38,6 +38,7 @@ def train(
     validation: LabeledData | None = None,
     folder: Path | None = None,
     tracker: Tracker | None = None,
+    callbacks: Sequence[Callback] = (),
     progress: bool = False,
 ) -> Generator:
     """A generator trained on labelled rows, on the CPU.
@@ -54,6 +55,7 @@ def train(
             test must be on others.
         folder: an existing folder for checkpoint, history and sample grids; a second call continues there.
         tracker: follows the history and the sample grids; the caller closes it.
+        callbacks: follow the training, and may end it.
         progress: show a progress bar on stderr; where that is no terminal, a line a minute.
 
     Raises:
@@ -95,9 +97,10 @@ def train(
             seed=seed,
             folder=folder,
             preview=None if folder is None and tracker is None else preview,
-            score=appraiser.scoring(),
+            score=appraiser.scoring(training.patience),
             spread=appraiser.spread if steps >= LEAST_STEPS else None,
             report=None if tracker is None else lambda line: tracker.log(figures_of(line), step=line["step"]),
+            callbacks=callbacks,
             progress=progress,
         )
         assert isinstance(run.average, Family)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,12 +18,65 @@ import torch
 from synthaug.errors import InvalidRequest
 from synthaug.families import Family
 from synthaug.generators.artifact import HISTORY
+from synthaug.progress import LOGGER
 from synthaug.seeding import torch_rng
 from synthaug.training.batches import Batches
 from synthaug.wording import did_you_mean
 
 Line = dict[str, Any]
 """One line of a history: ``step``, ``seconds``, and figures or an event."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How far a training is, for a callback.
+
+    Attributes:
+        step: how many steps are done.
+        steps: how many there are to be, as it is planned now.
+        history: the lines of the history from the first step on, those before a kill too; the last has the means of
+            the losses since the one before it, others may have an event, such as the score of a checkpoint.
+        average: the module with the moving average of its weights, which is what comes of the training: a
+            `synthaug.families.Family`. To be looked at, not changed.
+    """
+
+    step: int
+    steps: int
+    history: Sequence[Line]
+    average: torch.nn.Module
+
+
+class Callback(Protocol):
+    """Follows a training, and may end it; any function of one argument will do.
+
+    It is called about 200 times, with each line of figures, and not after the last step. Where it answers True, the
+    training ends there as if its budget were spent: the checkpoint is scored once more where there is a score, and
+    ``generator.steps`` says how many steps it took. After a kill a callback is asked again from the last checkpoint
+    on: one that goes by ``look.history``, and keeps nothing itself, ends the training where it would have ended.
+
+    Example:
+        >>> def when_good_enough(look):
+        ...     return look.history[-1]["error"] < 0.01
+    """
+
+    def __call__(self, look: Look, /) -> bool | None:
+        """Whether to end the training here."""
+
+
+def as_callbacks(given: Iterable[Callback]) -> tuple[Callback, ...]:
+    """The callbacks that were given.
+
+    Raises:
+        InvalidRequest: what is no function is among them.
+    """
+    found = tuple(given) if isinstance(given, Iterable) else (given,)
+    for each in found:
+        if not callable(each):
+            raise InvalidRequest(
+                f"A {type(each).__name__} was given as a callback. Give functions of one look."
+            )
+    return found
+
 
 # What trackers that need no folder call the one that they write into nevertheless.
 _PLACES = {"wandb": "dir", "mlflow": "logging_dir"}
@@ -46,9 +102,15 @@ class History:
         self.seen: dict[str, int] = {}
         self.started = time.monotonic()
 
-    def resume(self, step: int, length: int) -> None:
-        """Drops what was written after the checkpoint, made when the file had this length, and says so."""
+    def mark(self) -> str:
+        """Where the history is, for a checkpoint: the length of its file in bytes, and figures not yet written."""
+        written = self.path.stat().st_size if self.path is not None and self.path.exists() else 0
+        return json.dumps([written, self.sums, self.seen])
+
+    def resume(self, step: int, mark: str) -> None:
+        """Goes back to a checkpoint with this mark, drops what was written after it, and says so."""
         assert self.path is not None
+        length, self.sums, self.seen = json.loads(mark)
         raw = self.path.read_bytes() if self.path.exists() else b""
         known = [json.loads(line) for line in raw[:length].decode().splitlines()]
         youngest = [json.loads(line) for line in raw.decode().splitlines() if line.endswith("}")][
@@ -68,8 +130,8 @@ class History:
         """Writes one line that is not a mean of figures."""
         self._write({"step": step, "seconds": round(time.monotonic() - self.started, 2), **what})
 
-    def add(self, step: int, figures: dict[str, float], bar: Any, *, last: bool) -> None:
-        """Collects a step's figures; every so often their means become a line."""
+    def add(self, step: int, figures: dict[str, float], bar: Any, *, last: bool) -> bool:
+        """Collects a step's figures; every so often their means become a line. Whether they did."""
         for name, value in figures.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
             self.seen[name] = self.seen.get(name, 0) + 1
@@ -79,22 +141,28 @@ class History:
             self.drop_pending()
             shown = {k: v for k, v in self.lines[-1].items() if k not in ("step", "seconds")}
             bar.set_postfix({k: f"{v:.3g}" for k, v in shown.items()}, refresh=False)
+            return True
+        return False
 
     def drop_pending(self) -> None:
         """Forgets the figures since the last line."""
         self.sums, self.seen = {}, {}
 
-    def length(self) -> int:
-        """The length of the file in bytes."""
-        return self.path.stat().st_size if self.path is not None and self.path.exists() else 0
-
     def _write(self, line: Line) -> None:
         self.lines.append(line)
+        LOGGER.log(logging.INFO if "event" in line else logging.DEBUG, _told(line))
         if self.path is not None:
             with self.path.open("a") as file:
                 file.write(json.dumps(line) + "\n")
         if self.report is not None:
             self.report(line)
+
+
+def _told(line: Line) -> str:
+    """A line of the history in words."""
+    rest = {name: value for name, value in line.items() if name not in ("step", "seconds", "event")}
+    what = ", ".join(f"{name} {value}" for name, value in rest.items())
+    return " ".join(filter(None, [f"step {line['step']}:", line.get("event"), what]))
 
 
 class Tracker(Protocol):
@@ -131,6 +199,20 @@ def follow(
     finally:
         if following is not None:
             following.finish()
+
+
+def require_tracker(tracker: str | Tracker | None, has_folder: bool) -> None:
+    """Refuse a tracker that cannot follow a run, before anything is read or written.
+
+    Args:
+        tracker: as in `follow`.
+        has_folder: whether there is a folder to write into.
+
+    Raises:
+        InvalidRequest: an unknown name, no folder to write into, or a package that is not installed.
+    """
+    if isinstance(tracker, str):
+        _kind_of(tracker, has_folder)
 
 
 def figures_of(line: Mapping[str, Any]) -> dict[str, float]:
@@ -185,19 +267,28 @@ class Preview:
             self.tracker.log_images({"samples": np.asarray(picture)[None]}, step=step)
 
 
-def _opened(name: str, folder: Path | None, config: Mapping[str, Any]) -> Tracker:
+def _kind_of(name: str, has_folder: bool) -> tuple[Any, str | None]:
+    """The class of a tracker of accelerate, and what it calls the folder that it writes into."""
     try:
-        from accelerate.state import PartialState
-        from accelerate.tracking import LOGGER_TYPE_TO_CLASS
+        from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
     except ImportError:
         raise InvalidRequest(_missing(name)) from None
     if name not in LOGGER_TYPE_TO_CLASS:
         raise InvalidRequest(f'There is no tracker "{name}".{did_you_mean(name, LOGGER_TYPE_TO_CLASS)}')
-    PartialState()  # without which the log of a tracker is refused
+    if find_spec(name) is None and name not in [str(each) for each in get_available_trackers()]:
+        raise InvalidRequest(_missing(name))
     kind = LOGGER_TYPE_TO_CLASS[name]
     place = "logging_dir" if kind.requires_logging_directory else _PLACES.get(name)
-    if place is not None and folder is None:
+    if place is not None and not has_folder:
         raise InvalidRequest(f'tracker="{name}" writes beside the generator: give out= (or --out) a folder.')
+    return kind, place
+
+
+def _opened(name: str, folder: Path | None, config: Mapping[str, Any]) -> Tracker:
+    kind, place = _kind_of(name, folder is not None)
+    from accelerate.state import PartialState
+
+    PartialState()  # without which the log of a tracker is refused
     try:
         run = name if kind.requires_logging_directory else "synthaug"
         tracker = kind(run) if place is None else kind(run, **{place: folder})

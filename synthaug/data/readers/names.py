@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from synthaug.data.readers.archives import is_archive, is_sharded, list_archive
 from synthaug.data.readers.base import TABLE_SUFFIXES, Columns, Reading, Source
 from synthaug.data.readers.columns import read_huggingface, read_parquet, read_saved
 from synthaug.data.readers.folder import lists_pictures, read_listing, read_table
-from synthaug.data.readers.listing import list_folder
+from synthaug.data.readers.listing import is_picture, list_folder
 from synthaug.data.readers.lists import SUFFIXES as LISTS
 from synthaug.data.readers.memory import read_arrays
 from synthaug.data.readers.npz import read_npz
@@ -37,6 +39,8 @@ _PAIRS = {
     "X_train": "y_train",
     "x_train": "y_train",
 }
+_ARRAYS = (".npz", ".npy", ".parquet")
+_HUB_SECONDS = 2.0  # within which it has to answer
 _HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 _BUNDLED = Path(__file__).parents[1] / "bundled"
 
@@ -121,25 +125,84 @@ def _pair(path: Path, columns: Columns) -> Source:
 
 
 def _siblings(path: Path) -> list[str]:
+    """What lies beside a path and could be data, by its name."""
     try:
-        return sorted(os.listdir(path.parent))
+        with os.scandir(path.parent) as beside:
+            return sorted(each.name for each in beside if _could_be_data(each))
     except OSError:
         return []
+
+
+def _could_be_data(entry: os.DirEntry[str]) -> bool:
+    """A file of a kind that is read, or a folder with folders or such files in it."""
+    if entry.name.startswith((".", "__")):
+        return False
+    try:
+        if not entry.is_dir():
+            return _is_read(entry.name)
+        with os.scandir(entry.path) as inside:
+            shown = (each for each in inside if not each.name.startswith((".", "__")))
+            return any(each.is_dir() or _is_read(each.name) or _is_picture(each) for each in shown)
+    except OSError:
+        return False
+
+
+def _is_picture(entry: os.DirEntry[str]) -> bool:
+    return is_picture(entry.name, lambda: entry.path)
+
+
+def _is_read(name: str) -> bool:
+    return is_archive(Path(name)) or Path(name).suffix.lower() in (*LISTS, *_ARRAYS)
 
 
 def _loaded(name: str, columns: Columns, origin: str) -> Source:
     """What the ``datasets`` library makes of a name or a folder."""
     import datasets
 
+    answers = os.path.isdir(name) or _hub_answers(name)
     try:
-        found = datasets.load_dataset(name)
+        with nullcontext() if answers else _kept_only():
+            found = datasets.load_dataset(name)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if not answers:
+            reason = "the hub cannot be reached, and nothing of that name is kept here"
         raise InvalidData(
             f"{name} is neither a local file or folder of a kind that is taken nor a hub data set that can be loaded: "
             f"{reason}"
         ) from error
     return replace(read_huggingface(found, columns), origin=origin)
+
+
+def _hub_answers(name: str) -> bool:
+    """Whether the hub says anything of a data set, be it that there is none; loading would ask six times, for long."""
+    import huggingface_hub
+    import huggingface_hub.errors as hub
+
+    try:
+        huggingface_hub.HfApi().dataset_info(name, timeout=_HUB_SECONDS)
+    except hub.HfHubHTTPError as error:
+        return error.response is not None
+    except (OSError, vars(hub)["HTTPError"]):
+        return False
+    return True
+
+
+@contextmanager
+def _kept_only() -> Iterator[None]:
+    """Takes from the hub what is kept of it on this machine, without asking it."""
+    import datasets
+    from huggingface_hub import constants
+
+    places = (constants, datasets.config)
+    before = [place.HF_HUB_OFFLINE for place in places]
+    for place in places:
+        vars(place)["HF_HUB_OFFLINE"] = True
+    try:
+        yield
+    finally:
+        for place, value in zip(places, before, strict=True):
+            vars(place)["HF_HUB_OFFLINE"] = value
 
 
 def _bundled(name: str, columns: Columns) -> Source:

@@ -36,7 +36,7 @@ from synthaug.modalities.arrays import as_array
 from synthaug.modalities.look import Look
 from synthaug.modalities.table import TableForm
 from synthaug.seeding import derive
-from synthaug.wording import did_you_mean
+from synthaug.wording import did_you_mean, quoted
 
 if TYPE_CHECKING:
     import datasets
@@ -322,8 +322,8 @@ def _look(
         if value not in named.values():
             raise InvalidRequest(
                 f'row {number} of the stream has the label {value!r} in "{at}", which is '
-                f"no class of the generator: {list(generator.classes.values)[:20]}. Use one trained for these classes, "
-                "or name the column with items=synthaug.Items(label=...)"
+                f"no class of the generator: {quoted(map(str, generator.classes.values), 20)}. Use one trained for "
+                "these classes, or name the column with items=synthaug.Items(label=...)"
             )
     if isinstance(found, StreamedImages):
         made = generator.sample_rows(generator.classes[0], 0, _RUN).samples

@@ -1,0 +1,186 @@
+"""What commands print: one JSON document, or text in lines and tables."""
+
+from __future__ import annotations
+
+import errno
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from textwrap import wrap
+from typing import Any
+
+import click
+
+from synthaug.errors import OutputError
+from synthaug.outputs import is_finished
+from synthaug.requests import Request
+from synthaug.wording import duration, one_line, reason_of
+
+WIDTH = 100
+
+_MOST = 20  # parts or lines, before the rest is a number
+_MORE = "all of it with --json"
+
+
+def is_dry(
+    given: Mapping[str, Any],
+    describe: Callable[[], Mapping[str, Any]],
+    asked: Request | None = None,
+    out: Path | None = None,
+) -> bool:
+    """Says what would be done, where that is all that is asked for; with a request that has an output, if it may be."""
+    if given["dry_run"]:
+        plan = dict(describe())
+        if asked is not None and out is not None:
+            asked.require_apart(out)
+            is_finished(out, asked.to_dict(), overwrite=given["overwrite"])
+        plan |= {} if asked is None else asked.forecast()
+        report(given, plan, in_lines(plan))
+    return bool(given["dry_run"])
+
+
+def report(given: Mapping[str, Any], document: Any, text: str) -> None:
+    """Prints the document with ``--json``, else the text, and nothing with ``--quiet``."""
+    if given["as_json"]:
+        say(json.dumps(document, ensure_ascii=False))
+    elif not given["quiet"]:
+        say(text)
+
+
+def say(text: str) -> None:
+    """Prints text of which nothing obeys."""
+    try:
+        click.echo("\n".join(map(one_line, text.split("\n"))))  # names may hold what a terminal would obey
+        sys.stdout.flush()
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise
+        raise OutputError(f"What was found cannot be printed ({reason_of(error)}).") from error
+
+
+def facts_in_lines(found: Mapping[str, Any]) -> str:
+    """What `inspect` found, in lines, and a table of the classes where there are any."""
+    classes = _classes(found)
+    rest = {name: value for name, value in found.items() if name not in ("classes", "values")}
+    if found["kind"] == "generator":
+        rest = _of_generator(found)
+    return "\n\n".join(filter(None, [in_lines(rest), classes]))
+
+
+def in_lines(document: Mapping[str, Any]) -> str:
+    """A line for each fact, those within a fact behind its name; what is not there is left out.
+
+    >>> print(in_lines({"rows": {"cat": 2, "dog": 3}, "left_out": None, "whole": True}))
+    rows   cat 2, dog 3
+    whole  yes
+    """
+    facts = list(_flat(document))
+    width = max((len(name) for name, _ in facts), default=0) + 2
+    lines = []
+    for name, text in facts:
+        lines += _wrapped(name, text, width)
+    return "\n".join(lines)
+
+
+def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns below their titles; numbers, which is all but the first, to the right. Of many rows the first.
+
+    >>> print(table(["class", "rows"], [["cat", "2"], ["dog", "13"]]))
+    class  rows
+    cat       2
+    dog      13
+    """
+    shown = [titles, *rows[:_MOST]]
+    widths = [max(len(row[at]) for row in shown) for at in range(len(titles))]
+    lines = [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in shown
+    ]
+    more = [f"and {len(rows) - _MOST:,} more: {_MORE}"] if len(rows) > _MOST else []
+    return "\n".join([*(line.rstrip() for line in lines), *more])
+
+
+def settings_in_lines(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """The settings of a family, each with what it means and its defaults."""
+    width = max(map(len, found), default=0) + 2
+    lines = []
+    for name, of in found.items():
+        usual = [f"of {kind}s: {json.dumps(value)}" for kind, value in of["usual"].items()]
+        defaults = ", ".join([f"default: {json.dumps(of['default'])}", *usual]).replace('"', "")
+        about = of["about"].replace("None", "null")  # as --set takes it
+        lines += [f"  {line}" for line in _wrapped(name, f"{about} [{defaults}]", width)]
+    return "\n".join(lines)
+
+
+def _of_generator(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a generator is told in lines."""
+    achieved = found["achieved"]
+    return {
+        "kind": found["kind"],
+        "family": found["family"],
+        "trained": f"{found['steps']:,} steps in {duration(found['seconds'])}, seed {found['seed']}",
+        "on": found["data"]["origin"],
+        "rows": found["rows"],
+        "columns": found.get("columns"),
+        "settings": found["config"],
+        "holds training rows": found["contains_training_rows"],
+        "keeps": "chosen samples only" if found["kept"] else None,
+        "achieved": achieved["text"],
+        "fingerprint": found["fingerprint"],
+        "made with": found.get("libraries"),
+    }
+
+
+def _classes(found: Mapping[str, Any]) -> str:
+    """The classes with their rows, and how much the samples of each vary where that is known."""
+    named = found.get("classes")
+    counts = named if isinstance(named, Mapping) else found.get("data", {}).get("counts", {})
+    varied = found.get("achieved", {}).get("class_diversity", {})
+    titles = ["class", "rows", *(["diversity"] if varied else [])]
+    rows = [
+        [name, f"{n:,}", *([f"{varied[name]:.2f}" if name in varied else ""] if varied else [])]
+        for name, n in counts.items()
+    ]
+    return table(titles, rows) if rows else ""
+
+
+def _flat(document: Mapping[str, Any], within: str = "") -> list[tuple[str, str]]:
+    """Names and texts, where a fact of facts is several lines and one of plain values a single one."""
+    found: list[tuple[str, str]] = []
+    for key, value in document.items():
+        name = f"{within} {key}".strip().replace("_", " ")
+        nested = isinstance(value, Mapping) and any(
+            isinstance(part, Mapping | list) for part in value.values()
+        )
+        if nested and len(value) <= _MOST:
+            found += _flat(value, name)
+        elif text := _plain(value):
+            found.append((name, text))
+    return found
+
+
+def _plain(value: Any) -> str:
+    """A value as people write it; nothing where there is none."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        parts = [f"{key} {text}" for key, part in value.items() if (text := _plain(part))]
+    elif isinstance(value, list | tuple):
+        parts = [text for part in value if (text := _plain(part))]
+    else:
+        return str(value)
+    more = [f"and {len(parts) - _MOST:,} more ({_MORE})"] if len(parts) > _MOST else []
+    return ", ".join([*parts[:_MOST], *more])
+
+
+def _wrapped(name: str, text: str, width: int) -> list[str]:
+    """Text behind a name, in lines that begin below one another."""
+    told = wrap(text, WIDTH - 2 - width, break_on_hyphens=False) or [""]
+    return [f"{name:{width}}{told[0]}", *(" " * width + line for line in told[1:])]
