@@ -24,7 +24,7 @@ def run(code: str, **environment: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        env={**own, "JOBLIB_CPU_COUNT": "1", **environment},
+        env={**own, "LOKY_MAX_CPU_COUNT": "1", **environment},
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -61,7 +61,6 @@ def package(
 def test_a_family_of_another_package_is_checked_fitted_saved_loaded_mixed_and_chosen(
     shapes: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("JOBLIB_CPU_COUNT", "1")
     images, labels = shapes
     family, check, use = blocks("family.md")
     assert len([line for line in family.splitlines() if line.strip()]) <= 45
@@ -78,7 +77,6 @@ def test_a_family_of_another_package_is_checked_fitted_saved_loaded_mixed_and_ch
 def test_a_kind_of_another_package_is_checked_fitted_saved_loaded_mixed_and_chosen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("JOBLIB_CPU_COUNT", "1")
     kind, check, use = blocks("modality.md")
     assert len([line for line in kind.splitlines() if line.strip()]) <= 110
     known: dict[str, Any] = {}
@@ -144,7 +142,6 @@ def visits() -> pd.DataFrame:
 
 def test_what_the_page_of_tables_says_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("JOBLIB_CPU_COUNT", "1")
     found = visits()
     X = torch.from_numpy(np.random.default_rng(0).normal(size=(60, 12)).astype(np.float32))
     known: dict[str, Any] = {
@@ -201,7 +198,6 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_what_the_page_of_photographs_says_is_done(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("JOBLIB_CPU_COUNT", "1")
     save_photographs(photos / "more_photos", 20, 1)
     known: dict[str, Any] = {
         "embedder": lambda images: np.stack(
