@@ -42,6 +42,8 @@ napoleon_use_ivar = True
 html_theme = "furo"
 html_title = f"synthaug {release}"
 html_show_sphinx = False
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",

@@ -161,7 +161,7 @@ def test_what_the_page_of_tables_says_is_done(tmp_path: Path, monkeypatch: pytes
     }
     for block in blocks("tables.md"):
         quick = block.replace('family="cvae")', 'family="cvae", steps=20, progress=False)')
-        quick = quick.replace("steps=100)", "steps=20, progress=False)")
+        quick = quick.replace("steps=100)", "steps=20, progress=False)").replace("steps=50)", "steps=20)")
         exec(quick.replace("protocol=quick)", "protocol=quick, jobs=1, progress=False)"), known)
     assert [column.kind for column in known["data"].form.columns] == ["category", "number"]
     assert len(known["scores"]) == 3
@@ -211,7 +211,8 @@ def test_what_the_page_of_photographs_says_is_done(photos: Path, monkeypatch: py
     exec(kept, known)
     assert (known["data"].read() == before).all()
     assert (photos / "vectors.db").exists()
-    exec(chosen.replace("protocol=quick)", "protocol=quick, jobs=1, progress=False)"), known)
+    quick = chosen.replace("steps=50)", "steps=20, classifier_steps=20)")
+    exec(quick.replace("protocol=quick)", "protocol=quick, jobs=1, progress=False)"), known)
     assert any("judged rows" in of.name for of in known["plan"].choice.standings)
 
 

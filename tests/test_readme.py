@@ -85,7 +85,7 @@ def test_the_python_blocks_run(
         "labels": labels,
         "dataset": Pictures(images, labels),
         "my_training": my_training,
-        "quick": synthaug.Protocol(steps=2, classifier_steps=2, folds=2),
+        "quick": synthaug.Protocol(steps=2, classifier_steps=2, judge_steps=2, folds=2),
         "network": lambda images: np.stack([image.mean(axis=0) for image in images]),
     }
     for image, label in zip(images[:20], labels[:20], strict=True):
@@ -121,13 +121,14 @@ def test_the_shell_blocks_run(
         Image.fromarray(image).save(tmp_path / "more_photos" / f"{i}.png")
     lines = [line for block in blocks("bash")[1:] for line in block.splitlines()]
     assert len(lines) == 7
+    quick = ["--steps", "2", "--classifier-steps", "2", "--judge-steps", "2", "--folds", "2"]
     for line in lines:
         program, *arguments = line.replace("--minutes 10", "--steps 2").split()
         assert program == "synthaug"
         if arguments[0] == "evaluate":
-            arguments += ["--steps", "2", "--seeds", "2", "--classifier-steps", "2", "--folds", "2"]
+            arguments += [*quick, "--seeds", "2"]
         if arguments[0] == "choose":
-            arguments += ["--steps", "2", "--classifier-steps", "2", "--folds", "2"]
+            arguments += quick
         with warnings.catch_warnings():
             # Judges let few samples of a generator of two steps pass, which is said.
             warnings.simplefilter("ignore", SynthaugWarning)
