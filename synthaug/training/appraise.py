@@ -22,9 +22,11 @@ from synthaug.training.loop import Score
 from synthaug.training.pace import PATIENCE
 
 LEAST_STEPS = 300
-"""Training steps below which nothing is judged: the judging would cost more than the training."""
+"""Training steps below which nothing is judged: the judging would cost more than the training. Of larger rows fewer
+are as much training, see `Appraiser.achieved`."""
 
 _LEAST_SCORING_STEPS = 50
+_USUAL = 28 * 28  # numbers of a row of which `LEAST_STEPS` were measured
 _BLOCK = 256
 _SPREAD_CLASSES = 64
 _SPREAD_ROWS = 16
@@ -84,10 +86,14 @@ class Appraiser:
     def achieved(self, average: nn.Module) -> Achieved:
         """What the training achieved.
 
+        It is judged after steps that are as much work as 300 of rows of 28x28 numbers, whose judging is as dear: large
+        pictures are given few steps in a choice, and it is these whose samples may be nothing that one recognises.
+
         Without held-out rows the classifier that recognises the samples is trained on four fifths of the training
         rows, and the last fifth stands for real rows it has not seen.
         """
-        if self.steps < LEAST_STEPS:
+        work = max(1.0, math.prod(self.form.encoded) / _USUAL)
+        if self.steps * work < LEAST_STEPS:
             return Achieved(f"Not judged: {self.steps} steps are too few to learn from.")
         known, reference = self.real, self.held_out
         if reference is None:

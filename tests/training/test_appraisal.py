@@ -129,3 +129,21 @@ def test_validation_rows_are_matched_by_the_names_of_their_classes(shapes: Array
 def test_a_family_is_built_to_be_judged(real: LabeledData) -> None:
     family = build("cvae", image_form((1, 12, 10)), (40, 40)).eval()
     assert all(np.isfinite(value) for value in appraiser(real, held_out=False).spread(family).values())
+
+
+def test_large_pictures_are_judged_after_fewer_steps_which_are_as_much_work() -> None:
+    """64x64 in colour is nearly 16 times 28x28: a choice gives it some dozens of steps, and drops what is not known."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(120) % 2
+    images = rng.integers(0, 60, (120, 64, 64, 3), dtype=np.uint8) + (
+        180 * labels[:, None, None, None]
+    ).astype(np.uint8)
+    large = open_data((images, labels))
+    form = large.form.fitted(large.read())
+    for steps, judged in ((19, False), (20, True)):
+        found = Appraiser(large, None, form, steps=steps, seed=0).achieved(replay(large, swap=True))
+        assert (found.agreement is not None) is judged
+    assert found.agreement is not None
+    assert found.agreement < 0.5
+    small = appraiser(open_data((images[:, ::4, ::4, 0], labels)), held_out=False, steps=299)
+    assert "too few to learn" in small.achieved(replay(small.real)).text
