@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from synthaug.judging import words
+from synthaug.judging import power, words
 from synthaug.judging.names import called
 from synthaug.judging.results import Evaluation
 from synthaug.report import tables
@@ -49,7 +49,7 @@ def markdown(e: Evaluation) -> str:
         sections += ["## The synthetic rows", _table(("measure", "value", "meaning"), rows)]
     sections += [
         f"## Recall by class: {called(e.baseline)}, then {called(e.candidate)}",
-        words.about_classes(e),
+        power.about_classes(e),
         _table(("class", "without, %", "with, %", "difference, points"), recalls),
     ]
     if mistaken := tables.mistaken_rows(e):

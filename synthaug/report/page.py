@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from synthaug.judging import words
+from synthaug.judging import power, words
 from synthaug.judging.evaluate import Evaluated, Inquiry
 from synthaug.judging.names import called
 from synthaug.judging.quality import compare_with_real, judge_samples
@@ -161,8 +161,8 @@ def html(
         filters=tables.filter_rows(e),
         spread=words.SPREAD,
         n_classes=len(e.classes),
-        about_classes=words.about_classes(e),
-        tells_of_classes=words.tells_of_classes(e),
+        about_classes=power.about_classes(e),
+        tells_of_classes=power.tells_of_classes(e),
         confusions=tables.confusions(e),
         command=e.setup.again,
         joints=_joints,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from synthaug.judging import words
+from synthaug.judging import power, words
 from synthaug.judging.names import called, plain_name
 from synthaug.judging.results import ArmResult, Comparison, Evaluation
 from synthaug.metrics.statistics import Interval, wilson_interval
@@ -79,7 +79,7 @@ def recall_rows(e: Evaluation) -> list[dict[str, Any]]:
 
     Where seeds are too few to tell how classes differ, in the order of the classes and without differences.
     """
-    rows, told = [], words.tells_of_classes(e)
+    rows, told = [], power.tells_of_classes(e)
     for label, name in enumerate(e.classes):
         before = [s.recall[label] for s in e.arm(e.baseline).test]
         after = [s.recall[label] for s in e.arm(e.candidate).test]

@@ -37,6 +37,7 @@ from synthaug.judging import (
     longer,
     on_top,
     plain_name,
+    power,
     words,
 )
 from synthaug.metrics import (
@@ -217,13 +218,13 @@ def test_trainings_that_differ_alike_see_no_less_than_a_test_row() -> None:
         arms=even,
         comparisons=tuple(Comparison.of(arm, base, "accuracy", 1) for arm in even if arm.name != "real"),
     )
-    assert words.too_small(alike)
+    assert power.too_small(alike)
     assert "one of 30 test rows is 3.3 points: less cannot be seen" in alike.advice
 
 
 def test_two_seeds_claim_nothing_about_classes() -> None:
     found = evaluation(0.0)
-    assert words.tells_of_classes(found)
+    assert power.tells_of_classes(found)
     two = tuple(replace(arm, validation=arm.validation[:2], test=arm.test[:2]) for arm in found.arms)
     few = replace(
         found,
@@ -231,7 +232,7 @@ def test_two_seeds_claim_nothing_about_classes() -> None:
         arms=two,
         comparisons=tuple(Comparison.of(arm, two[0], "accuracy", 1) for arm in two[1:]),
     )
-    assert "2 seeds cannot tell how single classes differ" in words.about_classes(few)
+    assert "2 seeds cannot tell how single classes differ" in power.about_classes(few)
     assert all(row["points"] == row["interval"] == "" for row in recall_rows(few))
     assert [row["name"] for row in recall_rows(few)] == [NAMES[0], NAMES[2]]  # no order by what is not known
 

@@ -1,0 +1,83 @@
+"""What a run could have seen, and what its seeds are too few for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from synthaug.metrics.statistics import SIGN_FLIPS_FROM, detectable_gain, differences_needed
+
+if TYPE_CHECKING:
+    from synthaug.judging.results import Evaluation
+
+TOO_SMALL = "too small to tell"
+"""What is said in place of "no evidence" where a gain that matters may well have gone unseen."""
+
+_MATTERS = 0.01  # a gain that a person may care for
+_NOTHING = 1e-6  # what is left of differences that are alike
+_CLASSES_FROM = 3  # with two seeds an interval is some ten times as wide as the two differ
+
+
+def too_small(e: Evaluation, arm: str | None = None) -> bool:
+    """Whether nothing was found of an arm, the candidate when None, where a gain of a point could not have been."""
+    name = arm or e.candidate
+    verdict = next(c.verdict for c in e.comparisons if c.arm == name)
+    return verdict == "no evidence" and _is_blunt(_visible(e, name))
+
+
+def seen(e: Evaluation) -> str:
+    """What a run like this one could have seen, and what it takes to see a point; empty where nothing is too small."""
+    differences, gain = e.differences(e.candidate), _visible(e, e.candidate)
+    if round(100 * gain, 1) == 0:
+        return ""
+    if detectable_gain(differences) < _NOTHING:
+        row = f"one of {sum(e.rows['test'].values()):,} test rows is {100 * gain:.1f} points"
+        return f"All trainings differ alike, and {row}: less cannot be seen."
+    n, unit = len(differences), _units(e)
+    so_much = f"a gain of {100 * gain:.1f} points or more, in {_often(n)} such runs"
+    could = (
+        f"With {n} {unit}, and scores that vary as these, this run could have seen "
+        f"{so_much if gain < 1 else 'no gain, however large'}"
+    )
+    if not _is_blunt(gain):
+        return f"{could}."
+    needed = differences_needed(differences, _MATTERS)
+    more = "more than 1,000" if needed is None else f"{needed:,}"
+    return f"{could}; for one of 1 point take {more} {unit}."
+
+
+def _units(e: Evaluation) -> str:
+    """What is repeated."""
+    return "seeds" if e.replicates == 1 else "generators"
+
+
+def _visible(e: Evaluation, name: str) -> float:
+    """The gain of an arm that could have been seen; one test row where all trainings differ alike."""
+    gain = detectable_gain(e.differences(name))
+    return gain if gain >= _NOTHING else 1 / sum(e.rows["test"].values())
+
+
+def _is_blunt(gain: float) -> bool:
+    """Whether a run that can see so much, told to a tenth of a point, misses what matters."""
+    return round(gain, 3) > _MATTERS
+
+
+def _often(n: int) -> str:
+    """How often `detectable_gain` of so many differences is found, the test of signs included, by simulation."""
+    if n < SIGN_FLIPS_FROM:
+        return "four of five"
+    return "three of five" if n == SIGN_FLIPS_FROM else "three of four"
+
+
+def tells_of_classes(e: Evaluation) -> bool:
+    """Whether there are enough seeds to say how single classes differ."""
+    return e.headline.difference.n >= _CLASSES_FROM
+
+
+def about_classes(e: Evaluation) -> str:
+    """What differences of single classes are worth."""
+    n = e.headline.difference.n
+    if not tells_of_classes(e):
+        return (
+            f"{n} {_units(e)} cannot tell how single classes differ: {_CLASSES_FROM} are needed, better 10."
+        )
+    return "With many classes, some differences are large by chance."
