@@ -391,7 +391,7 @@ def _settings(texts: tuple[str, ...]) -> dict[str, Any]:
         if not equals:
             raise click.UsageError(f'Cannot read --set "{text}". Write NAME=VALUE.')
         try:
-            found[name] = yaml.safe_load(value)
+            found[name] = None if value == "None" else yaml.safe_load(value)
         except yaml.YAMLError:
             raise click.UsageError(f'Cannot read the value of --set "{text}" as YAML.') from None
     return found

@@ -158,11 +158,11 @@ def with_field(item: Any, key: Key, value: Any) -> Any:
 
 
 def _only(found: Sequence[Key], names: Sequence[str], what: str, fields: Mapping[Any, Any]) -> Key:
-    """The one field that can be meant: the only one, or the one with a usual name."""
+    """The one field that can be meant: the only one, that of the most usual name, or the only one of a usual name."""
     if len(found) == 1:
         return found[0]
     usual = [key for name in names for key in found if key == name]
-    if usual:
+    if usual and (len(usual) == 1 or usual[0] == names[0]):
         return usual[0]
     if not found:
         raise InvalidData(

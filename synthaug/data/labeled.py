@@ -138,7 +138,7 @@ class LabeledData:
         rows = self._rows.detached(self._index)
         found = replace(self.found, images=rows.images, targets=(), beside=None, synthetic=None)
         own = np.arange(len(rows))
-        return replace(self, source=None, found=found, _rows=rows, _index=own, unclassed=own[:0])
+        return replace(self, source=None, said={}, found=found, _rows=rows, _index=own, unclassed=own[:0])
 
     def of_images(self, images: RowSource, origin: str, labels: np.ndarray) -> LabeledData:
         """Other images, with ``(N,)`` positions in the classes of this data set."""

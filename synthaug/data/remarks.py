@@ -30,6 +30,7 @@ def of_rows(data: LabeledData) -> Iterator[str]:
     if n := data.several_frames():
         yield f"{n} files of {data.origin} have several pages or frames; only the first of each is read"
     yield from data.form.doubts(data.span(), data.origin)
+    yield from data.form.oddities(data.read)
     yield from _under_two_labels(data)
 
 

@@ -25,6 +25,7 @@ from synthaug.judging.arms import (
     starting_arms,
 )
 from synthaug.judging.folds import Fit, Folds, Unlabelled
+from synthaug.judging.learners import Learner
 from synthaug.judging.menu import Menu, Treatment, sources_of, unlabelled_sources
 from synthaug.judging.plan import Plan
 from synthaug.judging.pools import draw_pool, fit_judges, pool_size
@@ -276,6 +277,7 @@ def _chosen(
         seed=question.seed,
         base=candidate.base,
         shares=menu.alike(candidate),
+        learner=question.train.name if isinstance(question.train, Learner) else None,
         instead=rows.form.instead if question.train is None else None,
         preparation=Preparation.of(arm, used.steps(question.protocol.classifier_steps), rows, augmentations),
     )

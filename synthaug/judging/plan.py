@@ -61,6 +61,7 @@ class Plan:
         seconds: spent per stage.
         cost: of generators, samples and classifiers together, in trainings of one classifier.
         data: fingerprint of the rows that chose.
+        learner: what was trained to choose, where it was a learner of scikit-learn, which no loader is made for.
         instead: what is worth more than any training from scratch on such rows; None where that is not known.
         generator: trained on all of them where the plan is to use synthetic rows; else None.
     """
@@ -87,6 +88,7 @@ class Plan:
     seed: int = 0
     shares: Mapping[str, float] = field(default_factory=dict)
     kept: Mapping[str, tuple[int, ...]] | None = None
+    learner: str | None = None
     instead: str | None = None
     generator: Generator | None = field(default=None, compare=False)
 
@@ -117,7 +119,7 @@ class Plan:
         none = Interval(0.0, 0.0, 0.0, 0)
         plain, own = gains[AS_THEY_ARE] or none, (gains[self.candidate] if self.accepted else None) or none
         mean, reach = own.mean - plain.mean, math.hypot(own.high - own.mean, plain.high - plain.mean)
-        return Interval(mean, mean - reach, mean + reach, max(own.n, plain.n))
+        return Interval(mean, mean - reach, mean + reach, max(own.n, plain.n)).within(-1, 1)
 
     def __repr__(self) -> str:
         return f"Plan({self.advice})"

@@ -30,7 +30,7 @@ def seen(e: Evaluation) -> str:
     if round(100 * gain, 1) == 0:
         return ""
     if detectable_gain(differences) < _NOTHING:
-        row = f"one of {sum(e.rows['test'].values()):,} test rows is {100 * gain:.1f} points"
+        row = f"one of {sum(e.rows['test'].values()):,} test rows is at least {100 * gain:.1f} points"
         return f"All trainings differ alike, and {row}: less cannot be seen."
     n, unit = len(differences), _units(e)
     so_much = f"a gain of {100 * gain:.1f} points or more, in {_often(n)} such runs"
@@ -53,7 +53,13 @@ def _units(e: Evaluation) -> str:
 def _visible(e: Evaluation, name: str) -> float:
     """The gain of an arm that could have been seen; one test row where all trainings differ alike."""
     gain = detectable_gain(e.differences(name))
-    return gain if gain >= _NOTHING else 1 / sum(e.rows["test"].values())
+    return gain if gain >= _NOTHING else _one_row(e)
+
+
+def _one_row(e: Evaluation) -> float:
+    """What one test row is worth; where classes count alike, one of the class with most of them."""
+    counts = [n for n in e.rows["test"].values() if n]
+    return 1 / sum(counts) if e.metric == "accuracy" else 1 / (len(counts) * max(counts))
 
 
 def _is_blunt(gain: float) -> bool:

@@ -109,6 +109,11 @@ def worth(e: Evaluation) -> str:
     ours, theirs = (
         f"{100 * np.mean(e.arm(name).values(e.metric)):.1f} %" for name in (e.candidate, e.baseline)
     )
+    if gain is not None and min(e.arm(AS_THEY_ARE).values(e.metric)) == 1:
+        n = sum(e.rows["test"].values())
+        return (
+            f"All {n:,} test rows are recognised with your rows as they are: there is nothing to gain here."
+        )
     if too_small(e) and (gain is None or gain.low <= 0):
         return (
             f"{_sentence(TOO_SMALL)}: {ours} {metric_name(e)} on the test rows with {called(e.candidate)}, {theirs} "
@@ -242,10 +247,24 @@ def choice_on_terminal(plan: Plan) -> str:
         f"  {of.name:48} {100 * of.score:5.1f} % {100 * of.sure:5.1f} %" for of in plan.choice.standings
     ]
     cost = f"It took as long as {plan.cost:.0f} trainings of one classifier."
-    follow = (
-        f"Follow it: loader = synthaug.Plan.load(folder).apply(loader), for {plan.steps:,} optimizer steps."
-    )
-    return "\n".join([plan.worth, plan.advice, "", head, *standings, "", cost, follow])
+    return "\n".join([plan.worth, plan.advice, "", head, *standings, "", cost, _follow(plan)])
+
+
+def _follow(plan: Plan) -> str:
+    """What to write to follow a plan that was loaded; of a learner of scikit-learn there is no loader to mix."""
+    loaded = "Follow it: plan = synthaug.Plan.load(folder); "
+    if plan.learner is None:
+        return f"{loaded}loader = plan.apply(loader), for {plan.steps:,} optimizer steps."
+    way, told = plan.preparation, []
+    if plan.accepted:
+        told.append("X, y = synthaug.mixing.sklearn.SyntheticRows(plan).fit_resample(X, y)")
+    if way.balanced:
+        told.append("rows of rare classes drawn more often, until classes are as frequent")
+    if way.weighting is not None:
+        told.append('class_weight="balanced" of the learner')
+    if way.adjusted:
+        told.append("plan.decide(model.predict_proba(X)) in place of predict")
+    return f"{loaded}{'; '.join(told)}." if told else "Follow it: fit your learner on your rows as they are."
 
 
 def _share(plan: Plan) -> str:

@@ -94,6 +94,7 @@ def adapter_for(loader: Any) -> Adapter:
     if found is None:
         raise UnsupportedKind(
             f"an object of type {type(loader).__name__} was given to mix; taken are "
-            f"{', '.join(adapter.kind for adapter in ADAPTERS)}. Mix the loader that it wraps; or {IN_THE_STEP})"
+            f"{', '.join(adapter.kind for adapter in ADAPTERS)}. Mix the loader that it wraps; arrays and data frames "
+            f"go through synthaug.mixing.sklearn.SyntheticRows, or synthaug.expand; or {IN_THE_STEP})"
         )
     return found

@@ -74,6 +74,10 @@ class Form(ABC):
         """What should be known of rows whose values have this span before they are trained on, a sentence each."""
         yield from ()
 
+    def oddities(self, read: Callable[[], np.ndarray]) -> Iterator[str]:
+        """What should be known of rows before they are trained on, a sentence each; ``read()`` gives all of them."""
+        yield from ()
+
     @property
     def instead(self) -> str | None:
         """What is worth more than training on rows of this form from scratch, a sentence; None where none is known."""

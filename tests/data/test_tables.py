@@ -241,3 +241,40 @@ def test_kinds_of_columns_are_refused_where_there_are_none() -> None:
         open_data("bundled:digits", kinds={"age": "category"})
     with pytest.raises(InvalidRequest, match="columns of an array have no kinds"):
         open_data((np.zeros((4, 3)), [0, 1] * 2), kinds={"0": "category"})
+
+
+def test_whole_numbers_that_count_the_rows_are_told_of_and_others_are_not() -> None:
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame(
+        {
+            "number": np.arange(100, 160),
+            "age": rng.integers(0, 60, 60),
+            "size": rng.normal(size=60),
+            "label": ["a", "b"] * 30,
+        }
+    )
+    (told,) = inspect(rows)["notes"]
+    assert told.startswith('column "number" differs in every row')
+    assert "--kind number=beside" in told
+    assert not inspect(open_data(rows, kinds={"number": "beside"}))["notes"]
+    assert not inspect(rows.assign(number=rng.permutation(10_000)[:60]))["notes"]
+
+
+def test_two_columns_that_may_be_the_label_are_refused_and_one_called_label_is_it(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"x": np.arange(20) / 7, "target": ["a", "b"] * 10, "class": ["p", "q"] * 10})
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    for source in (rows, tmp_path / "rows.csv"):
+        with pytest.raises(InvalidData, match='"class", "target" may each be the label column'):
+            open_data(source)
+        assert list(open_data(source, label="target").classes) == ["a", "b"]
+    assert list(open_data(rows.rename(columns={"class": "label"})).classes) == ["p", "q"]
+
+
+def test_texts_that_differ_in_every_row_are_refused_with_the_kind_that_keeps_them() -> None:
+    rows = pd.DataFrame(
+        {"x": np.arange(60) / 7, "id": [f"C{at}" for at in range(60)], "label": ["a", "b"] * 30}
+    )
+    with pytest.raises(InvalidData, match=r'kinds=\{"id": "beside"\} \(--kind id=beside\)'):
+        open_data(rows)
+    with pytest.raises(InvalidRequest, match='Did you mean "beside"'):
+        open_data(rows, kinds={"id": "besides"})

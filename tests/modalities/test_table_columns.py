@@ -134,7 +134,7 @@ UNIQUE = [f"name {i}" for i in range(30)]
         (
             frame_of(a=UNIQUE),
             InvalidData,
-            '"a" holds 30 different texts in 30 rows.*Leave it out, or name it as',
+            '"a" holds 30 different texts in 30 rows.*beside.*or name it as',
         ),
         (frame_of(a=[None, None]), InvalidData, '"a" is missing. Leave the column out'),
         (frame_of(a=[float("nan")] * 2), InvalidData, '"a" is missing'),

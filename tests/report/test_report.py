@@ -208,6 +208,15 @@ def test_what_a_run_could_have_seen_is_said_and_too_small_is_no_advice() -> None
     assert words.role(blunt, blunt.arm(blunt.candidate)) == "too small to tell"
 
 
+def test_where_every_test_row_is_recognised_without_help_it_is_said_first() -> None:
+    found = evaluated(2, 3)
+    arm = found.arm("real")
+    whole = replace(arm, test=tuple(replace(of, accuracy=1.0, balanced_accuracy=1.0) for of in arm.test))
+    easy = replace(found, arms=tuple(whole if of.name == "real" else of for of in found.arms))
+    n = sum(found.rows["test"].values())
+    assert easy.worth.startswith(f"All {n:,} test rows are recognised with your rows as they are")
+
+
 def test_trainings_that_differ_alike_see_no_less_than_a_test_row() -> None:
     found = replace(evaluation(0.0), rows={"test": {"a": 10, "b": 20}})
     even = tuple(replace(arm, test=(arm.test[0],) * 4) for arm in found.arms)
@@ -219,7 +228,7 @@ def test_trainings_that_differ_alike_see_no_less_than_a_test_row() -> None:
         comparisons=tuple(Comparison.of(arm, base, "accuracy", 1) for arm in even if arm.name != "real"),
     )
     assert power.too_small(alike)
-    assert "one of 30 test rows is 3.3 points: less cannot be seen" in alike.advice
+    assert "one of 30 test rows is at least 3.3 points: less cannot be seen" in alike.advice
 
 
 def test_two_seeds_claim_nothing_about_classes() -> None:

@@ -15,7 +15,7 @@ from synthaug.errors import InvalidData, InvalidRequest
 from synthaug.modalities.arrays import as_array
 from synthaug.modalities.image.medical import AS_STORED, ScanOptions
 from synthaug.modalities.source import RowSource
-from synthaug.wording import did_you_mean
+from synthaug.wording import did_you_mean, quoted
 
 if TYPE_CHECKING:
     import pyarrow
@@ -105,20 +105,24 @@ class Source:
 def column_of(
     known: Mapping[str, Any], asked: Key | None, usual: Sequence[str], what: str, origin: str
 ) -> str:
-    """The column that is asked for, or the only one, or the one with a usual name."""
+    """The column that is asked for, the only one, that of the most usual name, or the only one of a usual name."""
     if asked is not None:
         if asked not in known:
             raise InvalidRequest(f'{origin} has no column "{asked}".{did_you_mean(str(asked), known)}')
         return str(asked)
     if len(known) == 1:
         return next(iter(known))
-    found = next((name for name in usual if name in known), None)
-    if found is None:
+    found = [name for name in usual if name in known]
+    if len(found) > 1 and found[0] != usual[0]:
+        raise InvalidData(
+            f"{quoted(found)} may each be the {what} column of {origin}; name it with {what}= of open_data, or --{what}"
+        )
+    if not found:
         raise InvalidData(
             f"no {what} column stands out in {origin} (columns: {', '.join(known)}); name it with {what}= of "
             f"open_data, or --{what}"
         )
-    return found
+    return found[0]
 
 
 def group_array(groups: Any, n: int) -> np.ndarray | None:

@@ -29,6 +29,7 @@ from synthaug.modalities.table.cells import rows_of_table
 from synthaug.modalities.table.columns import Column
 from synthaug.modalities.table.form import TableForm
 from synthaug.modalities.table.inference import columns_of_array, infer_columns
+from synthaug.modalities.table.kinds import BESIDE
 from synthaug.modalities.table.records import Records
 from synthaug.modalities.table.relations import in_one_unit, relations_among, require_relations
 from synthaug.wording import did_you_mean
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
     import pyarrow
 
 _CODE = r"^[+-]?0[0-9]"  # digits that are no number, as it would lose some of them
-
-BESIDE = "beside"
-"""The kind of a column that stays with its row and is not learned, such as a number of a patient."""
 
 
 def read_frame(frame: Any, columns: Columns) -> Source:

@@ -12,14 +12,13 @@ from PIL import Image
 from synthaug.data.items import ItemFields, Key
 from synthaug.data.labeled import LabeledData, open_data
 from synthaug.data.readers.plain import label_in
-from synthaug.data.readers.tables import BESIDE
 from synthaug.errors import InvalidData, InvalidRequest, SpecMismatch
 from synthaug.generators.samples import Samples
 from synthaug.mixing.tables import MadeRows
 from synthaug.modalities.arrays import as_array
 from synthaug.modalities.base import Form
 from synthaug.modalities.table import Column, TableForm, rows_of_table
-from synthaug.modalities.table.kinds import kinds_of
+from synthaug.modalities.table.kinds import BESIDE, kinds_of
 
 if TYPE_CHECKING:
     import pyarrow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
@@ -37,6 +37,7 @@ _WORDS: dict[Kind, tuple[str, str]] = {
 _STEPS, _MOST_STEPS = 500, 4000
 # A column in which so large a share of the values are different tells rows apart.
 _DIFFERENT = 0.5
+_COUNTED = 50  # rows from which on whole numbers that all differ are no chance
 # Up to here float32 tells whole numbers apart.
 _WHOLE = 2**24
 
@@ -170,6 +171,22 @@ class TableForm(Form):
                 if len(np.unique(cells[known])) >= _DIFFERENT * max(1, known.sum()):
                     told |= known
         return told
+
+    def oddities(self, read: Callable[[], np.ndarray]) -> Iterator[str]:
+        """Whole numbers that count the rows, which are learned as if they meant something."""
+        whole = [column.name for column in self.columns if column.kind == "integer"]
+        if not whole:
+            return
+        tied = {name for relation in self.relations for name in relation.names}
+        cells = self.cells(read())
+        for name in whole:
+            found = cells[name].drop_null().to_numpy()
+            n = len(cells[name])
+            if name not in tied and len(np.unique(found)) == n >= _COUNTED and np.ptp(found) < 2 * n:
+                yield (
+                    f'column "{name}" differs in every row, as the number of a row does; if it is one, keep it beside: '
+                    f'kinds={{"{name}": "beside"}}, or --kind {name}=beside'
+                )
 
     def why_not(self, other: TableForm) -> str | None:
         """Why rows of the other form cannot stand among rows of this one; None where they can.
@@ -329,7 +346,9 @@ def _names_differ(ours: list[str], theirs: list[str]) -> str:
     without = [name for name in ours if name not in theirs]
     beyond = [name for name in theirs if name not in ours]
     if without or beyond:
-        return f"the columns differ: {quoted(without)} only in the one, {quoted(beyond)} only in the other"
+        each = ((without, "only in the one"), (beyond, "only in the other"))
+        told = ", ".join(f"{quoted(names)} {where}" for names, where in each if names)
+        return f"the columns differ: {told}"
     return "the columns are in another order"
 
 

@@ -19,7 +19,17 @@ from synthaug.modalities.table.cells import (
     require_single_names,
 )
 from synthaug.modalities.table.columns import Column, Fit
-from synthaug.modalities.table.kinds import FLOATS, KINDS, UNITS, Kind, family_of, kinds_of, unit_of, widened
+from synthaug.modalities.table.kinds import (
+    BESIDE,
+    FLOATS,
+    KINDS,
+    UNITS,
+    Kind,
+    family_of,
+    kinds_of,
+    unit_of,
+    widened,
+)
 from synthaug.wording import did_you_mean, quoted
 
 # From so many values on, of which so large a share is found once, a text is no category.
@@ -55,7 +65,7 @@ def infer_columns(table: Any, *, kinds: Mapping[str, str] | None = None) -> tupl
                 f'A kind is given for column "{name}", which the table does not have.{meant}'
             )
         if kind not in KINDS:
-            meant = did_you_mean(kind, KINDS)
+            meant = did_you_mean(kind, (*KINDS, BESIDE))
             raise InvalidRequest(f'"{kind}", asked for column "{name}", is not a kind of column.{meant}')
     return tuple(_column_of(name, table.column(name), kinds.get(name)) for name in table.column_names)
 
@@ -185,7 +195,8 @@ def _refuse_text(name: str, cells: np.ndarray) -> None:
     if len(counts) >= _TEXTS and len(counts) > _UNIQUE * counts.sum():
         raise InvalidData(
             f'Column "{name}" holds {len(counts)} different texts in {counts.sum()} rows: nothing about them can be '
-            "learned. Leave it out, or name it as the group or the label if it is one."
+            f'learned. Say kinds={{"{name}": "beside"}} (--kind {name}=beside) to keep it beside the rows, or name it '
+            "as the group or the label if it is one; dates are read from a file, or with pandas.to_datetime."
         )
 
 

@@ -13,6 +13,9 @@ KINDS: tuple[Kind, ...] = ("number", "integer", "category", "boolean", "date")
 FLOATS = {"halffloat": "float16", "float": "float32", "double": "float64"}
 """Arrow's names of floats, and NumPy's."""
 
+BESIDE = "beside"
+"""The kind of a column that stays with its row and is not learned, such as a number of a patient."""
+
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 TEXTS = ("string", "large_string", "string_view")
 
