@@ -5,6 +5,7 @@ make docs
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from html import escape
@@ -14,11 +15,17 @@ from typing import Any
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 
 import matplotlib
+import torch
 
 import synthaug
 from synthaug.families import settings_of
 
 matplotlib.use("agg")
+torch.set_num_threads(
+    1
+)  # a second one makes these small trainings no faster, and waits where cores are taken
+# A package of the theme asks for the log of everything when it is imported.
+logging.getLogger("synthaug").setLevel(logging.WARNING)
 
 project = "synthaug"
 copyright = "the synthaug maintainers, Apache-2.0"
