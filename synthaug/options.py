@@ -27,6 +27,8 @@ READ_AS: dict[str, type] = {
 }
 """What a command line reads the values of fields as, by their types as they are written."""
 
+_WRITTEN = 10  # parts of a value that are written out; more is data, such as a group for each row
+
 _SPELLED = {"families": "family", "kinds": "kind"}
 
 
@@ -105,7 +107,8 @@ def python_of(verb: str, asked: Request, out: str) -> str:
     """Lines of Python that ask for the same as a request of a data set; capitals stand for what is in memory."""
     given = asked.arguments()
     rows, usual = given.pop("dataset"), options_of(type(asked))
-    opened = [_in_python("source", rows.source), *(f"{k}={_in_python(k, v)}" for k, v in rows.said.items())]
+    source = "SOURCE" if rows.source is None else _in_python("source", rows.source)
+    opened = [source, *(f"{k}={_in_python(k, v)}" for k, v in rows.said.items())]
     lines = ["import synthaug", f"data = synthaug.open_data({', '.join(opened)})"]
     protocol = given.pop("protocol", USUAL_PROTOCOL)
     changed = {k: v for k, v in vars(protocol).items() if v != getattr(USUAL_PROTOCOL, k)}
@@ -138,7 +141,8 @@ def _as_words(of: Option, value: Any, said: Mapping[str, Any]) -> list[str | Non
     if of.name == "generator":
         return [option, "GENERATOR"]
     if of.name == "unlabelled":
-        return [option, _place(value.source) if value.said.items() <= said.items() else None]
+        alike = _is_plain(value.said) and _is_plain(said) and value.said.items() <= said.items()
+        return [option, _place(value.source) if alike else None]
     if of.kind.startswith("bool"):
         return [option]
     if of.name == "image_size":
@@ -162,7 +166,8 @@ def _in_python(name: str, value: Any) -> str:
     """A value as Python writes it; its name in capitals where it is an object."""
     if isinstance(value, os.PathLike):
         value = str(value)
-    return repr(value) if _is_plain(value) else name.upper()
+    long = isinstance(value, Sequence | Mapping) and not isinstance(value, str) and len(value) > _WRITTEN
+    return repr(value) if _is_plain(value) and not long else name.upper()
 
 
 def _is_plain(value: Any) -> bool:

@@ -10,7 +10,7 @@ A conditional VAE learns ten kinds of clothes from 200 small pictures of each, a
 import synthaug
 
 data = synthaug.open_data("bundled:fashion-mnist")
-generator = synthaug.fit(data, family="cvae", steps=500, seed=0, progress=False)
+generator = synthaug.fit(data, family="cvae", steps=400, seed=0, progress=False)
 print(generator)
 print(generator.achieved.text)
 

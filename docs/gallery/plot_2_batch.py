@@ -14,7 +14,7 @@ import synthaug
 
 data = synthaug.open_data("bundled:fashion-mnist")
 training = data.take(data.splits == "train")
-samples = synthaug.fit(data, steps=300, progress=False).sample(50, seed=0)
+samples = synthaug.fit(data, steps=150, progress=False).sample(50, seed=0)
 
 dataset = TensorDataset(torch.from_numpy(training.read()), torch.from_numpy(training.labels))
 dataset.classes = list(data.classes)  # what the numbers stand for

@@ -17,7 +17,7 @@ columns = ["alcohol", "malic_acid", "magnesium", "color_intensity"]
 frame = found.data[columns].assign(
     strong=found.data["alcohol"] > 13, label=pd.Categorical.from_codes(found.target, found.target_names)
 )
-generator = synthaug.fit(frame, family="cvae", steps=800, progress=False)
+generator = synthaug.fit(frame, family="cvae", steps=400, progress=False)
 bigger = synthaug.expand(frame, generator, to="3x")
 print(bigger.dtypes)
 

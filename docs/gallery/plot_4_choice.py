@@ -13,7 +13,7 @@ import synthaug
 
 data = synthaug.open_data("bundled:digits")
 few = np.concatenate([np.flatnonzero(data.labels == k)[:8] for k in range(10)])
-quick = synthaug.Protocol(classifier_steps=120, steps=150)
+quick = synthaug.Protocol(classifier_steps=80, steps=100)
 plan = synthaug.choose(data.take(few), protocol=quick, jobs=1, progress=False)
 print(plan.worth)
 print(plan.advice)

@@ -103,9 +103,11 @@ def fit(
     )
     if is_dry(given, lambda: {"fit": data, "out": _told_path(out)} | asked.describe(), asked, out):
         return
+    there = out is not None and out.exists() and not given["overwrite"]
     generator = verbs.fit(**asked.arguments(), out=out, tracker=tracker, **_how(given))
     found = asdict(generator.about) | {"out": str(out)}
-    report(given, found, f"{generator}\n{generator.achieved.text}\nsaved in {out}")
+    was = "nothing was trained: it is there already, in" if there else "saved in"
+    report(given, found, f"{generator}\n{generator.achieved.text}\n{was} {out}")
 
 
 @main.command(epilog=_example("synthaug sample gen/ --counts cat=100,dog=20 --out more.parquet"))

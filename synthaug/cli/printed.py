@@ -31,11 +31,11 @@ def is_dry(
 ) -> bool:
     """Says what would be done, where that is all that is asked for; with a request that has an output, if it may be."""
     if given["dry_run"]:
-        plan = dict(describe())
+        plan, there = dict(describe()), False
         if asked is not None and out is not None:
             asked.require_apart(out)
-            is_finished(out, asked.to_dict(), overwrite=given["overwrite"])
-        plan |= {} if asked is None else asked.forecast()
+            there = is_finished(out, asked.to_dict(), overwrite=given["overwrite"])
+        plan |= {"there": "already"} if there else {} if asked is None else asked.forecast()
         report(given, plan, in_lines(plan))
     return bool(given["dry_run"])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from synthaug.judging.arms import AS_THEY_ARE
 from synthaug.metrics.statistics import SIGN_FLIPS_FROM, detectable_gain, differences_needed
 
 if TYPE_CHECKING:
@@ -21,7 +22,12 @@ def too_small(e: Evaluation, arm: str | None = None) -> bool:
     """Whether nothing was found of an arm, the candidate when None, where a gain of a point could not have been."""
     name = arm or e.candidate
     verdict = next(c.verdict for c in e.comparisons if c.arm == name)
-    return verdict == "no evidence" and _is_blunt(_visible(e, name))
+    return verdict == "no evidence" and not nothing_to_gain(e) and _is_blunt(_visible(e, name))
+
+
+def nothing_to_gain(e: Evaluation) -> bool:
+    """Whether training on the rows as they are recognises every test row with every seed."""
+    return any(arm.name == AS_THEY_ARE and min(arm.values(e.metric)) == 1 for arm in e.arms)
 
 
 def seen(e: Evaluation) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from synthaug.judging.arms import AS_THEY_ARE
 from synthaug.judging.names import called
-from synthaug.judging.power import TOO_SMALL, seen, too_small
+from synthaug.judging.power import TOO_SMALL, nothing_to_gain, seen, too_small
 from synthaug.judging.protocol import JUDGED, ON_BOTH
 from synthaug.judging.trials import LEVEL
 from synthaug.metrics.statistics import BOOTSTRAP_FROM, SIGN_FLIPS_FROM, Interval
@@ -49,6 +49,8 @@ GLOSSARY = {
     "points": "percentage points: from 80 % to 81 % is one point.",
 }
 """What the words of a report mean."""
+
+_EASY = "All {:,} test rows are recognised with your rows as they are: there is nothing to gain here."
 
 ANSWERS = {"helps": "They help", "no evidence": "No evidence", "harms": "No, they do worse"}
 """Whether synthetic rows help, for each verdict."""
@@ -109,11 +111,8 @@ def worth(e: Evaluation) -> str:
     ours, theirs = (
         f"{100 * np.mean(e.arm(name).values(e.metric)):.1f} %" for name in (e.candidate, e.baseline)
     )
-    if gain is not None and min(e.arm(AS_THEY_ARE).values(e.metric)) == 1:
-        n = sum(e.rows["test"].values())
-        return (
-            f"All {n:,} test rows are recognised with your rows as they are: there is nothing to gain here."
-        )
+    if nothing_to_gain(e):
+        return _EASY.format(sum(e.rows["test"].values()))
     if too_small(e) and (gain is None or gain.low <= 0):
         return (
             f"{_sentence(TOO_SMALL)}: {ours} {metric_name(e)} on the test rows with {called(e.candidate)}, {theirs} "
@@ -301,6 +300,8 @@ def _told_gain(plan: Plan, gain: Interval) -> str:
 def advice(e: Evaluation) -> str:
     """What to do, in one plain sentence."""
     gain = abs(e.headline.difference.mean) * 100
+    if nothing_to_gain(e):
+        return _EASY.format(sum(e.rows["test"].values()))
     if e.plan is not None:
         return _advice_after_choice(e, e.plan, gain)
     share = percent(e.setup.ratio)

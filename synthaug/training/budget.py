@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 import warnings
 from collections.abc import Mapping
@@ -31,6 +32,7 @@ BUDGET = "budget.json"
 """Beside a checkpoint: the minutes that were given, and the plans of steps that they came to."""
 
 _USUAL_STEPS = 3000  # of images of any size, for what is said of large ones
+_TRIED = 16 * 3 * 256 * 256  # numbers in a batch that a step is tried with, where rows are large
 
 
 @dataclass(frozen=True)
@@ -175,18 +177,23 @@ class Training:
         if (found := data.form.smaller()) is None:
             return
         small, remedy = found
-        kept, less = self._pace(data), self.untrained(data, small)
+        less = self.untrained(data, small)
         reduced = seconds_per_step(less, any_batch(less, len(data.classes)), seed=self.seed)
+        size, numbers = less.config.batch_size, math.prod(data.form.encoded)
+        rows = min(size, _TRIED // numbers)
+        # what would take gigabytes is not tried: a step takes as long as there are numbers
+        larger = numbers / math.prod(small.encoded)
+        kept = self._pace(data, rows) * size / rows if rows > 1 else reduced * larger
         raise InvalidRequest(
             f"The {data.form.noun}s are large: {data.form}. {_USUAL_STEPS} training steps of {self.family} at that "
             f"size take about {duration(_USUAL_STEPS * kept)} here, about {duration(_USUAL_STEPS * reduced)} as "
             f"{small}. Choose with {remedy}."
         )
 
-    def _pace(self, data: LabeledData) -> float:
+    def _pace(self, data: LabeledData, batch_size: int | None = None) -> float:
         """Seconds of a step with batches of these rows, of which as few as that takes are read."""
         trial = self.untrained(data)
         with one_thread() if data.form.light else nullcontext():
-            size = trial.config.batch_size
+            size = batch_size or trial.config.batch_size
             batches = Batches(enough_for_a_batch(data, size), trial.form, size, self.seed)
             return seconds_per_step(trial, batches, seed=self.seed)

@@ -103,7 +103,17 @@ def test_what_a_command_would_take_for_something_else_is_not_said_by_one(
     rows = replace(synthaug.open_data(tmp_path / "x.npz"), said=said)
     assert command_of("evaluate", EvaluateRequest(rows), "again") is None
     (name, value), lines = *said.items(), python_of("evaluate", EvaluateRequest(rows), "again")
-    assert f"{name}={value!r}" in lines
+    # names of patients are not copied into a report
+    assert f"{name}={'GROUP' if name == 'group' else repr(value)}" in lines
+
+
+def test_rows_without_a_source_and_arrays_beside_them_are_capitals(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 255, (60, 12, 12), dtype=np.uint8)
+    np.savez(tmp_path / "x.npz", X=images, y=np.arange(60) % 3)
+    rows = synthaug.open_data(tmp_path / "x.npz", group=np.arange(60) // 2)
+    assert "open_data(SOURCE" in python_of("evaluate", EvaluateRequest(rows.take(np.arange(50))), "again")
+    asked = EvaluateRequest(rows, unlabelled=replace(rows, said={"group": np.arange(60)}))
+    assert command_of("evaluate", asked, "again") is None
 
 
 def test_unlabelled_rows_and_whole_minutes_are_said(tmp_path: Path) -> None:

@@ -183,6 +183,8 @@ def _hub_answers(name: str) -> bool:
         huggingface_hub.HfApi().dataset_info(name, timeout=_HUB_SECONDS)
     except hub.HfHubHTTPError as error:
         return error.response is not None
+    except hub.HFValidationError:  # loading says what is wrong with the name
+        return True
     except (OSError, vars(hub)["HTTPError"]):
         return False
     return True
