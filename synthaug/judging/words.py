@@ -50,8 +50,6 @@ GLOSSARY = {
 }
 """What the words of a report mean."""
 
-_EASY = "All {:,} test rows are recognised with your rows as they are: there is nothing to gain here."
-
 ANSWERS = {"helps": "They help", "no evidence": "No evidence", "harms": "No, they do worse"}
 """Whether synthetic rows help, for each verdict."""
 
@@ -112,7 +110,7 @@ def worth(e: Evaluation) -> str:
         f"{100 * np.mean(e.arm(name).values(e.metric)):.1f} %" for name in (e.candidate, e.baseline)
     )
     if nothing_to_gain(e):
-        return _EASY.format(sum(e.rows["test"].values()))
+        return _easy(e)
     if too_small(e) and (gain is None or gain.low <= 0):
         return (
             f"{_sentence(TOO_SMALL)}: {ours} {metric_name(e)} on the test rows with {called(e.candidate)}, {theirs} "
@@ -120,6 +118,11 @@ def worth(e: Evaluation) -> str:
         )
     followed = f"{100 * np.mean(e.arm(e.followed).values(e.metric)):.1f} % on the test rows"
     return _worth(e, e.followed, gain, followed)
+
+
+def _easy(e: Evaluation) -> str:
+    n = sum(e.rows["test"].values())
+    return f"All {n:,} test rows are recognised with your rows as they are: there is nothing to gain here."
 
 
 def _worth(of: Evaluation | Plan, followed: str, gain: Interval | None, where: str) -> str:
@@ -301,7 +304,7 @@ def advice(e: Evaluation) -> str:
     """What to do, in one plain sentence."""
     gain = abs(e.headline.difference.mean) * 100
     if nothing_to_gain(e):
-        return _EASY.format(sum(e.rows["test"].values()))
+        return _easy(e)
     if e.plan is not None:
         return _advice_after_choice(e, e.plan, gain)
     share = percent(e.setup.ratio)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from synthaug.errors import InvalidRequest, UnsupportedKind
+from synthaug.errors import InvalidRequest, MissingLibrary, UnsupportedKind
 from synthaug.generators.generator import Generator
 from synthaug.generators.samples import Samples
 from synthaug.judging.plan import Plan
 from synthaug.judging.results import Evaluation
+from synthaug.judging.words import metric_name
 from synthaug.metrics.statistics import Interval
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def plot(of: Generator | Samples | Plan | Evaluation) -> Figure:
             flattered there); or an evaluation, for what each arm gained over the baseline on test rows.
 
     Raises:
-        InvalidRequest: matplotlib is not installed, or there is nothing to draw.
+        InvalidRequest: there is nothing to draw.
+        MissingLibrary: matplotlib is not installed.
         UnsupportedKind: something else.
 
     Example:
@@ -88,8 +90,9 @@ def _options(plan: Plan) -> Figure:
 
 def _arms(evaluation: Evaluation) -> Figure:
     found = [(of.arm, of.difference, evaluation.arm(of.arm).synthetic) for of in evaluation.comparisons]
-    metric = evaluation.metric.replace("_", " ")
-    return _gains(found, f"gain over “{evaluation.baseline}” on test rows, points of {metric}")
+    return _gains(
+        found, f"gain over “{evaluation.baseline}” on test rows, points of {metric_name(evaluation)}"
+    )
 
 
 def _gains(found: Sequence[tuple[str, Interval, bool]], title: str) -> Figure:
@@ -111,7 +114,7 @@ def _new(inches: tuple[float, float], layout: Literal["constrained"] | None = "c
     try:
         from matplotlib import pyplot
     except ImportError as error:
-        raise InvalidRequest(
+        raise MissingLibrary(
             'plot takes matplotlib, which is not installed: pip install "synthaug[plots]".'
         ) from error
     made: Figure = pyplot.figure(figsize=inches, layout=layout)
