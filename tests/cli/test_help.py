@@ -169,3 +169,11 @@ def test_messages_show_no_python(data: Path) -> None:
         told = run("expand", data, "--to", to, "--steps", 1, "--dry-run").stderr
         assert not re.search(r"[{}]|None|True|False", told), told
         assert to.split(",")[0] in told
+
+
+def test_a_second_fit_says_that_nothing_was_trained(tmp_path: Path) -> None:
+    out = tmp_path / "gen"
+    asked = ["fit", "bundled:digits", "--steps", "1", "--out", str(out)]
+    first, second = (CliRunner().invoke(main, asked, catch_exceptions=False) for _ in range(2))
+    assert f"saved in {out}" in first.stdout
+    assert f"nothing was trained: it is there already, in {out}" in second.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 import synthaug
-from synthaug.errors import InvalidRequest, UnsupportedKind
+from synthaug.errors import InvalidRequest, MissingLibrary, UnsupportedKind
 from synthaug.judging import Choice, Plan
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -73,3 +74,12 @@ def test_what_cannot_be_drawn_is_refused(maker: synthaug.Generator, plan: Plan) 
     first = Choice(plan.choice.baseline, None, False, None, plan.choice.standings[:0], 1)
     with pytest.raises(InvalidRequest, match="nothing but the baseline"):
         synthaug.plot(replace(plan, choice=first))
+
+
+def test_without_matplotlib_it_is_said_what_is_missing(
+    maker: synthaug.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.delitem(sys.modules, "matplotlib.pyplot", raising=False)
+    with pytest.raises(MissingLibrary, match=r"synthaug\[plots\]"):
+        synthaug.plot(maker)
