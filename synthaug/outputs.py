@@ -331,7 +331,8 @@ def _beside(path: Path, suffix: str) -> Path:
 def _own_name(path: str | Path) -> Path:
     path = Path(path)
     if path.name in ("", ".."):
-        raise InvalidRequest(f'An output needs a name of its own, "{path}" has none. Use e.g. "{path}/out".')
+        use = path / "out"
+        raise InvalidRequest(f'An output needs a name of its own, "{path}" has none. Use e.g. "{use}".')
     try:
         possible = b"\0" not in os.fsencode(path)
     except UnicodeEncodeError:

@@ -21,7 +21,7 @@ from synthaug.cli.options import asks, option, sentence
 from synthaug.cli.printed import WIDTH, facts_in_lines, in_lines, is_dry, report, say, settings_in_lines
 from synthaug.errors import InvalidRequest
 from synthaug.options import IN_PYTHON, asked_of, options_of
-from synthaug.outputs import is_finished, require_apart
+from synthaug.outputs import require_apart
 from synthaug.requests import (
     ChooseRequest,
     DataRequest,
@@ -103,7 +103,7 @@ def fit(
     )
     if is_dry(given, lambda: {"fit": data, "out": _told_path(out)} | asked.describe(), asked, out):
         return
-    there = out is not None and is_finished(out, asked.to_dict(), overwrite=given["overwrite"])
+    there = out is not None and asked.is_finished(out, overwrite=given["overwrite"])
     generator = verbs.fit(**asked.arguments(), out=out, tracker=tracker, **_how(given))
     found = asdict(generator.about) | {"out": str(out)}
     was = "nothing was trained: it is there already, in" if there else "saved in"

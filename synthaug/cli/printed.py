@@ -13,7 +13,6 @@ from typing import Any
 import click
 
 from synthaug.errors import OutputError
-from synthaug.outputs import is_finished
 from synthaug.requests import Request
 from synthaug.wording import duration, one_line, reason_of
 
@@ -33,8 +32,7 @@ def is_dry(
     if given["dry_run"]:
         plan, there = dict(describe()), False
         if asked is not None and out is not None:
-            asked.require_apart(out)
-            there = is_finished(out, asked.to_dict(), overwrite=given["overwrite"])
+            there = asked.is_finished(out, overwrite=given["overwrite"])
         plan |= {"there": "already"} if there else {} if asked is None else asked.forecast()
         report(given, plan, in_lines(plan))
     return bool(given["dry_run"])

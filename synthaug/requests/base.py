@@ -13,7 +13,7 @@ import numpy as np
 
 from synthaug import data, generators, judging
 from synthaug.errors import InvalidRequest
-from synthaug.outputs import require_apart
+from synthaug.outputs import is_finished, require_apart
 from synthaug.seeding import whole_seed
 
 _READ = {
@@ -57,6 +57,11 @@ class Request:
         """Refuse an output that lies in what is read here, or around it."""
         read = {_READ[name]: value for name, value in self.arguments().items() if name in _READ}
         require_apart(out, {what: _path_of(value) for what, value in read.items()})
+
+    def is_finished(self, out: str | Path, *, overwrite: bool = False) -> bool:
+        """Whether the output of this request is there already; refuses what making it would refuse, writes nothing."""
+        self.require_apart(out)
+        return is_finished(out, self.to_dict(), overwrite=overwrite)
 
     def refuse_unused(self, why: str, *names: str) -> None:
         """Refuse these fields where they are said, as they have no use."""
