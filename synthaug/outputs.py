@@ -14,7 +14,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -33,6 +33,7 @@ RECORD = "synthaug.json"
 _OF_WRITING = {
     getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EROFS", "EFBIG") if hasattr(errno, name)
 }
+_PATIENCE = 600  # seconds that a process waits for what another does alone
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 
 
@@ -44,11 +45,23 @@ class Output:
         path: where the output will be.
         work: the folder to write into, ``OUT.partial/``; it may hold the work of an earlier, killed call.
         finished: the same request has been met before: there is nothing to do.
+        shared: other processes may be writing it, too.
     """
 
     path: Path
     work: Path
     finished: bool
+    shared: bool = False
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps others out, for what only one may do; one of them may have done it before.
+
+        Raises:
+            OutputExists: another process took longer than ten minutes.
+        """
+        with _locked(self.work, _PATIENCE) if self.shared else nullcontext():
+            yield
 
     def commit(self, file: str | None = None, beside: str | None = None) -> None:
         """Makes the output appear: the folder ``work``, or its one file named ``file``.
@@ -119,22 +132,69 @@ def open_output(
     path = _own_name(path)
     work, wanted = _beside(path, ".partial"), json.loads(json.dumps(request))
     with _one_error(path, work):
-        if is_finished(path, wanted, overwrite=overwrite, recorded=recorded):
-            if _same(read_request(work), wanted):
-                _discard(work)
+        if _is_done(path, work, wanted, overwrite, recorded):
             yield Output(path, work, finished=True)
             return
-        if _occupied(work) and not _same(read_request(work), wanted):
-            with _locked(work):
-                _discard(work)
         missing = [folder for folder in (work, *work.parents) if not folder.exists()]
         try:
             work.mkdir(parents=True, exist_ok=True)
             with _locked(work):
-                atomic_write_text(work / RECORD, json.dumps({"request": wanted}, indent=1) + "\n")
+                _record(work, wanted)
                 yield Output(path, work, finished=False)
         finally:
             _leave_no_empty(work, missing)
+
+
+@contextmanager
+def open_together(
+    path: str | Path,
+    request: Mapping[str, Any],
+    *,
+    overwrite: bool = False,
+    recorded: Callable[[Path], Mapping[str, Any] | None] = read_request,
+) -> Iterator[Output]:
+    """An output that several processes write at once, each its own files; what only one may do they do `alone`.
+
+    Args:
+        path, request, overwrite, recorded: as in `open_output`.
+
+    Raises:
+        OutputExists, OutputError, InvalidRequest: as `open_output` does.
+    """
+    path = _own_name(path)
+    work, wanted = _beside(path, ".partial"), json.loads(json.dumps(request))
+    with _one_error(path, work):
+        if _is_done(path, work, wanted, overwrite, recorded):
+            yield Output(path, work, finished=True)
+            return
+        work.mkdir(parents=True, exist_ok=True)
+        with _locked(work, _PATIENCE):
+            if work.is_dir() and not _same(read_request(work), wanted):
+                _record(work, wanted)
+        yield Output(path, work, finished=False, shared=True)
+
+
+def _is_done(
+    path: Path,
+    work: Path,
+    wanted: Mapping[str, Any],
+    overwrite: bool,
+    recorded: Callable[[Path], Mapping[str, Any] | None],
+) -> bool:
+    """Whether the output is there; a partial that is not of it any more is removed."""
+    if is_finished(path, wanted, overwrite=overwrite, recorded=recorded):
+        if _same(read_request(work), wanted):
+            _discard(work)
+        return True
+    if _occupied(work) and not _same(read_request(work), wanted):
+        with _locked(work):
+            if not _same(read_request(work), wanted):  # still, now that nobody else is there
+                _discard(work)
+    return False
+
+
+def _record(work: Path, wanted: Mapping[str, Any]) -> None:
+    atomic_write_text(work / RECORD, json.dumps({"request": wanted}, indent=1) + "\n")
 
 
 def is_finished(
@@ -259,6 +319,19 @@ def environment() -> dict[str, str]:
         "python": platform.python_version(),
         **{name: found for name, module in packages.items() if (found := _version(name, module))},
     }
+
+
+def versions() -> dict[str, str]:
+    """Of the libraries that the bytes of an output depend on."""
+    packages = {
+        "synthaug": "synthaug",
+        "torch": "torch",
+        "numpy": "numpy",
+        "pillow": "PIL",
+        "pyarrow": "pyarrow",
+    }
+    found = {name: _version(name, module) for name, module in packages.items()}
+    return {"python": platform.python_version(), **found, "datasets": _version("datasets", "datasets")}
 
 
 def _version(package: str, module: str) -> str:
@@ -444,11 +517,11 @@ def _short(value: Any) -> str:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Holds ``folder`` against other processes; the system lets go when this one dies."""
+def _locked(folder: Path, wait: float = 0) -> Iterator[None]:
+    """Holds ``folder`` against others, after at most so many seconds; the system lets go when this process dies."""
     lock = FileLock(_beside(folder, ".lock"))
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=wait)
     except Timeout:
         raise OutputExists(
             f"{folder} is being written by another process. Wait for it, or choose another output."

@@ -6,12 +6,7 @@ from .arrow import (
 )
 from .base import Columns as Columns, Format as Format, NamedBlocks as NamedBlocks, RowBlock as RowBlock
 from .cards import Card as Card, columns_card as columns_card, with_licence as with_licence
-from .expand import (
-    Expansion as Expansion,
-    Place as Place,
-    write_expansion as write_expansion,
-    write_samples as write_samples,
-)
+from .expansion import BALANCE_COST as BALANCE_COST, Expansion as Expansion
 from .formats import (
     FORMATS as FORMATS,
     Stored as Stored,
@@ -21,3 +16,5 @@ from .formats import (
     write_rows as write_rows,
 )
 from .hub import find_generator as find_generator, push as push, staged as staged
+from .shards import plan_shards as plan_shards
+from .write import Place as Place, write_expansion as write_expansion, write_samples as write_samples

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -15,6 +15,7 @@ import numpy as np
 from synthaug.data.classes import Classes
 from synthaug.data.readers.written import (
     PROVENANCE_FILE,
+    SYNTHETIC,
     Layout,
     feature_of_classes,
     folder_names,
@@ -25,6 +26,7 @@ from synthaug.data.readers.written import (
 from synthaug.data.usual_splits import SPLIT_NAMES
 from synthaug.errors import InvalidRequest
 from synthaug.files.cards import Card
+from synthaug.files.parts import Part
 from synthaug.modalities.base import Form
 from synthaug.modalities.table.cells import table_of_rows
 from synthaug.modalities.table.form import TableForm
@@ -70,6 +72,20 @@ class RowBlock:
     def __len__(self) -> int:
         return len(self.images)
 
+    def take(self, rows: np.ndarray) -> RowBlock:
+        """Some of the rows, by their numbers."""
+        chosen = rows.tolist()
+        return RowBlock(
+            self.images[rows],
+            self.labels[rows],
+            [self.names[row] for row in chosen],
+            {name: column[rows] for name, column in self.provenance.items()},
+            None if self.splits is None else self.splits[rows],
+            None if self.groups is None else self.groups[rows],
+            None if self.beside is None else self.beside.take(rows),
+            None if self.sources is None else [self.sources[row] for row in chosen],
+        )
+
 
 NamedBlocks: TypeAlias = Iterable[tuple[RowBlock, list[str]]]
 """Runs of rows, each with the path of the file of every row, ``split/class/name.png``."""
@@ -97,8 +113,10 @@ class Format:
         name: what it is asked for by.
         suffix: of its files; None for a folder.
         holds: whether rows of a form can be written in it.
-        write: ``write(work, blocks, card, record)`` writes all rows into a folder, in bounded memory; it returns the
-            name of the one file that is the output, or None where the folder is.
+        write: ``write(folder, stem, blocks, card, layout)`` writes some rows into a folder, in bounded memory: a part;
+            ``stem`` is what a file of its own would be called.
+        join: ``join(work, parts, card, record)`` makes an output of all parts, in bounded memory; it returns the name
+            of the one file that is the output, or None where the folder is. Where it is killed, it can be called again.
         recognises: whether what is at a path may be of this format.
         record: the record of an output at a path; None where synthaug did not write it.
         open: the rows of an output at a path.
@@ -108,12 +126,14 @@ class Format:
         beside: suffix of a second file that belongs to the one that is written; None where there is none.
         in_files: whether an image is a file of its own, whose path stands in the image's column.
         unicode_only: whether names of classes have to be text in Unicode.
+        by_split: whether rows of two splits never lie in one part.
     """
 
     name: str
     suffix: str | None
     holds: Callable[[Form], bool]
-    write: Callable[[Path, NamedBlocks, Card, Mapping[str, Any]], str | None]
+    write: Callable[[Path, str, NamedBlocks, Card, Layout], None]
+    join: Callable[[Path, Sequence[Part], Card, Mapping[str, Any]], str | None]
     recognises: Callable[[Path], bool]
     record: Callable[[Path], dict[str, Any] | None]
     open: Callable[[Path], Columns]
@@ -123,36 +143,56 @@ class Format:
     beside: str | None = None
     in_files: bool = False
     unicode_only: bool = False
+    by_split: bool = False
 
 
-def named(blocks: Iterable[RowBlock], classes: Classes) -> Iterator[tuple[RowBlock, list[str]]]:
-    """Each block with the file of each row, ``split/class/name.png``; no two rows have the same one.
+class FileNames:
+    """What the files of rows are called, ``split/class/name.png``: no two alike, also where capitals do not count.
 
     Files that were in folders below the class are in such folders again.
+
+    Args:
+        classes: the classes.
+        used: paths that are taken.
     """
-    names = folder_names(classes)
-    folders = [encode_name(name, names) for name in names]
-    folders = [f"%{ord(f[0]):02X}{f[1:]}" if f.lower() in _TAKEN else f for f in folders]
-    used: set[str] = set()
-    start = 0
-    for rows in blocks:
+
+    def __init__(self, classes: Classes, used: Iterable[str] = ()) -> None:
+        self._classes, self._used = classes, set(used)
+        self._names = folder_names(classes)
+        folders = [encode_name(name, self._names) for name in self._names]
+        self._folders = [f"%{ord(f[0]):02X}{f[1:]}" if f.lower() in _TAKEN else f for f in folders]
+
+    @property
+    def near_synthetic(self) -> list[str]:
+        """The paths that are taken and may be those of synthetic rows; these never meet each other."""
+        return [path for path in sorted(self._used) if f"/{SYNTHETIC}-" in path]
+
+    def of(self, rows: RowBlock, numbers: Sequence[int], *, keep: bool = True) -> list[str]:
+        """The file of each of some rows.
+
+        Args:
+            rows: the rows, of which the images are not looked at.
+            numbers: of the rows, from which those get a name that have none.
+            keep: whether other rows that come later may meet these.
+        """
         files = []
-        for row in range(len(rows)):
+        for row, number in enumerate(numbers):
             label = int(rows.labels[row])
             parts = [] if rows.splits is None else [encode_name(str(rows.splits[row]))]
-            above = [*parts, folders[label]]
+            above = [*parts, self._folders[label]]
             stem = PurePath(rows.names[row]).stem
             is_file = _IMAGE_FILE.search(rows.names[row]) or (rows.sources is not None and rows.sources[row])
             if not is_file or not _is_legal(stem):
-                stem = f"real-{start + row:06d}"
-            below = [] if rows.sources is None else _below(rows.sources[row], {classes[label], names[label]})
-            file = _free("/".join([*above, *below, stem]), start + row, used)
-            if not used.isdisjoint(_folders(file, len(above))):  # a file is called as the folder is
-                file = _free("/".join([*above, stem]), start + row, used)
-            used |= {_as_found(file), *(f"{folder}/" for folder in _folders(file, len(above)))}
+                stem = f"real-{number:06d}"
+            called = {self._classes[label], self._names[label]}
+            below = [] if rows.sources is None else _below(rows.sources[row], called)
+            file = _free("/".join([*above, *below, stem]), number, self._used)
+            if not self._used.isdisjoint(_folders(file, len(above))):  # a file is called as the folder is
+                file = _free("/".join([*above, stem]), number, self._used)
+            if keep:
+                self._used |= {_as_found(file), *(f"{folder}/" for folder in _folders(file, len(above)))}
             files.append(file)
-        yield rows, files
-        start += len(rows)
+        return files
 
 
 def layout_for(format: Format, card: Card, first: RowBlock) -> Layout:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from synthaug.data.readers.beside import as_text
 from synthaug.data.readers.recorded import RECORD_BESIDE, as_recorded, record_beside
-from synthaug.data.readers.written import layout_of, read_text
+from synthaug.data.readers.written import Layout, layout_of, read_text
 from synthaug.files.arrow import from_table
 from synthaug.files.base import (
     Columns,
@@ -23,25 +24,31 @@ from synthaug.files.base import (
     text_line,
 )
 from synthaug.files.cards import Card
+from synthaug.files.parts import Part
 from synthaug.modalities.table.form import TableForm
 from synthaug.outputs import atomic_write_text, sha256_file
 
 _FILE = "rows.csv"
+_HEAD = "head.csv"
 
 
-def _write(work: Path, blocks: NamedBlocks, card: Card, record: Mapping[str, Any]) -> str:
-    layout = layout_of(record)
-    assert layout is not None, "it is recorded before it is written"
-    with open(work / _FILE, "w", encoding="utf-8", newline="") as file:
-        for number, (rows, _) in enumerate(blocks):
+def _write(folder: Path, stem: str, blocks: NamedBlocks, card: Card, layout: Layout) -> None:
+    with open(folder / _FILE, "w", encoding="utf-8", newline="") as file:
+        for rows, _ in blocks:
             table = columns_beside(rows, layout, card.form)
             table[layout.label] = label_column(rows, card.classes, layout)
             columns = {name: as_text(column, name) for name, column in table.items()}
             for name, own in own_columns(rows, layout).items():
                 columns[name] = [str(value) for value in np.asarray(own).tolist()]
-            if number == 0:
-                file.write(text_line(columns))
+            (folder / _HEAD).write_text(text_line(columns), encoding="utf-8", newline="")
             file.writelines(text_line(row) for row in zip(*columns.values(), strict=True))
+
+
+def _join(work: Path, parts: Sequence[Part], card: Card, record: Mapping[str, Any]) -> str:
+    with open(work / _FILE, "wb") as file:
+        for path in (parts[0].path(_HEAD), *(part.path(_FILE) for part in parts)):
+            with open(path, "rb") as told:
+                shutil.copyfileobj(told, file)
     # The record is of this very content: a file that was changed has none.
     written = {**record, "sha256": sha256_file(work / _FILE)}
     atomic_write_text(work / (_FILE + RECORD_BESIDE), as_json(written, indent=1) + "\n")
@@ -65,6 +72,7 @@ CSV = Format(
     suffix=".csv",
     holds=lambda form: isinstance(form, TableForm),
     write=_write,
+    join=_join,
     recognises=lambda path: path.is_file() and record_beside(path) is not None,
     record=record_beside,
     open=_open,

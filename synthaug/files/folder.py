@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,23 +33,35 @@ from synthaug.files.base import (
     text_line,
 )
 from synthaug.files.cards import Card
+from synthaug.files.parts import Part, move_files
 from synthaug.modalities.image.cells import fits_png, from_png, png_bytes
 from synthaug.outputs import decode_name
 
+_HEAD, _LINES = ".head.csv", ".lines.csv"  # of a part; no class folder is called so
 
-def _write(work: Path, blocks: NamedBlocks, card: Card, record: Mapping[str, Any]) -> None:
-    layout = layout_of(record)
-    assert layout is not None, "it is recorded before it is written"
-    with open(work / PROVENANCE_FILE, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-        for number, (rows, files) in enumerate(blocks):
+
+def _write(folder: Path, stem: str, blocks: NamedBlocks, card: Card, layout: Layout) -> None:
+    with open(folder / _LINES, "w", encoding="utf-8", errors="backslashreplace", newline="") as lines:
+        for rows, files in blocks:
             columns = _columns(rows, files, card, layout)
-            if number == 0:
-                file.write(text_line(columns))
-            file.writelines(text_line(row) for row in zip(*columns.values(), strict=True))
-            for folder in {str(Path(name).parent) for name in files}:
-                (work / folder).mkdir(parents=True, exist_ok=True)
+            head = text_line(columns).encode(errors="backslashreplace")
+            (folder / _HEAD).write_bytes(head)
+            lines.writelines(text_line(row) for row in zip(*columns.values(), strict=True))
+            for name in {str(Path(name).parent) for name in files}:
+                (folder / name).mkdir(parents=True, exist_ok=True)
             for name, image in zip(files, rows.images, strict=True):
-                (work / name).write_bytes(png_bytes(image, card.form))
+                (folder / name).write_bytes(png_bytes(image, card.form))
+
+
+def _join(work: Path, parts: Sequence[Part], card: Card, record: Mapping[str, Any]) -> None:
+    with open(work / PROVENANCE_FILE, "wb") as file:
+        for path in (parts[0].path(_HEAD), *(part.path(_LINES) for part in parts)):
+            with open(path, "rb") as told:
+                shutil.copyfileobj(told, file)
+    of_parts = (_HEAD, _LINES)
+    for part in parts:
+        pictures = {name: sha for name, sha in part.files.items() if name not in of_parts}
+        move_files([replace(part, files=pictures)], work)
     describe(work, card, record, numbered_otherwise(card.classes))
 
 
@@ -101,6 +115,7 @@ FOLDER = Format(
     suffix=None,
     holds=fits_png,
     write=_write,
+    join=_join,
     recognises=lambda path: path.is_dir() and (path / PROVENANCE_FILE).is_file(),
     record=record_of_folder,
     open=_open,

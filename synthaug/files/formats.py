@@ -7,41 +7,48 @@ answers and a data card. Equal rows give equal bytes.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 
-from synthaug.data.readers.written import record_of_folder
+from synthaug.data.readers.written import Layout, record_of_folder
 from synthaug.errors import InvalidData, InvalidRequest
-from synthaug.files.base import Columns, Format, RowBlock, layout_for, named
+from synthaug.files.base import Columns, FileNames, Format, RowBlock, layout_for
 from synthaug.files.cards import Card
 from synthaug.files.csv import CSV
 from synthaug.files.folder import FOLDER
 from synthaug.files.npz import NPZ
 from synthaug.files.parquet import PARQUET
+from synthaug.files.parts import PARTS, Part, make_part
 from synthaug.files.saved import HF
+from synthaug.files.sharded import PARQUET_SHARDS, WEBDATASET
 from synthaug.generators.samples import PROVENANCE_COLUMNS, Samples
 from synthaug.modalities.base import Form
 from synthaug.modalities.table.form import TableForm
+from synthaug.outputs import encode_name, versions
 from synthaug.wording import did_you_mean, quoted
 
-FORMATS: dict[str, Format] = {format.name: format for format in (FOLDER, PARQUET, CSV, NPZ, HF)}
+FORMATS: dict[str, Format] = {
+    format.name: format for format in (FOLDER, PARQUET, PARQUET_SHARDS, WEBDATASET, CSV, NPZ, HF)
+}
 """Every format by its name."""
 
 _SUFFIXES = {format.suffix: format for format in FORMATS.values() if format.suffix is not None}
 _BLOCK = 1024
+_STEM = "train"
 
 
 def choose_format(out: str | Path, format: str | None, form: Form, classes: Iterable[str] = ()) -> Format:
     """The format of the output ``out``: the one asked for, or what its suffix says, or a folder.
 
-    A folder is one of PNG files; of rows of tables, a saved Hugging Face data set.
+    A folder is one of PNG files; of rows of tables, a saved Hugging Face data set. What is asked for as ``parquet``
+    is a folder of shards where the output has no suffix.
 
     Raises:
         InvalidRequest: the format or suffix is unknown, the two disagree, or the format cannot hold rows of
@@ -55,7 +62,7 @@ def choose_format(out: str | Path, format: str | None, form: Form, classes: Iter
     if format is not None and format not in FORMATS:
         raise InvalidRequest(f'There is no format "{format}".{did_you_mean(format, FORMATS)}')
     if format is not None:
-        chosen = FORMATS[format]
+        chosen = PARQUET_SHARDS if format == PARQUET.name and not suffix else FORMATS[format]
         if _SUFFIXES.get(suffix, chosen) is not chosen:
             raise InvalidRequest(
                 f'"{out}" ends like {_SUFFIXES[suffix].name}, but the format "{format}" was asked for.'
@@ -102,7 +109,7 @@ def write_rows(
     request: Mapping[str, Any],
     held_out: np.ndarray | None = None,
 ) -> str | None:
-    """Writes all rows into the folder ``work``, in bounded memory.
+    """Writes rows that are at hand into the folder ``work``, in this process.
 
     Args:
         work: an existing folder, such as that of an `Output`; what an earlier, killed call wrote is replaced.
@@ -115,17 +122,55 @@ def write_rows(
     Returns:
         The name of the one file inside ``work`` that is the output, or None where the folder is.
     """
-    rows = iter(blocks)
-    first = next(rows)
-    layout = layout_for(format, card, first)
-    record: dict[str, Any] = {"request": dict(request), "card": card.to_dict(), "columns": layout.to_dict()}
+    rows = list(_apart(blocks) if format.by_split else blocks)
+    layout = layout_for(format, card, rows[0])
+    names, kept, parts, start = FileNames(card.classes), work / PARTS, [], 0
+    shutil.rmtree(kept, ignore_errors=True)
+    for number, block in enumerate(rows):
+        files = names.of(block, range(start, start + len(block)))
+        split = None if block.splits is None or not format.by_split else str(block.splits[0])
+        stem = f"{_STEM if split is None else encode_name(split)}-{number:05d}-of-{len(rows):05d}"
+
+        def write(folder: Path, block: RowBlock = block, files: list[str] = files, stem: str = stem) -> int:
+            format.write(folder, stem, [(block, files)], card, layout)
+            return len(block)
+
+        parts.append(make_part(kept / f"{number:05d}", split, write))
+        start += len(block)
+    file = format.join(work, parts, card, record_of(card, layout, request, parts, held_out))
+    shutil.rmtree(kept)
+    return file
+
+
+def _apart(blocks: Iterable[RowBlock]) -> Iterator[RowBlock]:
+    """The same rows in blocks of one split each."""
+    for rows in blocks:
+        if rows.splits is None:
+            yield rows
+        else:
+            yield from (
+                rows.take(np.flatnonzero(rows.splits == split)) for split in dict.fromkeys(rows.splits)
+            )
+
+
+def record_of(
+    card: Card,
+    layout: Layout,
+    request: Mapping[str, Any],
+    parts: Sequence[Part],
+    held_out: np.ndarray | None = None,
+) -> dict[str, Any]:
+    """What is recorded of an output: what was asked for, what it holds, what made it, and digests of its parts."""
+    found: dict[str, Any] = {
+        "request": dict(request),
+        "card": card.to_dict(),
+        "columns": layout.to_dict(),
+        "versions": versions(),
+        "parts": [{"rows": part.rows, "split": part.split, "sha256": part.sha256} for part in parts],
+    }
     if held_out is not None and len(held_out):
-        record["held_out"] = held_out.astype(">u8").tobytes().hex()
-    blocks = chain([first], rows)
-    whole = (
-        ((rows, []) for rows in blocks) if isinstance(card.form, TableForm) else named(blocks, card.classes)
-    )
-    return format.write(work, whole, card, record)
+        found["held_out"] = held_out.astype(">u8").tobytes().hex()
+    return found
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
@@ -232,5 +277,13 @@ class Stored:
 
 
 def _format_at(path: Path) -> Format | None:
-    candidates: Sequence[Format] = (HF, FOLDER, PARQUET, NPZ, CSV)  # a saved set is a folder, too
+    candidates: Sequence[Format] = (
+        HF,
+        PARQUET_SHARDS,
+        WEBDATASET,
+        FOLDER,
+        PARQUET,
+        NPZ,
+        CSV,
+    )  # a saved set is a folder, too
     return next((format for format in candidates if format.recognises(path)), None)

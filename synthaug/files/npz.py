@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,38 +24,58 @@ from synthaug.files.base import (
     own_columns,
 )
 from synthaug.files.cards import Card
+from synthaug.files.parts import Part
 from synthaug.modalities.table.form import TableForm
 
 _FILE = "rows.npz"
 
 
-def _write(work: Path, blocks: NamedBlocks, card: Card, record: Mapping[str, Any]) -> str:
-    layout = layout_of(record)
-    assert layout is not None, "it is recorded before it is written"
+def _write(folder: Path, stem: str, blocks: NamedBlocks, card: Card, layout: Layout) -> None:
     assert layout.image is not None, "rows are one array"
     columns: dict[str, list[np.ndarray]] = {}
-    with zipfile.ZipFile(work / _FILE, "w") as archive:
-        with _member(archive, layout.image) as file:
-            header = {
-                "descr": np.lib.format.dtype_to_descr(np.dtype(card.form.dtype)),
-                "fortran_order": False,
-                "shape": (card.rows, *card.form.shape),
-            }
-            np.lib.format.write_array_header_1_0(file, header)
-            for rows, _ in blocks:
-                file.write(np.ascontiguousarray(rows.images, card.form.dtype).tobytes())
-                for name, column in _arrays(rows, card, layout).items():
-                    columns.setdefault(name, []).append(column)
-        arrays = {name: np.concatenate(parts) for name, parts in columns.items()}
-        names = array_names(layout)
-        arrays |= {
-            names.classes: np.array(list(card.classes)),
-            names.record: np.array(as_json(record)),
-        }
-        for name, array in arrays.items():
+    for rows, _ in blocks:
+        arrays = {layout.image: np.ascontiguousarray(rows.images, card.form.dtype)}
+        for name, column in (arrays | _arrays(rows, card, layout)).items():
+            columns.setdefault(name, []).append(column)
+    with zipfile.ZipFile(folder / _FILE, "w") as archive:
+        for name, parts in columns.items():
+            array = np.concatenate(parts)
             with _member(archive, name) as file:
                 np.lib.format.write_array(file, array.astype(str) if array.dtype == object else array)
+
+
+def _join(work: Path, parts: Sequence[Part], card: Card, record: Mapping[str, Any]) -> str:
+    layout = layout_of(record)
+    assert layout is not None, "it is recorded before it is written"
+    names, rows = array_names(layout), sum(part.rows for part in parts)
+    with zipfile.ZipFile(work / _FILE, "w") as archive:
+        for name, (dtype, shape) in _headers(parts).items():
+            with _member(archive, name) as file:
+                kind = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False}
+                np.lib.format.write_array_header_1_0(file, {**kind, "shape": (rows, *shape)})
+                for part in parts:
+                    with np.load(part.path(_FILE), allow_pickle=False) as made:
+                        file.write(made[name].astype(dtype).tobytes())
+        told = {names.classes: np.array(list(card.classes)), names.record: np.array(as_json(record))}
+        for name, array in told.items():
+            with _member(archive, name) as file:
+                np.lib.format.write_array(file, array)
     return _FILE
+
+
+def _headers(parts: Sequence[Part]) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
+    """The type that holds a column of all parts, and the shape of one of its rows; no values are read."""
+    found: dict[str, tuple[np.dtype, tuple[int, ...]]] = {}
+    for part in parts:
+        with zipfile.ZipFile(part.path(_FILE)) as archive:
+            for member in archive.namelist():
+                with archive.open(member) as file:
+                    np.lib.format.read_magic(file)
+                    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+                name = member.removesuffix(".npy")
+                known = found[name][0] if name in found else dtype
+                found[name] = (np.result_type(known, dtype), shape[1:])
+    return found
 
 
 def _arrays(rows: RowBlock, card: Card, layout: Layout) -> dict[str, np.ndarray]:
@@ -92,6 +112,7 @@ NPZ = Format(
     suffix=".npz",
     holds=lambda form: not isinstance(form, TableForm) or form.container != "frame",
     write=_write,
+    join=_join,
     recognises=lambda path: begins_with(path, b"PK\x03\x04"),
     record=record_of_npz,
     open=_open,

@@ -2,33 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from synthaug.data.readers.written import RECORD_KEY, layout_of, record_in
+from synthaug.data.readers.written import RECORD_KEY, Layout, record_in
 from synthaug.files.arrow import as_table, fits_columns, from_table
 from synthaug.files.base import Columns, Format, NamedBlocks, as_json, begins_with
 from synthaug.files.cards import Card
+from synthaug.files.parts import Part
 
 _FILE = "rows.parquet"
 
 
-def _write(work: Path, blocks: NamedBlocks, card: Card, record: Mapping[str, Any]) -> str:
+def _write(folder: Path, stem: str, blocks: NamedBlocks, card: Card, layout: Layout) -> None:
+    write_table(folder / _FILE, blocks, card, layout)
+
+
+def write_table(path: Path, blocks: NamedBlocks, card: Card, layout: Layout) -> None:
+    """Rows as a parquet file without a record, a group of rows for each block."""
     import pyarrow.parquet as pq
 
-    layout = layout_of(record)
-    assert layout is not None, "it is recorded before it is written"
     with ExitStack() as stack:
         writer = None
         for rows, files in blocks:
             table = as_table(rows, files, card, layout)
             if writer is None:
-                metadata = {**table.schema.metadata, RECORD_KEY: as_json(record).encode()}
-                schema = table.schema.with_metadata(metadata)
-                writer = stack.enter_context(pq.ParquetWriter(work / _FILE, schema))
+                writer = stack.enter_context(pq.ParquetWriter(path, table.schema))
             writer.write_table(table, row_group_size=len(rows))
+
+
+def _join(work: Path, parts: Sequence[Part], card: Card, record: Mapping[str, Any]) -> str:
+    import pyarrow.parquet as pq
+
+    with ExitStack() as stack:
+        writer = None
+        for part in parts:
+            with pq.ParquetFile(part.path(_FILE)) as file:
+                if writer is None:
+                    schema = file.schema_arrow
+                    metadata = {**(schema.metadata or {}), RECORD_KEY: as_json(record).encode()}
+                    writer = pq.ParquetWriter(work / _FILE, schema.with_metadata(metadata))
+                    stack.enter_context(writer)
+                for group in range(file.num_row_groups):
+                    table = file.read_row_group(group)
+                    writer.write_table(table, row_group_size=len(table))
     return _FILE
 
 
@@ -53,6 +72,7 @@ PARQUET = Format(
     suffix=".parquet",
     holds=fits_columns,
     write=_write,
+    join=_join,
     recognises=lambda path: begins_with(path, b"PAR1"),
     record=_record,
     open=_open,

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from synthaug.data.readers.written import layout_of, record_of_folder
+from synthaug.data.readers.written import Layout, layout_of, record_of_folder
 from synthaug.files.arrow import as_table, fits_columns, from_table
 from synthaug.files.base import Columns, Format, NamedBlocks, as_json, describe
 from synthaug.files.cards import Card
+from synthaug.files.parts import Part
 from synthaug.outputs import decode_name, encode_name
 
 
@@ -23,40 +23,41 @@ def is_saved_set(path: Path) -> bool:
     return path.is_dir() and ((path / "dataset_dict.json").exists() or (path / "state.json").exists())
 
 
-def _write(work: Path, blocks: NamedBlocks, card: Card, record: Mapping[str, Any]) -> None:
+_FILE = "rows.arrow"
+
+
+def _write(folder: Path, stem: str, blocks: NamedBlocks, card: Card, layout: Layout) -> None:
     import datasets
     import pyarrow as pa
 
-    layout = layout_of(record)
-    assert layout is not None, "it is recorded before it is written"
-    # Each split streams into one Arrow file first, which is then read memory-mapped.
-    streams = work / ".streams"
-    streams.mkdir(exist_ok=True)
     with ExitStack() as stack:
-        writers: dict[str, Any] = {}
+        writer = None
         for rows, files in blocks:
             table = as_table(rows, files, card, layout)
             table = table.cast(datasets.Features.from_arrow_schema(table.schema).arrow_schema)
-            splits = np.full(len(rows), "") if rows.splits is None else rows.splits
-            for split in dict.fromkeys(splits.tolist()):
-                if split not in writers:
-                    sink = str(streams / f"{len(writers)}.arrow")
-                    writers[split] = stack.enter_context(pa.ipc.new_stream(sink, table.schema))
-                writers[split].write_table(table.filter(pa.array(splits == split)))
-    sets = {}
-    for number, split in enumerate(writers):
-        stored = datasets.Dataset.from_file(str(streams / f"{number}.arrow"))
+            if writer is None:
+                writer = stack.enter_context(pa.ipc.new_stream(str(folder / _FILE), table.schema))
+            writer.write_table(table)
+
+
+def _join(work: Path, parts: Sequence[Part], card: Card, record: Mapping[str, Any]) -> None:
+    import datasets
+
+    sets: dict[str | None, tuple[Any, int]] = {}
+    for split in dict.fromkeys(part.split for part in parts):
+        paths = [str(part.path(_FILE)) for part in parts if part.split == split]
+        stored = datasets.concatenate_datasets([datasets.Dataset.from_file(path) for path in paths])  # mapped
         # Without a fingerprint that follows from the content, save_to_disk records a random one.
-        name = hashlib.sha256(f"{split} {as_json(record)}".encode()).hexdigest()[:16]
-        sets[split] = datasets.Dataset(stored.data, info=stored.info, fingerprint=name)
+        name = hashlib.sha256(f"{split or ''} {as_json(record)}".encode()).hexdigest()[:16]
+        sets[split] = datasets.Dataset(stored.data, info=stored.info, fingerprint=name), len(paths)
     with _quiet(datasets):
-        whole = (
-            sets[""]
-            if list(sets) == [""]
-            else datasets.DatasetDict({encode_name(k): v for k, v in sets.items()})
-        )
-        whole.save_to_disk(str(work))
-    shutil.rmtree(streams)
+        if list(sets) == [None]:
+            whole, shards = sets[None]
+            whole.save_to_disk(str(work), num_shards=shards)
+        else:
+            named = {encode_name(str(split)): each for split, each in sets.items()}
+            splits = datasets.DatasetDict({name: each for name, (each, _) in named.items()})
+            splits.save_to_disk(str(work), num_shards={name: shards for name, (_, shards) in named.items()})
     describe(work, card, record)
 
 
@@ -95,10 +96,12 @@ HF = Format(
     suffix=None,
     holds=fits_columns,
     write=_write,
+    join=_join,
     recognises=is_saved_set,
     record=record_of_folder,
     open=_open,
     unicode_only=True,
     in_columns=True,
     split_column=False,
+    by_split=True,
 )

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from synthaug.data.items import ItemFields, label_like
 from synthaug.data.readers.written import labels_of
 from synthaug.errors import InvalidRequest, UnsupportedKind
-from synthaug.files.expand import Expansion
+from synthaug.files.expansion import Expansion
 from synthaug.mixing.huggingface.dataset import expand_dataset, is_huggingface
 from synthaug.mixing.tables import MadeRows, expand_table, extended_frame, table_of
 from synthaug.modalities.image.cells import image_like

@@ -15,7 +15,7 @@ from synthaug.data.readers.tables import arrow_of
 from synthaug.data.readers.written import label_type, labels_of, own_name, provenance_names
 from synthaug.data.splits import training_split
 from synthaug.errors import SpecMismatch
-from synthaug.files.expand import Expansion
+from synthaug.files.expansion import Expansion
 from synthaug.modalities.base import Form
 from synthaug.modalities.table import TableForm, table_of_rows
 

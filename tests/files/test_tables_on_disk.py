@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 
 import datasets
@@ -26,6 +27,7 @@ from synthaug.files import (
     Place,
     Stored,
     choose_format,
+    plan_shards,
     read_record,
     staged,
     write_expansion,
@@ -167,15 +169,19 @@ def test_a_killed_call_goes_on_and_an_equal_one_makes_nothing(format, tmp_path):
 
     whole = maker(data)
     write("whole", whole)
-    for shard in range(1, whole.family.calls + 1):
+    shards = [len(shard.pieces) for shard in plan_shards({}, data.counts, None, 5)]  # calls of each
+    assert whole.family.calls == sum(shards)
+    assert max(shards) > 1
+    for call in range(1, whole.family.calls + 1):
         killed, again, idle = maker(data), maker(data), maker(data)
-        killed.family.dies_at = shard
+        killed.family.dies_at = call
         with pytest.raises(ZeroDivisionError):
-            write(f"killed{shard}", killed)
-        out = write(f"killed{shard}", again)
-        assert again.family.calls == whole.family.calls - (shard - 1)
-        assert tree(tmp_path / f"killed{shard}") == tree(tmp_path / "whole")
-        write(f"killed{shard}", idle)
+            write(f"killed{call}", killed)
+        out = write(f"killed{call}", again)
+        ends = list(accumulate(shards))
+        assert again.family.calls == whole.family.calls - max((end for end in ends if end < call), default=0)
+        assert tree(tmp_path / f"killed{call}") == tree(tmp_path / "whole")
+        write(f"killed{call}", idle)
         assert idle.family.calls == 0
         with pytest.raises(OutputExists, match="seed: 0 there, 1 asked"):
             write_expansion(Expansion.of(data, idle, "2x", 1), Place(out, format, shard_size=5))
@@ -309,5 +315,5 @@ def test_columns_beside_keep_kinds_that_no_generator_learns(tmp_path):
     data = open_data(whole, label="finding", kinds={"patient": "beside", "tags": "beside"})
     for format in HELD:
         out = place_of(format, tmp_path)
-        write_expansion(Expansion.of(data, maker(data), "2x", 0), Place(out, format))
+        write_expansion(Expansion.of(data, maker(data), "2x", 0), Place(out, format, overwrite=True))
         assert open_data(out).beside["tags"].to_pylist() == [*tags.to_pylist(), *[None] * N]

@@ -20,6 +20,7 @@ from synthaug.data.readers.base import Columns, Reading, Source, column_of, grou
 from synthaug.data.readers.beside import LazyTable
 from synthaug.data.readers.memory import stored
 from synthaug.data.readers.plain import features_of, own_columns, read_plain, synthetic_column
+from synthaug.data.readers.shards import read_shards
 from synthaug.data.readers.written import (
     RECORD_KEY,
     feature_of_column,
@@ -69,6 +70,12 @@ class _RowNames:
     starts: tuple[int, ...]
     splits: tuple[str, ...]
 
+    @classmethod
+    def of(cls, parts: Mapping[str, Any], otherwise: str = "") -> _RowNames:
+        """Of parts by the names of their splits; of one without such a name by another."""
+        starts = np.cumsum([0, *(len(part) for part in parts.values())])[:-1]
+        return cls(tuple(starts.tolist()), tuple(split or otherwise for split in parts))
+
     def __call__(self, row: int) -> str:
         which = bisect_right(self.starts, row) - 1
         return f"row {row - self.starts[which]} of {self.splits[which]}"
@@ -114,6 +121,29 @@ def read_parquet(path: Path, columns: Columns) -> Source:
     if found.beside:
         beside = LazyTable(_only(schema, found.beside), partial(_read_columns, path, tuple(found.beside)))
     return replace(read, path=path, reading=Reading("a parquet file"), beside=beside)
+
+
+def read_written_shards(path: Path, columns: Columns, record: Mapping[str, Any]) -> Source:
+    """The rows of a folder of shards that synthaug wrote."""
+    import pyarrow as pa
+
+    parts, origin = read_shards(path, record), f"folder {path}"
+    table = pa.concat_tables(parts.values())
+    if _is_plain(table.schema, columns, record):
+        read = read_plain(table, columns, record, origin)
+    else:
+        found = _find_columns(table.schema, columns, origin, record, apart=list(parts) != [""])
+        pictures = _pictures(found, _RowNames.of(parts, path.name), _Entries(table[found.image]))
+        read = _from_table(table, found, pictures, origin, columns.group)
+        if found.beside:
+            few = partial(table.select, found.beside)
+            read = replace(read, beside=LazyTable(_only(table.schema, found.beside), few))
+    read = replace(read, path=path, reading=Reading("shards that synthaug wrote"))
+    return (
+        read
+        if list(parts) == [""]
+        else replace(read, splits=np.repeat(list(parts), [len(part) for part in parts.values()]))
+    )
 
 
 def _read_columns(path: Path, names: Sequence[str]) -> pyarrow.Table:
@@ -163,8 +193,7 @@ def _read_sets(
     table = rows.select_columns(found.few).with_format("arrow")[:]
     names = None
     if parts is not None:
-        starts = np.cumsum([0, *(len(part) for part in parts.values())])[:-1]
-        names = _RowNames(tuple(starts.tolist()), tuple(parts))
+        names = _RowNames.of(parts)
     if found.encoded:
         undecoded = rows.select_columns([found.image]).cast_column(found.image, datasets.Image(decode=False))
         images: Images = replace(_pictures(found, names, _Entries(undecoded[found.image])), container="pil")

@@ -14,7 +14,7 @@ import numpy as np
 
 from synthaug.data.readers.archives import is_archive, is_sharded, list_archive
 from synthaug.data.readers.base import TABLE_SUFFIXES, Columns, Reading, Source
-from synthaug.data.readers.columns import read_huggingface, read_parquet, read_saved
+from synthaug.data.readers.columns import read_huggingface, read_parquet, read_saved, read_written_shards
 from synthaug.data.readers.folder import lists_pictures, read_listing, read_table
 from synthaug.data.readers.listing import is_picture, list_folder
 from synthaug.data.readers.lists import SUFFIXES as LISTS
@@ -22,7 +22,8 @@ from synthaug.data.readers.memory import read_arrays
 from synthaug.data.readers.npz import read_npz
 from synthaug.data.readers.plain import read_recorded_text
 from synthaug.data.readers.recorded import record_beside
-from synthaug.data.readers.written import read_written_folder
+from synthaug.data.readers.shards import shards_in
+from synthaug.data.readers.written import read_written_folder, record_of_folder
 from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
 from synthaug.wording import did_you_mean
 
@@ -55,6 +56,8 @@ def read_named(source: str, columns: Columns) -> Source:
             return read_saved(path, columns)
         if (written := read_written_folder(path, columns.group)) is not None:
             return written
+        if (record := record_of_folder(path)) is not None and shards_in(path):
+            return read_written_shards(path, columns, record)
         return _folder(path, columns)
     suffix = path.suffix.lower()
     if path.exists():

@@ -15,7 +15,7 @@ from synthaug.data.labeled import LabeledData, open_data
 from synthaug.data.splits import training_split
 from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
 from synthaug.files.arrow import formatted_like, mark_real, provenance_features, room_for_provenance
-from synthaug.files.expand import Expansion
+from synthaug.files.expansion import Expansion
 from synthaug.generators.samples import Samples
 from synthaug.mixing.colours import MADE, tints_of, warn_of_colours
 from synthaug.mixing.huggingface.columns import TableFields, open_table

@@ -10,7 +10,7 @@ import numpy as np
 
 from synthaug.data.classes import Label
 from synthaug.errors import InvalidRequest, SynthaugWarning
-from synthaug.files.expand import BALANCE_COST
+from synthaug.files.expansion import BALANCE_COST
 from synthaug.wording import did_you_mean, quoted
 
 Strategy: TypeAlias = str | float | Mapping[Any, int] | Callable[[np.ndarray], Mapping[Any, int]]

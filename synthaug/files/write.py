@@ -1,0 +1,288 @@
+"""Rows on their way to an output that appears whole: planned, made part by part, and joined."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from synthaug.data.counts import Counts
+from synthaug.data.labeled import LabeledData
+from synthaug.data.readers.written import Layout
+from synthaug.data.splits import training_split
+from synthaug.errors import InvalidRequest, SynthaugWarning
+from synthaug.files.base import Format, layout_for
+from synthaug.files.cards import Card
+from synthaug.files.engines import engine_of, in_this_process
+from synthaug.files.expansion import Expansion
+from synthaug.files.folder import FOLDER, numbered_otherwise
+from synthaug.files.formats import FORMATS, choose_format, record_of, recorded_request
+from synthaug.files.parts import PARTS, clear_begun, make_part, part_in
+from synthaug.files.rows import MadeRows, RealRows, own_groups
+from synthaug.files.shards import Shard, plan_shards
+from synthaug.generators.generator import Generator
+from synthaug.modalities.table.form import TableForm
+from synthaug.outputs import Output, open_output, open_together
+from synthaug.progress import bar
+from synthaug.training.threads import one_thread
+
+SHARD = 5000
+"""Rows that are made and kept together."""
+
+_RUN = 1024  # rows that are read at a time
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an output goes and how it gets there.
+
+    Attributes:
+        out: the folder or file to write.
+        format: one of `FORMATS`; the suffix of ``out`` decides when None.
+        overwrite: replace an output of another request.
+        progress: show a bar on stderr; where that is no terminal, a line a minute.
+        shard_size: rows made and kept together, and of a file where a format has several. A killed call goes on after
+            the last shard that was made.
+        jobs: processes that make shards; one a core when None, but none beside this one for a single shard.
+        engine: ``local``, or ``ray`` for a cluster.
+        share: ``(i, N)``: make only shards i, i + N, i + 2N, ..., as one of N calls that may run at once and on
+            different machines; whichever ends last makes the output of them.
+    """
+
+    out: Path
+    format: str | None = None
+    overwrite: bool = False
+    progress: bool = False
+    shard_size: int = SHARD
+    jobs: int | None = None
+    engine: str = "local"
+    share: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        engine_of(self.engine)
+        if self.shard_size < 1:
+            raise InvalidRequest(f"A shard size of {self.shard_size} was asked for. Give 1 or more rows.")
+        if self.jobs is not None and self.jobs < 1:
+            raise InvalidRequest(f"{self.jobs} processes were asked for. Give 1 or more.")
+        if self.share is not None and not 0 <= self.share[0] < self.share[1]:
+            i, n = self.share
+            raise InvalidRequest(f"Share {i} of {n} was asked for. The shares of {n} are 0 to {n - 1}.")
+
+
+def write_expansion(expansion: Expansion, place: Place, *, real: bool = True) -> Path:
+    """The real rows and the synthetic ones as an output that appears whole.
+
+    Where the source has splits, the others than the training one are copied as they are.
+
+    Args:
+        expansion: what is added to what.
+        place: where the output goes.
+        real: whether the real rows are written, too.
+
+    Raises:
+        InvalidRequest: a format that cannot hold the rows.
+        OutputExists: the output is there from another request.
+    """
+    data, generator = expansion.data, expansion.generator
+    split = training_split(data)
+    splits = np.full(len(data), split) if data.splits is None else data.splits
+    others = data.take(np.flatnonzero(splits != split))
+    names, rows = np.unique(splits[splits != split], return_counts=True)
+    card = Card(
+        data.classes,
+        generator.form,
+        origin=data.origin if real else "",
+        generator=generator.fingerprint,
+        family=generator.family.name,
+        seed=expansion.seed,
+        real=expansion.train.counts if real else {},
+        synthetic=expansion.added,
+        copied=dict(zip(names.tolist(), rows.tolist(), strict=True)) if real else {},
+        called={name: own for name, own in expansion.called.items() if own != name},
+        image_column=data.found.image_column,
+        label_column=data.found.label_column,
+        group_column=data.columns.group if isinstance(data.columns.group, str) else None,
+        label_feature=data.found.label_feature,
+    )
+    request = {
+        "kind": "expand",
+        "data": expansion.train.fingerprint(),
+        "copied": [card.copied, others.fingerprint()],
+        "split": None if data.splits is None else split,
+        **_further(data, card),
+        **({} if real else {"real": False}),
+    }
+    return _write(place, request, card, generator, data if real else None)
+
+
+def _further(data: LabeledData, card: Card) -> dict[str, str]:
+    """What else determines an output, where the rows have more than images and labels."""
+    groups, columns = own_groups(data), [card.image_column, card.label_column, card.label_feature]
+    if groups is None and data.found.beside is None and not any(columns):
+        return {}
+    digest = hashlib.sha256(repr((columns, None if groups is None else groups.tolist())).encode())
+    for start in range(0, len(data), _RUN):
+        beside = data.take(slice(start, start + _RUN)).beside
+        if beside is not None:
+            digest.update(repr((str(beside.schema), beside.to_pydict())).encode())
+    return {"columns": digest.hexdigest()}
+
+
+def write_samples(generator: Generator, counts: Counts, place: Place, *, seed: int = 0) -> Path:
+    """Synthetic rows alone on disk, in bounded memory: those of ``generator.sample(counts, seed=seed)``.
+
+    Raises:
+        InvalidRequest: counts or formats that cannot be met.
+        OutputExists: the output is there from another request.
+    """
+    wanted = generator.resolve(counts)
+    generator.require(wanted, seed)
+    card = Card(
+        generator.classes,
+        generator.form,
+        origin="",
+        generator=generator.fingerprint,
+        family=generator.family.name,
+        seed=seed,
+        real={},
+        synthetic=wanted,
+        copied={},
+    )
+    return _write(place, {"kind": "sample"}, card, generator, None)
+
+
+def _write(
+    place: Place, request: Mapping[str, Any], card: Card, generator: Generator, real: LabeledData | None
+) -> Path:
+    """The real rows, then those that the card lists as synthetic, as an output that appears whole."""
+    written = [name for counts in (card.real, card.synthetic) for name, n in counts.items() if n]
+    format = choose_format(place.out, place.format, card.form, written)
+    request = {
+        **request,
+        **generator.identity,
+        "add": [list(item) for item in card.synthetic.items()],
+        "seed": card.seed,
+        "format": format.name,
+        "shard_size": place.shard_size,
+    }
+    opened = open_output if place.share is None else open_together
+    with opened(place.out, request, overwrite=place.overwrite, recorded=recorded_request) as output:
+        if output.finished:
+            return place.out
+        if format is FOLDER and not card.classes.named and (told := numbered_otherwise(card.classes)):
+            warnings.warn(told, SynthaugWarning, stacklevel=4)
+        work = _Work.of(output, format, card, generator, real, place)
+        work.make(place)
+        with output.alone():
+            work.join(output, request, generator.held_out)
+    return place.out
+
+
+@dataclass(frozen=True)
+class _Work:
+    """An output under way: which shards it has, and what each is made of."""
+
+    parts: Path
+    shards: Sequence[Shard]
+    format: Format
+    card: Card
+    layout: Layout
+    real: RealRows | None
+    made: MadeRows
+
+    @classmethod
+    def of(
+        cls,
+        output: Output,
+        format: Format,
+        card: Card,
+        generator: Generator,
+        real: LabeledData | None,
+        place: Place,
+    ) -> _Work:
+        named = not isinstance(card.form, TableForm)
+        rows = None if real is None else RealRows(real, format.by_split, named)
+        grown = None if real is None or real.splits is None else training_split(real)
+        beside = None if rows is None else rows.first()
+        used = None if not named else [] if rows is None else rows.taken
+        made = MadeRows(generator, card.classes, card.called, card.seed, beside, grown, used)
+        shards = plan_shards(
+            {} if rows is None else rows.counts,
+            card.synthetic,
+            grown if format.by_split else None,
+            place.shard_size,
+        )
+        name = next(iter(card.synthetic))
+        layout = layout_for(format, card, made.block(name, 0, 0) if beside is None else beside)
+        return cls(output.work / PARTS, shards, format, card, layout, rows, made)
+
+    def make(self, place: Place) -> None:
+        """The parts that are missing: real rows here, which are read here, synthetic ones by an engine."""
+        first, of = (0, 1) if place.share is None else place.share
+        mine = self.shards[first::of]
+        missing = [shard for shard in mine if part_in(self._place(shard)) is None]
+        total, left = (sum(shard.rows for shard in some) for some in (mine, missing))
+        with bar(total, shown=place.progress, of="writing", unit=" rows", initial=total - left) as shown:
+            for rows in self._made(missing, place):
+                shown.update(rows)
+
+    def _made(self, shards: Sequence[Shard], place: Place) -> Iterator[int]:
+        synthetic = [shard for shard in shards if not shard.real]
+        make = partial(_made_part, self.parts, self.format.name, self.card, self.layout, self.made)
+        engine, jobs = engine_of(place.engine), self._jobs(len(synthetic), place)
+        if jobs == 1 and place.engine == Place.engine:
+            engine = in_this_process
+        with closing(engine(make, synthetic, jobs)) as under_way:
+            for shard in shards:
+                if shard.real:
+                    yield self._real_part(shard)
+            yield from under_way
+
+    def _jobs(self, shards: int, place: Place) -> int:
+        from joblib import cpu_count
+
+        usual = cpu_count() if self.made.generator.device.type == "cpu" else 1
+        return max(1, min(shards, usual if place.jobs is None else place.jobs))
+
+    def _place(self, shard: Shard) -> Path:
+        return self.parts / f"{shard.number:06d}"
+
+    def _real_part(self, shard: Shard) -> int:
+        def write(folder: Path) -> int:
+            assert self.real is not None, "there are real rows"
+            rows = self.real.of(shard.pieces, shard.split)
+            self.format.write(folder, shard.stem, rows, self.card, self.layout)
+            return shard.rows
+
+        return make_part(self._place(shard), shard.split, write).rows
+
+    def join(self, output: Output, request: Mapping[str, Any], held_out: np.ndarray) -> None:
+        """The output of all parts, if all are there."""
+        parts = [part_in(self._place(shard)) for shard in self.shards]
+        whole = [part for part in parts if part is not None]
+        if len(whole) < len(parts):
+            return
+        clear_begun(self.parts)
+        record = record_of(self.card, self.layout, request, whole, held_out)
+        file = self.format.join(output.work, whole, self.card, record)
+        shutil.rmtree(self.parts)
+        output.commit(file, self.format.beside)
+
+
+def _made_part(parts: Path, format: str, card: Card, layout: Layout, made: MadeRows, shard: Shard) -> int:
+    """A part of synthetic rows, in any process."""
+
+    def write(folder: Path) -> int:
+        FORMATS[format].write(folder, shard.stem, made.of(shard.pieces), card, layout)
+        return shard.rows
+
+    with one_thread():
+        return make_part(parts / f"{shard.number:06d}", shard.split, write).rows
