@@ -5,6 +5,7 @@ from .data import (
     open_data as open_data,
 )
 from .errors import SynthaugError as SynthaugError, SynthaugWarning as SynthaugWarning
+from .files import Writing as Writing
 from .generators import Generator as Generator, Samples as Samples
 from .judging import Evaluation as Evaluation, Plan as Plan, Protocol as Protocol
 from .mixing import (

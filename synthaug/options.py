@@ -8,11 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any, TypeVar
 
+from synthaug.files.writing import USUAL_WRITING
 from synthaug.judging.protocol import USUAL_PROTOCOL
 from synthaug.requests import DataRequest, Request
 from synthaug.wording import attributes_of
 
 R = TypeVar("R", bound=Request)
+
+_WITHIN: dict[str, Any] = {"protocol": USUAL_PROTOCOL, "writing": USUAL_WRITING}
+"""Fields in the place of which their own fields are offered."""
 
 IN_PYTHON = ("augmentations", "arms", "unlabelled", "callbacks")
 """Fields that hold objects, so that no option is made of them."""
@@ -50,10 +54,10 @@ class Option:
 
 
 def options_of(request: type) -> dict[str, Option]:
-    """The fields of a request by their names; in the place of a protocol its own fields."""
+    """The fields of a request by their names; in the place of a protocol, or of a way of writing, its own fields."""
     told, found = attributes_of(request), dict[str, Option]()
     for each in fields(request):
-        if each.name == "protocol":
+        if each.name in _WITHIN:
             found |= options_of(type(each.default))
         else:
             made = each.default if each.default_factory is MISSING else each.default_factory()
@@ -65,9 +69,11 @@ def request_of(kind: type[R], given: Mapping[str, Any]) -> R:
     """A request from values by the names that `options_of` gives."""
     own = {each.name for each in fields(kind)}  # type: ignore[arg-type]
     values = {name: value for name, value in given.items() if name in own}
-    if "protocol" in own:
-        rest = {name: value for name, value in given.items() if name not in own}
-        values["protocol"] = replace(USUAL_PROTOCOL, **rest)
+    for within in own & set(_WITHIN):
+        known = vars(_WITHIN[within])
+        said = {name: value for name, value in given.items() if name in known}
+        if said:
+            values[within] = replace(_WITHIN[within], **said)
     return kind(**values)
 
 
@@ -110,18 +116,20 @@ def python_of(verb: str, asked: Request, out: str) -> str:
     source = "SOURCE" if rows.source is None else _in_python("source", rows.source)
     opened = [source, *(f"{k}={_in_python(k, v)}" for k, v in rows.said.items())]
     lines = ["import synthaug", f"data = synthaug.open_data({', '.join(opened)})"]
-    protocol = given.pop("protocol", USUAL_PROTOCOL)
-    changed = {k: v for k, v in vars(protocol).items() if v != getattr(USUAL_PROTOCOL, k)}
+    parts = {name: given.pop(name) for name in _WITHIN if name in given}
     told = [f"{k}={_in_python(k, v)}" for k, v in given.items() if _differs(v, usual[k].default)]
-    if changed:
-        told.append(f"protocol=synthaug.Protocol({', '.join(f'{k}={v!r}' for k, v in changed.items())})")
+    for name, part in parts.items():
+        changed = {k: v for k, v in vars(part).items() if v != getattr(_WITHIN[name], k)}
+        if changed:
+            how = ", ".join(f"{k}={v!r}" for k, v in changed.items())
+            told.append(f"{name}=synthaug.{type(part).__name__}({how})")
     return "\n".join([*lines, f"synthaug.{verb}({', '.join(['data', *told, f'out={out!r}'])})"])
 
 
 def _flat(asked: Request) -> dict[str, Any]:
     """The values of `options_of` a request."""
     given = asked.arguments()
-    return given | (vars(given["protocol"]) if "protocol" in given else {})
+    return given | {k: v for name in _WITHIN if name in given for k, v in vars(given[name]).items()}
 
 
 def _differs(value: Any, default: Any) -> bool:

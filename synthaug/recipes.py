@@ -25,7 +25,7 @@ from synthaug.data import (
     with_three_splits,
 )
 from synthaug.errors import InvalidRequest
-from synthaug.files import choose_format
+from synthaug.files import Writing, choose_format
 from synthaug.generators import Generator
 from synthaug.judging import BATCH_SIZE, Plan, Protocol
 from synthaug.judging.words import evaluation_on_terminal
@@ -49,7 +49,7 @@ _STRICT = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 def _step(request: type, left_out: tuple[str, ...], **more: Any) -> Any:
     """A model of the fields of a request, but for some, and of others with these defaults."""
-    hints = get_type_hints(request) | get_type_hints(Protocol)
+    hints = get_type_hints(request) | get_type_hints(Protocol) | get_type_hints(Writing)
     told = {name: of.default for name, of in options_of(request).items() if name not in left_out}
     model: dict[str, Any] = {
         name: (hints[name], ... if default is MISSING else default) for name, default in told.items()
@@ -307,7 +307,8 @@ class _Run:
         if maker is None:
             return {"advice": self._advice()}
         how, place, picture = self.recipe.sample, self.out / self.recipe.sample.file, self.out / "samples.png"
-        verbs.sample(maker, how.counts, out=place, seed=self.seed, **self.how)
+        asked = request_of(SampleRequest, how.model_dump() | {"generator": maker, "out": place})
+        verbs.sample(**asked.arguments() | {"seed": self.seed}, **self.how)
         draw_beside(maker, training_rows(self.data), picture, seed=self.seed)
         self.step("Real rows beside synthetic ones", picture)
         return {"out": str(place), "picture": str(picture)}
@@ -334,7 +335,8 @@ class _Run:
             return {"advice": self._advice()}
         how, place = self.recipe.expand, self.out / self.recipe.expand.file
         source = self.plan if self.generator is None else self.generator
-        verbs.expand(self.data, source, to=how.to, out=place, seed=self.seed, **self.how)
+        asked = request_of(ExpandRequest, how.model_dump() | {"dataset": self.data, "generator": source})
+        verbs.expand(**asked.arguments() | {"out": place, "seed": self.seed}, **self.how)
         self.step("Expanded", place)
         return {"out": str(place)}
 

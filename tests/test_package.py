@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import synthaug
-from synthaug import judging
+from synthaug import files, judging
 from synthaug.mixing import MixOptions
 from synthaug.options import options_of
 from synthaug.requests import (
@@ -135,6 +135,8 @@ def test_the_verbs_are_functions_with_the_defaults_of_their_requests() -> None:
         for name, parameter in inspect.signature(getattr(synthaug, verb)).parameters.items():
             if name == "protocol":
                 assert parameter.default is judging.USUAL_PROTOCOL
+            elif name == "writing":
+                assert parameter.default is files.USUAL_WRITING
             elif name in told:
                 usual = told[name].default
                 expected = inspect.Parameter.empty if usual is MISSING else usual or None
@@ -164,6 +166,7 @@ def test_the_face_has_at_most_twelve_arguments_and_the_inside_eight() -> None:
             if known == "data.labeled.open_data":  # where all that is said of a source is said
                 most = 15
             if known in (
+                "verbs.samples.expand",
                 "verbs.samples.fit",
                 "verbs.answers.choose",
                 "verbs.answers.evaluate",

@@ -83,7 +83,7 @@ _OF_BUDGET = (
     "judge_steps",
     "full",
 )
-_OF_OUTPUT = ("format",)
+_OF_OUTPUT = ("format", "shard_size", "jobs", "engine", "shard", "synthetic_only")
 
 
 def asks(request: type[Request], *own: str) -> Callable[[F], F]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -17,8 +18,9 @@ from synthaug.wording import as_pairs
 Counts = int | Mapping[Any, int]
 """New rows: one number for every class, or a number by class name or own label."""
 
-Totals = str | Mapping[Any, int] | Callable[[dict[str, int]], Mapping[Any, int]]
-"""Final totals: ``"2x"``, ``"balance"``, a total by class, or a function from present counts to totals."""
+Totals = str | int | Mapping[Any, int] | Callable[[dict[str, int]], Mapping[Any, int]]
+"""Final totals: ``"2x"``, ``"balance"``, ``"log"``, a number that every class is to have at least, a total by class, or
+a function from present counts to totals."""
 
 _FACTOR = re.compile(r"(\d+(?:\.\d+)?)\s*[xX×]")
 
@@ -52,7 +54,9 @@ def rows_to_add(to: Totals, present: Mapping[str, int], classes: Classes | None 
     """The rows to add so that a data set reaches the final totals ``to``; classes that stay are left out.
 
     ``"1.5x"`` multiplies every class (halves are rounded up), ``"balance"`` brings every class to the size of
-    the largest. Classes that a mapping does not name stay as they are.
+    the largest, ``"log"`` a part of that way: of classes with n rows, and N in the largest, to
+    N · log(1 + n) / log(1 + N). A number fills classes up to it, and leaves those that have more. Classes that a
+    mapping does not name stay as they are.
 
     Args:
         to: the final totals.
@@ -64,19 +68,30 @@ def rows_to_add(to: Totals, present: Mapping[str, int], classes: Classes | None 
 
     >>> rows_to_add("1.5x", {"cat": 3, "dog": 10}), rows_to_add("balance", {"cat": 3, "dog": 10})
     ({'cat': 2, 'dog': 5}, {'cat': 7})
+    >>> rows_to_add("log", {"cat": 9, "dog": 99}), rows_to_add(50, {"cat": 9, "dog": 99})
+    ({'cat': 41}, {'cat': 41})
     """
     asked = to(dict(present)) if callable(to) else to
+    if isinstance(asked, str) and asked.strip().isdecimal():
+        asked = int(asked)
+    most = max(present.values(), default=0)
     if isinstance(asked, Mapping):
         totals = _by_name(asked, classes or Classes(tuple(present), tuple(present)))
     elif asked == "balance":
-        totals = dict.fromkeys(present, max(present.values(), default=0))
+        totals = dict.fromkeys(present, most)
+    elif asked == "log":
+        shares = {name: math.log1p(n) / math.log1p(most) if most else 0 for name, n in present.items()}
+        totals = {name: max(present[name], round(most * share)) for name, share in shares.items()}
     elif isinstance(asked, str) and (factor := _FACTOR.fullmatch(asked.strip())):
         totals = {name: int(Decimal(factor[1]) * n + Decimal("0.5")) for name, n in present.items()}
-    else:
+    elif isinstance(asked, str):
         raise InvalidRequest(
-            f'Cannot expand to {asked!r}. Ask for a multiple such as "2x", for "balance", '
-            'or for final totals by class such as {"cat": 500}.'
+            f'Cannot expand to {asked!r}. Ask for a multiple such as "2x", for "balance" or "log", for a number that '
+            'every class is to have, or for final totals by class such as {"cat": 500}.'
         )
+    else:
+        least = _whole_number(asked, "every class")
+        totals = {name: max(n, least) for name, n in present.items()}
     below = [f'"{name}" to {n} (has {present[name]})' for name, n in totals.items() if n < present[name]]
     if below:
         raise InvalidRequest(
@@ -87,6 +102,7 @@ def rows_to_add(to: Totals, present: Mapping[str, int], classes: Classes | None 
     if not any(added.values()):
         raise InvalidRequest(
             f"Nothing to add: the classes already have the totals of {_told(asked)}. Present: {as_pairs(present)}."
+            + (f' Twice as many are "2x", for one; {asked} are so many rows.' if isinstance(asked, int) else "")
         )
     return {name: n for name, n in added.items() if n}
 
@@ -124,7 +140,7 @@ def parse_counts(text: str) -> dict[str, int]:
 
 
 def parse_to(text: str) -> str | dict[str, int]:
-    """The totals in text: ``2x``, ``balance``, or ``cat=500,dog=200`` as in `parse_counts`.
+    """The totals in text: ``2x``, ``balance``, ``log``, ``500``, or ``cat=500,dog=200`` as in `parse_counts`.
 
     Raises:
         InvalidRequest: the text is none of these.
@@ -134,10 +150,11 @@ def parse_to(text: str) -> str | dict[str, int]:
     """
     if "=" in text:
         return parse_counts(text)
-    if text == "balance" or _FACTOR.fullmatch(text.strip()):
+    if text in ("balance", "log") or _FACTOR.fullmatch(text.strip()) or text.strip().isdecimal():
         return text
     raise InvalidRequest(
-        f"Cannot expand to {text!r}. Write a multiple such as 2x, balance, or final totals such as cat=500."
+        f"Cannot expand to {text!r}. Write a multiple such as 2x, balance, log, a number that every class is to have, "
+        "or final totals such as cat=500."
     )
 
 

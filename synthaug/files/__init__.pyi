@@ -18,3 +18,4 @@ from .formats import (
 from .hub import find_generator as find_generator, push as push, staged as staged
 from .shards import plan_shards as plan_shards
 from .write import Place as Place, write_expansion as write_expansion, write_samples as write_samples
+from .writing import USUAL_WRITING as USUAL_WRITING, Writing as Writing

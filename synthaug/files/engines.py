@@ -72,8 +72,11 @@ def on_ray(make: Make, shards: Sequence[Shard], jobs: int) -> Rows:
             ray.shutdown()
 
 
+HERE = "local"
+"""The engine that is used unless another is asked for."""
+
 ENGINES: dict[str, Callable[[Make, Sequence[Shard], int], Rows]] = {
-    "local": in_processes,
+    HERE: in_processes,
     "ray": on_ray,
 }
 """Every engine by its name."""

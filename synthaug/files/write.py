@@ -18,24 +18,22 @@ from synthaug.data.counts import Counts
 from synthaug.data.labeled import LabeledData
 from synthaug.data.readers.written import Layout
 from synthaug.data.splits import training_split
-from synthaug.errors import InvalidRequest, SynthaugWarning
+from synthaug.errors import SynthaugWarning
 from synthaug.files.base import Format, layout_for
 from synthaug.files.cards import Card
-from synthaug.files.engines import engine_of, in_this_process
+from synthaug.files.engines import HERE, engine_of, in_this_process
 from synthaug.files.expansion import Expansion
 from synthaug.files.folder import FOLDER, numbered_otherwise
 from synthaug.files.formats import FORMATS, choose_format, record_of, recorded_request
 from synthaug.files.parts import PARTS, clear_begun, make_part, part_in
 from synthaug.files.rows import MadeRows, RealRows, own_groups
 from synthaug.files.shards import Shard, plan_shards
+from synthaug.files.writing import USUAL_WRITING, Writing
 from synthaug.generators.generator import Generator
 from synthaug.modalities.table.form import TableForm
 from synthaug.outputs import Output, open_output, open_together
 from synthaug.progress import bar
 from synthaug.training.threads import one_thread
-
-SHARD = 5000
-"""Rows that are made and kept together."""
 
 _RUN = 1024  # rows that are read at a time
 
@@ -49,35 +47,17 @@ class Place:
         format: one of `FORMATS`; the suffix of ``out`` decides when None.
         overwrite: replace an output of another request.
         progress: show a bar on stderr; where that is no terminal, a line a minute.
-        shard_size: rows made and kept together, and of a file where a format has several. A killed call goes on after
-            the last shard that was made.
-        jobs: processes that make shards; one a core when None, but none beside this one for a single shard.
-        engine: ``local``, or ``ray`` for a cluster.
-        share: ``(i, N)``: make only shards i, i + N, i + 2N, ..., as one of N calls that may run at once and on
-            different machines; whichever ends last makes the output of them.
+        writing: in which runs, and by whom.
     """
 
     out: Path
     format: str | None = None
     overwrite: bool = False
     progress: bool = False
-    shard_size: int = SHARD
-    jobs: int | None = None
-    engine: str = "local"
-    share: tuple[int, int] | None = None
-
-    def __post_init__(self) -> None:
-        engine_of(self.engine)
-        if self.shard_size < 1:
-            raise InvalidRequest(f"A shard size of {self.shard_size} was asked for. Give 1 or more rows.")
-        if self.jobs is not None and self.jobs < 1:
-            raise InvalidRequest(f"{self.jobs} processes were asked for. Give 1 or more.")
-        if self.share is not None and not 0 <= self.share[0] < self.share[1]:
-            i, n = self.share
-            raise InvalidRequest(f"Share {i} of {n} was asked for. The shares of {n} are 0 to {n - 1}.")
+    writing: Writing = USUAL_WRITING
 
 
-def write_expansion(expansion: Expansion, place: Place, *, real: bool = True) -> Path:
+def write_expansion(expansion: Expansion, place: Place) -> Path:
     """The real rows and the synthetic ones as an output that appears whole.
 
     Where the source has splits, the others than the training one are copied as they are.
@@ -85,13 +65,12 @@ def write_expansion(expansion: Expansion, place: Place, *, real: bool = True) ->
     Args:
         expansion: what is added to what.
         place: where the output goes.
-        real: whether the real rows are written, too.
 
     Raises:
         InvalidRequest: a format that cannot hold the rows.
         OutputExists: the output is there from another request.
     """
-    data, generator = expansion.data, expansion.generator
+    data, generator, real = expansion.data, expansion.generator, not place.writing.synthetic_only
     split = training_split(data)
     splits = np.full(len(data), split) if data.splits is None else data.splits
     others = data.take(np.flatnonzero(splits != split))
@@ -171,9 +150,9 @@ def _write(
         "add": [list(item) for item in card.synthetic.items()],
         "seed": card.seed,
         "format": format.name,
-        "shard_size": place.shard_size,
+        "shard_size": place.writing.shard_size,
     }
-    opened = open_output if place.share is None else open_together
+    opened = open_output if place.writing.share is None else open_together
     with opened(place.out, request, overwrite=place.overwrite, recorded=recorded_request) as output:
         if output.finished:
             return place.out
@@ -218,7 +197,7 @@ class _Work:
             {} if rows is None else rows.counts,
             card.synthetic,
             grown if format.by_split else None,
-            place.shard_size,
+            place.writing.shard_size,
         )
         name = next(iter(card.synthetic))
         layout = layout_for(format, card, made.block(name, 0, 0) if beside is None else beside)
@@ -226,7 +205,7 @@ class _Work:
 
     def make(self, place: Place) -> None:
         """The parts that are missing: real rows here, which are read here, synthetic ones by an engine."""
-        first, of = (0, 1) if place.share is None else place.share
+        first, of = place.writing.share or (0, 1)
         mine = self.shards[first::of]
         missing = [shard for shard in mine if part_in(self._place(shard)) is None]
         total, left = (sum(shard.rows for shard in some) for some in (mine, missing))
@@ -237,8 +216,9 @@ class _Work:
     def _made(self, shards: Sequence[Shard], place: Place) -> Iterator[int]:
         synthetic = [shard for shard in shards if not shard.real]
         make = partial(_made_part, self.parts, self.format.name, self.card, self.layout, self.made)
-        engine, jobs = engine_of(place.engine), self._jobs(len(synthetic), place)
-        if jobs == 1 and place.engine == Place.engine:
+        jobs = self._jobs(len(synthetic), place.writing.jobs)
+        engine = engine_of(place.writing.engine)
+        if jobs == 1 and place.writing.engine == HERE:
             engine = in_this_process
         with closing(engine(make, synthetic, jobs)) as under_way:
             for shard in shards:
@@ -246,11 +226,11 @@ class _Work:
                     yield self._real_part(shard)
             yield from under_way
 
-    def _jobs(self, shards: int, place: Place) -> int:
+    def _jobs(self, shards: int, asked: int | None) -> int:
         from joblib import cpu_count
 
         usual = cpu_count() if self.made.generator.device.type == "cpu" else 1
-        return max(1, min(shards, usual if place.jobs is None else place.jobs))
+        return max(1, min(shards, usual if asked is None else asked))
 
     def _place(self, shard: Shard) -> Path:
         return self.parts / f"{shard.number:06d}"

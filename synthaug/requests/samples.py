@@ -10,6 +10,7 @@ from typing import Any
 
 from synthaug import data, files, generators, judging, training
 from synthaug.errors import InvalidRequest
+from synthaug.files.writing import USUAL_WRITING
 from synthaug.requests.base import WRITES_NOTHING, Request, apart, fingerprint_of, maker_of, told_of
 from synthaug.training.pace import PATIENCE
 from synthaug.wording import duration
@@ -127,8 +128,9 @@ class SampleRequest(Request):
         generator: what makes them.
         counts: rows of every class, or by class, e.g. cat=100,dog=20.
         out: folder, .parquet, .csv or .npz to write.
-        format: folder, parquet, csv, npz or hf, where the suffix does not say.
+        format: folder, parquet, shards, webdataset, csv, npz or hf, where the suffix does not say.
         seed: the only source of randomness.
+        writing: in which runs, and by whom.
     """
 
     generator: generators.Generator
@@ -136,12 +138,13 @@ class SampleRequest(Request):
     out: Path | None
     format: str | None = None
     seed: int = 0
+    writing: files.Writing = USUAL_WRITING
 
     def describe(self) -> dict[str, Any]:  # noqa: D102
         counts = self.generator.resolve(self.counts)
         self.generator.require(counts, self.seed)
         if self.out is None:
-            self.refuse_unused(WRITES_NOTHING, "format")
+            self.refuse_unused(WRITES_NOTHING, "format", "writing")
             return {"counts": counts, "out": None}
         files.choose_format(self.out, self.format, self.generator.form, counts)
         self.require_apart(self.out)
@@ -155,14 +158,15 @@ class ExpandRequest(Request):
     Attributes:
         dataset: the data set.
         generator: a saved generator; one is trained without it.
-        to: final totals: 2x, balance, or cat=500,dog=200; those of a plan without it.
+        to: final totals: 2x, balance, log, 500 for every class, or cat=500,dog=200; those of a plan without it.
         out: folder, .parquet, .csv or .npz to write.
-        format: folder, parquet, csv, npz or hf, where the suffix does not say.
+        format: folder, parquet, shards, webdataset, csv, npz or hf, where the suffix does not say.
         family: of the generator that is trained where none is given.
         steps: its training budget in steps.
         minutes: its training budget in minutes of wall time; 3 if neither is given.
         seed: the only source of randomness.
         device: auto, cpu, cuda, ...
+        writing: in which runs, and by whom.
     """
 
     dataset: data.LabeledData
@@ -175,6 +179,7 @@ class ExpandRequest(Request):
     minutes: float | None = None
     seed: int = 0
     device: str = "auto"
+    writing: files.Writing = USUAL_WRITING
 
     @property
     def maker(self) -> generators.Generator | None:
@@ -214,10 +219,15 @@ class ExpandRequest(Request):
         if self.generator is not None:
             self.refuse_unused("the generator is trained already", "family", "steps", "minutes")
         if self.out is None:
-            self.refuse_unused(WRITES_NOTHING, "format")
+            self.refuse_unused(WRITES_NOTHING, "format", "writing")
         else:
             self.require_apart(self.out)
             files.choose_format(self.out, self.format, rows.form, rows.present)
+        if self.maker is None and self.writing.share is not None:
+            raise InvalidRequest(
+                "A share of an expansion was asked for, without a generator: each would train one of its own. Train it "
+                "first, with synthaug fit, and give it."
+            )
         if self.maker is not None:
             added = self.expansion.added
         else:

@@ -10,6 +10,7 @@ from typing import Any
 
 from synthaug import data, files, generators, judging, mixing, training
 from synthaug.errors import InvalidRequest, OutputExists
+from synthaug.files.writing import USUAL_WRITING
 from synthaug.outputs import require_apart
 from synthaug.requests import ExpandRequest, FitRequest, SampleRequest, maker_of
 from synthaug.verbs.place import load, opened, path_of, placed
@@ -120,6 +121,7 @@ def sample(
     format: str | None = None,
     seed: int = 0,
     device: str = "auto",
+    writing: files.Writing = USUAL_WRITING,
     overwrite: bool = False,
     progress: bool = True,
 ) -> Path:
@@ -129,9 +131,11 @@ def sample(
         generator: a generator, or the folder or name of a saved one; or a plan, or its folder.
         counts: rows per class by name or by the data set's own label, or one number for every class.
         out: a folder, .parquet, .csv or .npz to write.
-        format: ``folder``, ``parquet``, ``csv``, ``npz`` or ``hf``, where the suffix of ``out`` does not say.
+        format: ``folder``, ``parquet``, ``shards``, ``webdataset``, ``csv``, ``npz`` or ``hf``, where the suffix of
+            ``out`` does not say.
         seed: another seed gives other rows.
         device: for a saved generator.
+        writing: in which runs, and by whom; see `synthaug.Writing`.
         overwrite: replace what another request left at ``out``.
         progress: show progress on stderr; where that is no terminal, a line a minute.
 
@@ -143,8 +147,8 @@ def sample(
         OutputExists: something else is at ``out``.
     """
     require_apart(out, {"generator": path_of(generator)})
-    asked = SampleRequest(maker_of(opened(generator, device)), counts, Path(out), format, seed)
-    place = files.Place(Path(out), asked.format, overwrite, progress)
+    asked = SampleRequest(maker_of(opened(generator, device)), counts, Path(out), format, seed, writing)
+    place = files.Place(Path(out), asked.format, overwrite, progress, asked.writing)
     return files.write_samples(asked.generator, asked.counts, place, seed=asked.seed)
 
 
@@ -160,6 +164,7 @@ def expand(
     minutes: float | None = None,
     seed: int = 0,
     device: str = "auto",
+    writing: files.Writing = USUAL_WRITING,
     overwrite: bool = False,
     progress: bool = True,
 ) -> Any:
@@ -171,12 +176,13 @@ def expand(
         dataset: as in `fit`. Of its splits only the training one grows; the others are copied as they are.
         generator: one trained on these rows, or the plan of `choose`, with its generator and share, or the folder of
             either; without it one is trained first, as in `fit`, and kept in ``OUT.generator`` beside ``out``.
-        to: final totals: ``"2x"``, ``"balance"``, ``{class: total}`` or a function of the counts; None for
-            those that give a plan's share.
+        to: final totals: ``"2x"``, ``"balance"``, ``"log"``, a number that every class is to have, ``{class: total}``
+            or a function of the counts; None for those that give a plan's share.
         out: a folder, .parquet, .csv or .npz to write, needed where ``dataset`` is a path or name.
-        format: ``folder``, ``parquet``, ``csv``, ``npz`` or ``hf``, where the suffix of ``out`` does not say.
+        format: as in `sample`.
         family, steps, minutes, device: for the generator that is trained where none is given.
         seed: another seed gives other synthetic rows.
+        writing: as in `sample`.
         overwrite: replace what another request left at ``out``.
         progress: show progress on stderr; where that is no terminal, a line a minute.
 
@@ -196,7 +202,7 @@ def expand(
         require_apart(place, {"generator": path_of(generator)})
     given = None if generator is None else opened(generator, device)
     asked = ExpandRequest(
-        data.open_data(dataset), given, to, place, format, family, steps, minutes, seed, device
+        data.open_data(dataset), given, to, place, format, family, steps, minutes, seed, device, writing
     )
     asked.describe()
     if given is None:
@@ -209,4 +215,6 @@ def expand(
         asked = replace(asked, generator=maker, family=ExpandRequest.family, steps=None, minutes=None)
     if place is None:
         return mixing.expand_in_memory(asked.expansion)
-    return files.write_expansion(asked.expansion, files.Place(place, format, overwrite, progress))
+    return files.write_expansion(
+        asked.expansion, files.Place(place, format, overwrite, progress, asked.writing)
+    )

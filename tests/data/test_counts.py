@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
@@ -92,6 +94,34 @@ def test_balance_brings_every_class_to_the_largest(present):
         assert {n + added.get(name, 0) for name, n in present.items()} == {max(present.values())}
 
 
+@given(present_counts, st.integers(0, 900))
+def test_a_number_fills_classes_up_to_it_and_leaves_the_others(present, least):
+    if all(n >= least for n in present.values()):
+        with pytest.raises(InvalidRequest, match="Nothing to add"):
+            rows_to_add(least, present)
+    else:
+        added = rows_to_add(least, present)
+        assert rows_to_add(str(least), present) == rows_to_add(parse_to(f" {least}"), present) == added
+        assert {n + added.get(name, 0) for name, n in present.items()} <= {least, *present.values()}
+        assert all(n + added.get(name, 0) >= least for name, n in present.items())
+
+
+@given(present_counts)
+def test_log_is_between_what_is_there_and_balance_and_keeps_the_order_of_classes(present):
+    most = max(present.values())
+    try:
+        added = rows_to_add("log", present)
+    except InvalidRequest:
+        added = {}
+    totals = {name: n + added.get(name, 0) for name, n in present.items()}
+    assert all(present[name] <= total <= most for name, total in totals.items())
+    assert sorted(present, key=lambda name: (present[name], name)) == sorted(
+        present, key=lambda name: (totals[name], present[name], name)
+    )
+    exact = {name: most * math.log(1 + n) / math.log(1 + most) for name, n in present.items()}
+    assert all(abs(totals[name] - exact[name]) <= 0.5 or totals[name] == present[name] for name in present)
+
+
 def test_mappings_and_functions_give_final_totals():
     assert rows_to_add({"dog": 5}, PRESENT) == {"dog": 2}
     assert rows_to_add({3: 5}, PRESENT, CLASSES) == {"dog": 2}
@@ -110,8 +140,10 @@ def test_mappings_and_functions_give_final_totals():
         ({"cow": 10}, "no class 'cow'"),
         ({"cat": -1}, "Give 0 or more"),
         ("twice", r'Cannot expand to \'twice\'.*"2x".*"balance"'),
-        (2, "Cannot expand to 2"),
-        (lambda present: 5, "Cannot expand to 5"),
+        (2, r'Nothing to add.*are "2x", for one; 2 are so many rows'),
+        (lambda present: 1, "Nothing to add"),
+        (lambda present: "all", "Cannot expand to 'all'"),
+        (2.5, "Give a whole number"),
     ],
 )
 def test_totals_that_cannot_be_met_are_refused_in_words(to, said):

@@ -21,7 +21,7 @@ from synthaug.errors import (
     SynthaugWarning,
     UnsupportedKind,
 )
-from synthaug.files import Expansion, Place, Stored, read_record, write_expansion, write_samples
+from synthaug.files import Expansion, Place, Stored, Writing, read_record, write_expansion, write_samples
 from synthaug.generators import Selection
 from synthaug.mixing import ExpandedArrays, ExpandedDataset
 from synthaug.outputs import encode_name
@@ -36,7 +36,7 @@ def expand(source, generator, to, **more):
 
 def expand_in_shards(source, generator, to, out, *, format=None, seed=0, shard_size=2):
     expansion = Expansion.of(open_data(source), generator, to, seed)
-    return write_expansion(expansion, Place(out, format, shard_size=shard_size))
+    return write_expansion(expansion, Place(out, format, writing=Writing(shard_size=shard_size)))
 
 
 def remade(generator, name, index, seed=0):
@@ -384,7 +384,7 @@ def test_a_changed_data_set_is_another_request(tmp_path):
 
 def test_samples_are_written_in_the_order_asked_for(tmp_path):
     generator = planted_generator()
-    place = Place(tmp_path / "out.npz", shard_size=2)
+    place = Place(tmp_path / "out.npz", writing=Writing(shard_size=2))
     out = write_samples(generator, {"dog": 3, "cat": 2}, place, seed=4)
     with np.load(out) as stored:
         assert stored["y"].tolist() == ["dog"] * 3 + ["cat"] * 2
@@ -493,7 +493,7 @@ def test_rows_that_a_curated_generator_does_not_keep_are_refused(refused):
 
 def test_shards_without_rows_are_refused(tmp_path):
     with pytest.raises(InvalidRequest, match="shard size of 0"):
-        Place(tmp_path / "out", shard_size=0)
+        Place(tmp_path / "out", writing=Writing(shard_size=0))
 
 
 def test_floats_cannot_go_into_a_folder(tmp_path):

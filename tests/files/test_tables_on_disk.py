@@ -26,6 +26,7 @@ from synthaug.files import (
     Expansion,
     Place,
     Stored,
+    Writing,
     choose_format,
     plan_shards,
     read_record,
@@ -93,7 +94,9 @@ def test_every_cell_of_any_table_comes_back_and_so_do_the_synthetic_ones(format,
     generator = maker(data)
     with tempfile.TemporaryDirectory() as folder:
         out = place_of(format, Path(folder))
-        write_expansion(Expansion.of(data, generator, "2x", 3), Place(out, format, shard_size=shard))
+        write_expansion(
+            Expansion.of(data, generator, "2x", 3), Place(out, format, writing=Writing(shard_size=shard))
+        )
         back, stored = open_data(out), Stored.at(out).samples()
         real, made = back.take(np.flatnonzero(~back.synthetic)), back.take(np.flatnonzero(back.synthetic))
         same_rows(real, data)
@@ -165,7 +168,9 @@ def test_a_killed_call_goes_on_and_an_equal_one_makes_nothing(format, tmp_path):
     def write(name: str, generator: Generator) -> Path:
         (tmp_path / name).mkdir(exist_ok=True)
         out = place_of(format, tmp_path / name)
-        return write_expansion(Expansion.of(data, generator, "2x", 0), Place(out, format, shard_size=5))
+        return write_expansion(
+            Expansion.of(data, generator, "2x", 0), Place(out, format, writing=Writing(shard_size=5))
+        )
 
     whole = maker(data)
     write("whole", whole)
@@ -184,7 +189,9 @@ def test_a_killed_call_goes_on_and_an_equal_one_makes_nothing(format, tmp_path):
         write(f"killed{call}", idle)
         assert idle.family.calls == 0
         with pytest.raises(OutputExists, match="seed: 0 there, 1 asked"):
-            write_expansion(Expansion.of(data, idle, "2x", 1), Place(out, format, shard_size=5))
+            write_expansion(
+                Expansion.of(data, idle, "2x", 1), Place(out, format, writing=Writing(shard_size=5))
+            )
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -218,7 +225,7 @@ def test_vectors_come_back_to_the_bit_from_every_format(format, kind, tensor, tm
     y = np.arange(N) % 2
     data = open_data((torch.from_numpy(X), torch.from_numpy(y)) if tensor else (X, y))
     generator, out = maker(data), place_of(format, tmp_path)
-    write_expansion(Expansion.of(data, generator, "2x", 0), Place(out, format, shard_size=7))
+    write_expansion(Expansion.of(data, generator, "2x", 0), Place(out, format, writing=Writing(shard_size=7)))
     back = open_data(out)
     assert (back.form.dtype, back.form.container) == (kind, "array")
     assert back.read(np.arange(N)).tobytes() == X.tobytes()
@@ -232,7 +239,7 @@ def test_vectors_come_back_to_the_bit_from_every_format(format, kind, tensor, tm
 @pytest.mark.parametrize("format", HELD)
 def test_samples_of_tables_stand_alone(format, tmp_path):
     generator, out = maker(opened()), place_of(format, tmp_path)
-    place = Place(out, format, shard_size=2)
+    place = Place(out, format, writing=Writing(shard_size=2))
     write_samples(generator, {"well": 3, "ill": 2}, place, seed=4)
     back = open_data(out)
     assert [back.classes[k] for k in back.labels] == ["well"] * 3 + ["ill"] * 2
