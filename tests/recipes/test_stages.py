@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,10 @@ import numpy as np
 import pytest
 from cooked import FIT, JUDGED, Arrays, few, pictures, run, written
 from PIL import Image
+from planted import plan_for
 
+import synthaug
+from synthaug import Plan, Protocol, judging
 from synthaug.errors import OutputExists
 from synthaug.recipes import load_recipe, run_recipe
 
@@ -96,6 +101,39 @@ def test_a_picture_that_is_somebody_elses_is_not_replaced_unasked(photos: Path) 
     done(photos, **quick, overwrite=True)
     with Image.open("out/samples.png") as picture:
         assert picture.width > 3
+
+
+@pytest.mark.filterwarnings("ignore::synthaug.SynthaugWarning")
+def test_a_generator_learns_from_unlabelled_rows_that_a_recipe_names(
+    photos: Path, shapes: Arrays, trained: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = partial(judging.judge_unlabelled, protocol=Protocol(classifier_steps=2, judge_steps=2))
+    monkeypatch.setattr(judging, "judge_unlabelled", quick)
+    pictures(photos.parent / "more", shapes[0][30:60], np.array(["any"] * 30))
+    asked = {"fit.unlabelled": "more", "evaluate": None, "mix": None, "sample": None}
+    done(photos, **asked)
+    assert "unlabelled" in json.loads(Path("out/generator/synthaug.json").read_text())["request"]
+    done(photos, **asked)
+    assert trained == ["cvae"]
+    Path("more/any/0.png").unlink()
+    with pytest.raises(OutputExists, match="unlabelled: "):
+        done(photos, **asked)
+
+
+@pytest.mark.filterwarnings("ignore::synthaug.SynthaugWarning")
+def test_rows_of_an_earlier_plan_are_told_of(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plans = [True, False]
+
+    def chosen(dataset: Any, **_: Any) -> Plan:
+        generator = synthaug.fit(dataset, steps=2, progress=False) if plans.pop(0) else None
+        return plan_for(dataset, "real", generator)
+
+    monkeypatch.setattr("synthaug.verbs.choose", chosen)
+    recipe, told = load_recipe("few-images", data=str(photos), out="out"), list[str]()
+    assert "out" in run_recipe(recipe, progress=False, say=told.append)["expand"]
+    assert not any("an earlier plan" in line for line in told)
+    assert list(run_recipe(recipe, progress=False, say=told.append)["expand"]) == ["advice"]
+    assert any("there is no expanded; out/expanded is of an earlier plan" in line for line in told)
 
 
 def test_unlabelled_rows_stay_apart_from_what_is_written(photos: Path, shapes: Arrays) -> None:
