@@ -109,6 +109,8 @@ def photographs(place: Path, shapes: Arrays) -> Path:
 
 
 CHOOSE = {f"choose.{name}": 2 for name in ("steps", "folds", "classifier_steps", "judge_steps")}
+ONE = {"choose.families": ["warp"]}
+SCANS = {"data.image_size": 12, "data.label": "finding", "evaluate.families": ["warp"]}
 EVALUATE = {f"evaluate.{name}": 2 for name in ("steps", "folds", "classifier_steps", "judge_steps", "seeds")}
 FIT = {"fit.minutes": None, "fit.steps": 2}
 JUDGED = {"evaluate.seeds": 2, "evaluate.classifier_steps": 2, "evaluate.judge_steps": 2}
@@ -119,12 +121,12 @@ WORLDS: dict[str, tuple[Callable[[Path, Arrays], Path], dict[str, Any]]] = {
     "expand-and-judge": (few, FIT | JUDGED),
     "expand-then-train": (in_splits, FIT),
     "few-images": (few, CHOOSE),
-    "hugging-face": (saved, CHOOSE),
-    "medical-images": (scans, CHOOSE | EVALUATE | {"data.image_size": 12, "data.label": "finding"}),
+    "hugging-face": (saved, CHOOSE | ONE),
+    "medical-images": (scans, CHOOSE | ONE | EVALUATE | SCANS),
     "photographs": (photographs, CHOOSE | {"data.embed": "my_network:embedder", "choose.steps": 5}),
     "unequal-images": (unequal, CHOOSE),
     "unequal-table": (table, CHOOSE | {"choose.steps": 20}),
-    "unlabelled-rows": (with_unlabelled, CHOOSE | {"choose.unlabelled": "more"}),
+    "unlabelled-rows": (with_unlabelled, CHOOSE | ONE | {"choose.unlabelled": "more"}),
 }
 """What a recipe is given in its test, and what makes it small."""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cooked import TOLD, Arrays, document, in_yaml, photographs, run
+from cooked import PIPELINES, TOLD, Arrays, document, in_yaml, photographs, run
 
 from synthaug.cli import main
 from synthaug.errors import InvalidRequest
@@ -136,6 +137,14 @@ def test_recipes_are_listed_with_what_they_do_need_and_give() -> None:
         assert "data.source" in each.needs
         assert each.gives
     assert max(map(len, run("run").stdout.splitlines())) <= 100
+
+
+def test_pages_name_recipes_that_there_are() -> None:
+    named = set()
+    for page in (PIPELINES.parent / "docs").glob("*.md"):
+        named |= set(re.findall(r"synthaug run ([\w-]+)(?![\w.-])", page.read_text(encoding="utf-8")))
+    assert len(named) > 5
+    assert {name for name in named if not name.startswith("-")} <= set(TOLD)
 
 
 def test_what_a_recipe_needs_is_asked_for_by_its_key(tmp_path: Path) -> None:
