@@ -49,6 +49,9 @@ def test_a_shipped_recipe_runs_and_a_second_time_does_nothing_again(
     assert list(found) == ["data", *steps]
     for file in GIVES.get(name, ["plan/plan.json"]):
         assert (Path("out") / file).exists(), file
+    if "mix" in found:
+        mixed = found["mix"]
+        assert abs(mixed["synthetic"] - (mixed["real"] + mixed["synthetic"]) / 4) < 1
     if "plan" in os.listdir("out"):
         plan = Plan.load("out/plan")
         expand = in_yaml(name).get("expand")
