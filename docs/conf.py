@@ -19,6 +19,7 @@ import torch
 
 import synthaug
 from synthaug.families import settings_of
+from synthaug.recipes import shipped, text_of
 
 matplotlib.use("agg")
 torch.set_num_threads(
@@ -84,12 +85,25 @@ def _results(text: str) -> str:
     return re.sub(r"(?<!!)\[([^\]]+)\]\((?!http)([^)]+)\)", r"\1 (`benchmarks/results/\2`)", pictured)
 
 
+def _recipes() -> str:
+    """The recipes that come with synthaug: what each says of itself, and its steps."""
+    told = []
+    for name, said in shipped().items():
+        needs = [f"- `{key}`: {what}" for key, what in said.needs.items()]
+        steps = re.search(r"^(?:data|out):.*", text_of(name), re.M | re.S)
+        assert steps is not None, name
+        told += [f"### {name}", said.about, "It needs", "\n".join(needs), f"It gives {said.gives}"]
+        told += [f"```yaml\n{steps[0].rstrip()}\n```"]
+    return "\n\n".join(told)
+
+
 def _filled(app: Any, page: str, source: list[str]) -> None:
     """What a page takes from elsewhere, so that each fact has one owner."""
     text = source[0]
     if page == "results":
         text = _results(_RESULTS.read_text(encoding="utf-8"))
     text = re.sub(r"<!-- settings of (\w+) -->", lambda found: _settings(found[1]), text)
+    text = text.replace("<!-- recipes -->", _recipes()) if page == "recipes" else text
     source[0] = re.sub(r"\]\((?:\.\./)+benchmarks/results/README\.md", "](/results.md", text)
 
 

@@ -9,7 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict, fields
+from dataclasses import fields
 from hashlib import sha256
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -18,13 +18,10 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from PIL import Image
 
-from synthaug import Plan, open_data
+from synthaug import open_data
 from synthaug.cli import main
 from synthaug.families import FAMILIES, Family, table as families_table
-from synthaug.judging import USUAL_PROTOCOL
-from synthaug.requests import FitRequest
 
 Arrays = tuple[np.ndarray, np.ndarray]
 
@@ -527,7 +524,7 @@ LOCKED = """
 import json, os, sys
 from click.testing import CliRunner
 from synthaug.cli import main
-import synthaug.recipes, synthaug.report
+import synthaug.recipes.stages, synthaug.report
 
 os.chdir(sys.argv[1])
 for command in ("inspect data.npz", "inspect gen", *(f"{v} data.npz --steps 1 --out x --dry-run" for v in
@@ -652,114 +649,3 @@ def test_where_no_room_is_left_nothing_appears_and_the_same_call_goes_on(
         assert size > 100 or not os.listdir(tmp_path)
     assert run(*arguments).exit_code == 0
     assert len(os.listdir(tmp_path)) == 1
-
-
-def test_the_demo_recipe_runs_whole_and_a_second_time_does_nothing_twice(
-    tmp_path: Path, shapes: Arrays
-) -> None:
-    np.savez(tmp_path / "data.npz", X=shapes[0], y=shapes[1])
-    small = ("fit.minutes=null", "fit.steps=2", "evaluate.seeds=2", "evaluate.classifier_steps=2")
-    arguments = ["run", "demo", "--data", tmp_path / "data.npz", "--out", tmp_path / "demo"]
-    arguments += [part for setting in small for part in ("--set", setting)]
-    found = document(*arguments)
-    assert list(found) == ["data", "fit", "sample", "mix", "expand", "evaluate"]
-    mixed = found["mix"]
-    assert isinstance(mixed, dict)
-    assert (mixed["real"], mixed["synthetic"]) == (
-        54,
-        18,
-    )  # of 120 rows, a quarter tests and a fifth validates
-    for name in (
-        "generator/manifest.json",
-        "samples.png",
-        "samples.parquet",
-        "expanded",
-        "report/report.html",
-    ):
-        assert (tmp_path / "demo" / name).exists(), name
-    weights = (tmp_path / "demo/generator/weights.safetensors").stat().st_mtime_ns
-    assert document(*arguments)["fit"] == found["fit"]
-    assert (tmp_path / "demo/generator/weights.safetensors").stat().st_mtime_ns == weights
-
-
-def test_shipped_recipes_are_listed_and_valid() -> None:
-    listed = document("run")
-    assert {"demo", "expand-and-judge"} <= set(listed)
-    for name in listed:
-        assert document("run", name, "--data", "bundled:digits", "--dry-run")["version"] == 1
-
-
-def test_a_recipe_has_the_defaults_of_the_command_and_of_the_library() -> None:
-    recipe = document("run", "expand-and-judge", "--data", "bundled:digits", "--dry-run")
-    evaluate = recipe["evaluate"]
-    assert isinstance(evaluate, dict)
-    command = {each.name: each.default for each in main.commands["evaluate"].params}
-    for name, value in asdict(USUAL_PROTOCOL).items():
-        assert evaluate[name] == command[name] == value, name
-    assert (evaluate["classifier_steps"], recipe["fit"]["family"]) == (400, FitRequest.family)  # type: ignore[index]
-
-
-def test_a_recipe_can_choose_and_does_what_the_plan_says(tmp_path: Path, shapes: Arrays) -> None:
-    np.savez(tmp_path / "data.npz", X=shapes[0], y=shapes[1])
-    small = ("choose.steps=2", "choose.folds=2", "choose.classifier_steps=2", "choose.families=[cvae]")
-    arguments = ["run", "choose-and-expand", "--data", tmp_path / "data.npz", "--out", tmp_path / "out"]
-    found = document(*arguments, *(part for setting in small for part in ("--set", setting)))
-    assert list(found) == ["data", "choose", "sample", "expand"]
-    plan = Plan.load(tmp_path / "out" / "plan")
-    if plan.accepted:
-        assert (tmp_path / "out" / "expanded").is_dir()
-    else:
-        assert found["expand"] == {"advice": plan.advice}
-
-
-def test_the_recipe_of_an_unequal_table_is_followed(tmp_path: Path) -> None:
-    lines = [
-        f"{i % 7 + 3 * (i % 4 == 0)},{'ab'[i % 2]},{'rare' if i % 4 == 0 else 'often'}" for i in range(60)
-    ]
-    (tmp_path / "data.csv").write_text("\n".join(["dose,job,label", *lines]) + "\n")
-    small = ("choose.steps=20", "choose.folds=2")
-    arguments = ["run", "unequal-table", "--data", tmp_path / "data.csv", "--out", tmp_path / "out"]
-    document(*arguments, *(part for setting in small for part in ("--set", setting)))
-    plan = Plan.load(tmp_path / "out" / "plan")
-    assert plan.family == "cvae"
-    assert (tmp_path / "out" / "expanded.parquet").exists() == plan.accepted
-
-
-def test_the_recipe_of_photographs_is_followed_through_a_named_embedder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rng = np.random.default_rng(0)
-    for at in range(24):
-        place = tmp_path / "photos" / ("dark", "bright")[at % 2]
-        place.mkdir(parents=True, exist_ok=True)
-        low = 120 * (at % 2)
-        image = rng.integers(low, low + 100, (*rng.integers(20, 30, 2), 3)).astype(np.uint8)
-        Image.fromarray(image).save(place / f"{at}.png")
-    (tmp_path / "my_network.py").write_text(
-        "import numpy as np\n"
-        "def embedder(images):\n"
-        "    return np.stack([[image.mean(), image.std(), *image.shape[:2]] for image in images])\n"
-        "class Embedder:\n"
-        "    __call__ = staticmethod(embedder)\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    small = ("data.embed=my_network:embedder", "choose.steps=5", "choose.folds=2")
-    arguments = ["run", "photographs", "--data", tmp_path / "photos", "--out", tmp_path / "out"]
-    document(*arguments, *(part for setting in small for part in ("--set", setting)))
-    plan = Plan.load(tmp_path / "out" / "plan")
-    assert plan.preparation.form.shape == (4,)
-    assert (tmp_path / "out" / "expanded.npz").exists() == plan.accepted
-    found = document("inspect", tmp_path / "photos", "--embed", "my_network:Embedder")
-    assert "Embedder" in json.dumps(found)
-    for name, words in (("my_network", "module:name"), ("my_network:embeder", "cannot be imported")):
-        done = run("inspect", tmp_path / "photos", "--embed", name)
-        assert done.exit_code == 2
-        assert words in done.stderr
-
-
-def test_a_recipe_without_a_generator_says_what_it_lacks(tmp_path: Path) -> None:
-    recipe = tmp_path / "mine.yaml"
-    recipe.write_text("version: 1\nabout: nothing\nexpand: {to: 2x}\n")
-    done = run("run", recipe, "--data", "bundled:digits")
-    assert done.exit_code == 2
-    assert 'give it a step "fit" or "choose"' in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import importlib.util
 import inspect
 import json
@@ -26,6 +27,7 @@ import synthaug
 from synthaug import judging
 from synthaug.cli import main
 from synthaug.data import training_rows
+from synthaug.recipes import shipped
 
 ROOT = Path(synthaug.__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -195,12 +197,15 @@ def run_line(line: str) -> None:
 def test_every_block_of_a_page_runs(page: str, world: dict[str, Any]) -> None:
     text = (DOCS / page).read_text(encoding="utf-8")
     for language, code in re.findall(r"^```(\w+)\n(.*?)^```", text, flags=re.M | re.S):
-        assert language in ("python", "bash", "text"), language
+        assert language in ("python", "bash", "text", "yaml"), language
         if language == "python":
             exec(shortened(code), world)
         elif language == "bash":
             for line in code.splitlines():
                 run_line(line)
+        elif language == "yaml":  # a file, whose name it begins with
+            name = code.splitlines()[0].removeprefix("# ")
+            Path(name).write_text(re.sub(r"minutes: \d+", "steps: 2", code), encoding="utf-8")
 
 
 def test_api_names_everything_that_is_public() -> None:
@@ -262,7 +267,11 @@ def test_each_question_is_found_by_its_own_words(site: Path) -> None:
             assert len(better) < 3, (question, better)
 
 
-def test_settings_and_results_stand_on_the_site(site: Path) -> None:
+def test_settings_recipes_and_results_stand_on_the_site(site: Path) -> None:
+    recipes = (site / "recipes.html").read_text(encoding="utf-8")
+    for name in shipped():
+        assert f'id="{name}"' in recipes
+    assert "balanced accuracy {np.mean(scores)" in html.unescape(re.sub("<[^>]+>", "", recipes))
     families = (site / "families.html").read_text(encoding="utf-8")
     assert "how many rows&#39; worth of belief" in families or "rows’ worth of belief" in families
     results = (site / "results.html").read_text(encoding="utf-8")

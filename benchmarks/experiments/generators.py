@@ -37,7 +37,7 @@ def replicate(run: Run) -> dict[str, Any]:
     pool = maker.sample(ROWS, seed=run.seed)
     found = compare_with_real(run.train, run.test, pool, maker.form.encode, steps=600, seed=run.seed)
     if run.cell.data.startswith("bundled:"):
-        draw_beside(maker, run.train, RESULTS / f"generators-{family}.png", seed=run.seed)
+        draw_beside(maker, run.train, RESULTS / f"generators-{family}.png", seed=run.seed, overwrite=True)
     else:  # real rows of other sets may not be ours to show
         few = maker.sample(8, seed=run.seed).samples
         picture = maker.form.side_by_side(maker.classes.names, {"synthetic": few})

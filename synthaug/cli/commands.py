@@ -315,19 +315,33 @@ def _told_or_why_not(told_of: Callable[[str], str], name: str) -> str:
 @option("--data", metavar="DATA", help="Data set, instead of the recipe's own.")
 @of.out("Folder for the results, instead of the recipe's own.", required=False)
 @option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="e.g. fit.minutes=10; repeatable.")
+@option("--schema", is_flag=True, help="Print the JSON Schema of recipes, for editors, and stop.")
 @of.common
 def run(
-    recipe: str | None, data: str | None, out: Path | None, settings: tuple[str, ...], **given: Any
+    recipe: str | None,
+    data: str | None,
+    out: Path | None,
+    settings: tuple[str, ...],
+    schema: bool,
+    **given: Any,
 ) -> None:
     """Run a recipe, or list those that come with synthaug.
 
-    RECIPE is a YAML file, or the name of one that comes with synthaug.
+    RECIPE is a YAML file, or the name of one that comes with synthaug. Without it they are listed, with what each
+    needs. What is there already from an equal step is not made again.
     """
     from synthaug import recipes
 
+    if schema:
+        say(json.dumps(recipes.recipe_schema(), indent=2, ensure_ascii=False))
+        return
     if recipe is None:
-        shipped = recipes.shipped()
-        report(given, shipped, "\n".join(f"{name:20} {about}" for name, about in shipped.items()))
+        shipped = {name: asdict(each) for name, each in recipes.shipped().items()}
+        report(
+            given,
+            shipped,
+            "\n\n".join(f"{name}\n{in_lines(_needs_apart(each))}" for name, each in shipped.items()),
+        )
         return
     _run_recipe(recipes.load_recipe(recipe, data=data, out=out, settings=_settings(settings)), given)
 
@@ -345,17 +359,23 @@ def demo(out: Path | None, **given: Any) -> None:
     _run_recipe(recipes.load_recipe("demo", out=out), given)
 
 
+def _needs_apart(said: Mapping[str, Any]) -> dict[str, Any]:
+    """What a recipe says of itself, with a line for each thing that it needs."""
+    needs = {f"needs {key}": told for key, told in said["needs"].items()}
+    return {"about": said["about"], **needs, "gives": said["gives"]}
+
+
 def _run_recipe(recipe: Any, given: Mapping[str, Any]) -> None:
     from synthaug import recipes
 
-    where = {"seed": given["seed"], "device": given["device"]}
+    where = {name: given[name] for name in ("seed", "device", "overwrite")}
     if is_dry(given, lambda: recipes.describe_recipe(recipe, **where)):
         return
     result = recipes.run_recipe(
         recipe,
         **where,
         say=(lambda text: None) if given["quiet"] else (lambda text: click.echo(text, err=given["as_json"])),
-        **_how(given),
+        progress=not given["quiet"],
     )
     if given["as_json"]:
         say(json.dumps(result, ensure_ascii=False))

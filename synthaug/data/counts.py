@@ -102,7 +102,11 @@ def rows_to_add(to: Totals, present: Mapping[str, int], classes: Classes | None 
     if not any(added.values()):
         raise InvalidRequest(
             f"Nothing to add: the classes already have the totals of {_told(asked)}. Present: {as_pairs(present)}."
-            + (f' Twice as many are "2x", for one; {asked} are so many rows.' if isinstance(asked, int) else "")
+            + (
+                f' Twice as many are "2x", for one; {asked} are so many rows.'
+                if isinstance(asked, int)
+                else ""
+            )
         )
     return {name: n for name, n in added.items() if n}
 

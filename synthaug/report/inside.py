@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from synthaug.data.labeled import LabeledData
@@ -14,9 +18,10 @@ from synthaug.errors import InvalidRequest
 from synthaug.generators.generator import Generator
 from synthaug.metrics.fidelity import nearest_rows
 from synthaug.modalities.base import Form
+from synthaug.outputs import RECORD, open_output
 from synthaug.seeding import torch_rng
 
-_CLASSES = 20
+_CLASSES, _BESIDE = 20, 8
 
 
 def interpolation(
@@ -107,22 +112,43 @@ def beside_nearest(
 
 
 def draw_beside(
-    generator: Generator, data: LabeledData, path: Path, *, seed: int = 0, per_class: int = 8
+    generator: Generator, data: LabeledData, out: Path, *, seed: int = 0, overwrite: bool = False
 ) -> None:
-    """Writes a picture of real rows beside synthetic ones, class by class.
+    """A picture of real rows beside synthetic ones, class by class; one that is there already is left as it is.
 
     Args:
         generator: what makes the latter.
         data: the former.
-        path: of a PNG file.
+        out: a PNG file to write. It holds what it was drawn for, as text that no viewer shows.
         seed: decides the samples.
-        per_class: of either.
+        overwrite: replace what was drawn for something else.
+
+    Raises:
+        OutputExists: something else is at ``out``.
     """
-    names = [name for name, n in data.counts.items() if n]
-    few = [np.flatnonzero(data.labels == data.classes.index(name)) for name in names]
-    real = data.read(np.concatenate([np.resize(rows, per_class) for rows in few]))
-    made = generator.sample(dict.fromkeys(names, per_class), seed=seed).samples
-    _save(path, generator.form, names, {"real": real, "synthetic": made})
+    asked = {"draw": "beside", **generator.identity, "real": data.fingerprint(), "seed": seed}
+    with open_output(out, asked, overwrite=overwrite, recorded=_drawn_for) as place:
+        if place.finished:
+            return
+        names = [name for name, n in data.counts.items() if n]
+        few = [np.flatnonzero(data.labels == data.classes.index(name)) for name in names]
+        real = data.read(np.concatenate([np.resize(rows, _BESIDE) for rows in few]))
+        made = generator.sample(dict.fromkeys(names, _BESIDE), seed=seed).samples
+        told = PngInfo()
+        told.add_text(RECORD, json.dumps({"request": asked}))
+        picture = generator.form.side_by_side(names, {"real": real, "synthetic": made})
+        picture.save(place.work / out.name, "PNG", optimize=True, pnginfo=told)
+        place.commit(out.name)
+
+
+def _drawn_for(path: Path) -> Mapping[str, Any] | None:
+    """What a picture was drawn for; None where it does not say so."""
+    try:
+        with Image.open(path) as picture:
+            found: Mapping[str, Any] = json.loads(picture.info[RECORD])["request"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found
 
 
 def draw(
