@@ -6,6 +6,7 @@ Nothing heavy is imported before a command runs, so that ``synthaug --help`` ans
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -132,7 +133,8 @@ def sample(gen: Path, per_class: int | None, counts: str | None, out: Path | Non
     found = asked.describe()
     if is_dry(given, lambda: {"sample": str(gen)} | found):
         return
-    verbs.sample(**asked.arguments(), **_how(given))
+    told = asked.arguments() | {"generator": gen}  # by its path, so that the record can make the rows again
+    verbs.sample(**told, device=given["device"], **_how(given))
     report(given, found, f"{sum(found['counts'].values())} rows in {out}")
 
 
@@ -166,7 +168,8 @@ def expand(
     adds = asked.describe()["rows_to_add"]
     if is_dry(given, lambda: {"expand": data, "rows_to_add": adds, "out": _told_path(out)}, asked):
         return
-    verbs.expand(**asked.arguments(), **_how(given))
+    told = asked.arguments() | {"generator": generator or plan}
+    verbs.expand(**told, **_how(given))
     report(
         given, {"out": str(out), "rows_added": adds}, f"{sum(adds.values())} synthetic rows added, see {out}"
     )
@@ -328,9 +331,11 @@ def run(
     """Run a recipe, or list those that come with synthaug.
 
     RECIPE is a YAML file, or the name of one that comes with synthaug. Without it they are listed, with what each
-    needs. What is there already from an equal step is not made again.
+    needs. What is there already from an equal step is not made again. An output of sample or expand is made again in
+    --out, from its record.
     """
     from synthaug import recipes
+    from synthaug.files import read_record
 
     if schema:
         say(json.dumps(recipes.recipe_schema(), indent=2, ensure_ascii=False))
@@ -342,6 +347,9 @@ def run(
             shipped,
             "\n\n".join(f"{name}\n{in_lines(_needs_apart(each))}" for name, each in shipped.items()),
         )
+        return
+    if os.path.exists(recipe) and (record := read_record(Path(recipe))) is not None:
+        _make_again(Path(recipe), record, out, given)
         return
     _run_recipe(recipes.load_recipe(recipe, data=data, out=out, settings=_settings(settings)), given)
 
@@ -357,6 +365,20 @@ def demo(out: Path | None, **given: Any) -> None:
     from synthaug import recipes
 
     _run_recipe(recipes.load_recipe("demo", out=out), given)
+
+
+def _make_again(
+    recorded: Path, record: Mapping[str, Any], out: Path | None, given: Mapping[str, Any]
+) -> None:
+    from synthaug import verbs
+
+    if out is None:
+        raise click.UsageError(f"{recorded} is an output: say with --out where it is to be made again.")
+    if is_dry(given, lambda: {"run": str(recorded), "out": str(out), "call": record.get("call")}):
+        return
+    how = {name: given[name] for name in ("device", "overwrite")}
+    made = verbs.remake(recorded, out, **how, progress=not given["quiet"])
+    report(given, {"out": str(made)}, f"{recorded} was made again in {made}")
 
 
 def _needs_apart(said: Mapping[str, Any]) -> dict[str, Any]:

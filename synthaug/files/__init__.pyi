@@ -8,6 +8,7 @@ from .base import Columns as Columns, Format as Format, NamedBlocks as NamedBloc
 from .cards import Card as Card, columns_card as columns_card, with_licence as with_licence
 from .expansion import BALANCE_COST as BALANCE_COST, Expansion as Expansion
 from .formats import (
+    CALL as CALL,
     FORMATS as FORMATS,
     Stored as Stored,
     choose_format as choose_format,

@@ -40,6 +40,9 @@ FORMATS: dict[str, Format] = {
 """Every format by its name."""
 
 _SUFFIXES = {format.suffix: format for format in FORMATS.values() if format.suffix is not None}
+CALL = "call"
+"""The key of a record under which what makes the same output again is said."""
+
 _BLOCK = 1024
 _STEM = "train"
 

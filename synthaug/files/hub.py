@@ -22,7 +22,7 @@ from synthaug.data.readers.recorded import record_beside
 from synthaug.data.readers.written import RECORD_KEY, found_provenance, layout_of
 from synthaug.errors import HubError, InvalidData, InvalidRequest, UnsupportedKind
 from synthaug.files.cards import Card, columns_card, with_licence
-from synthaug.files.formats import read_record
+from synthaug.files.formats import CALL, read_record
 from synthaug.files.saved import is_saved_set
 from synthaug.generators.artifact import CARD, MANIFEST, check_files, write_generator
 from synthaug.generators.card import model_card
@@ -189,6 +189,7 @@ def _stage_output(path: Path, work: Path) -> str:
         )
     card = Card.from_dict(record["card"])
     record["card"]["origin"] = _last(card.origin)
+    record.pop(CALL, None)  # places on this machine are nobody's concern
     if path.is_dir() and not is_saved_set(path):
         shutil.copytree(path, work, dirs_exist_ok=True)
     elif path.is_dir():

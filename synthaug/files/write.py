@@ -24,7 +24,7 @@ from synthaug.files.cards import Card
 from synthaug.files.engines import HERE, engine_of, in_this_process
 from synthaug.files.expansion import Expansion
 from synthaug.files.folder import FOLDER, numbered_otherwise
-from synthaug.files.formats import FORMATS, choose_format, record_of, recorded_request
+from synthaug.files.formats import CALL, FORMATS, choose_format, record_of, recorded_request
 from synthaug.files.parts import PARTS, clear_begun, make_part, part_in
 from synthaug.files.rows import MadeRows, RealRows, own_groups
 from synthaug.files.shards import Shard, plan_shards
@@ -48,6 +48,7 @@ class Place:
         overwrite: replace an output of another request.
         progress: show a bar on stderr; where that is no terminal, a line a minute.
         writing: in which runs, and by whom.
+        call: what makes the same output again, to be recorded; None where nothing does.
     """
 
     out: Path
@@ -55,6 +56,7 @@ class Place:
     overwrite: bool = False
     progress: bool = False
     writing: Writing = USUAL_WRITING
+    call: Mapping[str, Any] | None = None
 
 
 def write_expansion(expansion: Expansion, place: Place) -> Path:
@@ -161,7 +163,7 @@ def _write(
         work = _Work.of(output, format, card, generator, real, place)
         work.make(place)
         with output.alone():
-            work.join(output, request, generator.held_out)
+            work.join(output, request, generator.held_out, place.call)
     return place.out
 
 
@@ -244,14 +246,20 @@ class _Work:
 
         return make_part(self._place(shard), shard.split, write).rows
 
-    def join(self, output: Output, request: Mapping[str, Any], held_out: np.ndarray) -> None:
+    def join(
+        self,
+        output: Output,
+        request: Mapping[str, Any],
+        held_out: np.ndarray,
+        call: Mapping[str, Any] | None,
+    ) -> None:
         """The output of all parts, if all are there."""
         parts = [part_in(self._place(shard)) for shard in self.shards]
         whole = [part for part in parts if part is not None]
         if len(whole) < len(parts):
             return
         clear_begun(self.parts)
-        record = record_of(self.card, self.layout, request, whole, held_out)
+        record = record_of(self.card, self.layout, request, whole, held_out) | {CALL: call}
         file = self.format.join(output.work, whole, self.card, record)
         shutil.rmtree(self.parts)
         output.commit(file, self.format.beside)

@@ -1,3 +1,4 @@
+from .again import remake as remake
 from .answers import choose as choose, evaluate as evaluate
 from .mixture import mix as mix
 from .outputs import inspect as inspect, push as push

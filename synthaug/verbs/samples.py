@@ -12,7 +12,7 @@ from synthaug import data, files, generators, judging, mixing, training
 from synthaug.errors import InvalidRequest, OutputExists
 from synthaug.files.writing import USUAL_WRITING
 from synthaug.outputs import require_apart
-from synthaug.requests import ExpandRequest, FitRequest, SampleRequest, maker_of
+from synthaug.requests import ExpandRequest, FitRequest, SampleRequest, call_of, maker_of
 from synthaug.verbs.place import load, opened, path_of, placed
 
 
@@ -148,7 +148,8 @@ def sample(
     """
     require_apart(out, {"generator": path_of(generator)})
     asked = SampleRequest(maker_of(opened(generator, device)), counts, Path(out), format, seed, writing)
-    place = files.Place(Path(out), asked.format, overwrite, progress, asked.writing)
+    call = call_of(asked, path_of(generator))
+    place = files.Place(Path(out), asked.format, overwrite, progress, asked.writing, call)
     return files.write_samples(asked.generator, asked.counts, place, seed=asked.seed)
 
 
@@ -200,7 +201,7 @@ def expand(
         )
     if place is not None:
         require_apart(place, {"generator": path_of(generator)})
-    given = None if generator is None else opened(generator, device)
+    given, kept = None if generator is None else opened(generator, device), path_of(generator)
     asked = ExpandRequest(
         data.open_data(dataset), given, to, place, format, family, steps, minutes, seed, device, writing
     )
@@ -213,8 +214,8 @@ def expand(
             )
         maker = fit(**asked.fit().arguments(), out=beside, overwrite=overwrite, progress=progress)
         asked = replace(asked, generator=maker, family=ExpandRequest.family, steps=None, minutes=None)
+        kept = beside
     if place is None:
         return mixing.expand_in_memory(asked.expansion)
-    return files.write_expansion(
-        asked.expansion, files.Place(place, format, overwrite, progress, asked.writing)
-    )
+    how = files.Place(place, format, overwrite, progress, asked.writing, call_of(asked, kept))
+    return files.write_expansion(asked.expansion, how)

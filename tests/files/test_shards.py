@@ -14,13 +14,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner, Result
 from hypothesis import given, strategies as st
+from PIL import Image
 
 import synthaug
 from synthaug import Generator, Writing, open_data
-from synthaug.errors import InvalidRequest, OutputError, OutputExists
+from synthaug.cli import main
+from synthaug.errors import InvalidRequest, OutputError, OutputExists, SynthaugWarning
 from synthaug.files import FORMATS, plan_shards, read_record
 from synthaug.testing import planted_generator
+from synthaug.verbs import remake
 
 COUNTS = {"cat": 37, "dog": 5, "T-shirt/top": 8}
 FORM = planted_generator().form
@@ -327,3 +331,55 @@ def fitted() -> Generator:
 def _one_process_here(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RANK", "WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
+
+
+# ----------------------------------------------------------------------------------------- again, from the record
+
+
+def folders(place: Path) -> Path:
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (place / name).mkdir(parents=True)
+        for row in range(6):
+            Image.fromarray(rng.integers(0, 255, (8, 9), np.uint8)).save(place / name / f"{row}.png")
+    return place
+
+
+@pytest.mark.parametrize("format", PICTURED)
+def test_a_record_makes_the_same_bytes_again_on_the_command_line(tmp_path, format, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folders(Path("photos"))
+    synthaug.fit("photos", steps=2, progress=False).save("gen")
+    first, second = place(Path("first"), format), place(Path("second"), format)
+    given = ["expand", "photos", "--generator", "gen", "--to", "2x", "--shard-size", "5", "-q"]
+    assert run(*given, "--image-size", "8x9", "--out", str(first), "--format", format).exit_code == 0
+    monkeypatch.chdir("/")
+    done = run("run", str(tmp_path / first), "--out", str(tmp_path / second), "-q")
+    assert done.exit_code == 0, done.stderr
+    monkeypatch.chdir(tmp_path)
+    assert list(content(first).values()) == list(content(second).values())
+    alone, again = place(Path("alone"), format), place(Path("again"), format)
+    synthaug.sample("gen", {"dog": 3, "cat": 6}, out=alone, format=format, seed=3, progress=False)
+    assert run("run", str(alone), "--out", str(again), "-q").exit_code == 0
+    assert list(content(alone).values()) == list(content(again).values())
+
+
+def test_another_generator_in_the_place_of_the_first_is_said(tmp_path):
+    for seed in (0, 1):
+        synthaug.fit(source(), steps=2, seed=seed, progress=False).save(tmp_path / "gen", overwrite=True)
+        if not seed:
+            synthaug.sample(tmp_path / "gen", 3, out=tmp_path / "out.npz", progress=False)
+    with pytest.warns(SynthaugWarning, match=r'again\.npz is not the same .*"generator" changed since then'):
+        remake(tmp_path / "out.npz", tmp_path / "again.npz", progress=False)
+
+
+def test_what_a_record_cannot_make_again_is_said(tmp_path):
+    out = expand(tmp_path / "out", "shards", WRITING)
+    refused = run("run", str(out), "--out", str(tmp_path / "again"), "-q")
+    assert refused.exit_code == 2
+    assert "was made of data or with a generator that lay in memory alone" in refused.stderr
+    assert "say with --out where" in run("run", str(out)).stderr
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
