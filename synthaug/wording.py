@@ -101,6 +101,19 @@ def points(difference: float) -> str:
     return "0.0" if text[1:] == "0.0" else text
 
 
+def sized(amount: float) -> str:
+    """So many bytes in words.
+
+    >>> sized(950), sized(2_400_000), sized(12_345_678_901)
+    ('950 bytes', '2.4 MB', '12 GB')
+    """
+    units = iter(("bytes", "kB", "MB", "GB", "TB"))
+    unit = next(units)
+    while amount >= 999.5 and unit != "TB":
+        amount, unit = amount / 1000, next(units)
+    return f"{amount:.2g} {unit}" if amount < 9.95 and unit != "bytes" else f"{amount:.0f} {unit}"
+
+
 def duration(seconds: float) -> str:
     """A time in the unit that reads best.
 

@@ -131,11 +131,12 @@ def sample(gen: Path, per_class: int | None, counts: str | None, out: Path | Non
     generator = verbs.load(gen, device=given["device"])
     asked = asked_of(SampleRequest, given, generator=generator, counts=rows, out=out)
     found = asked.describe()
-    if is_dry(given, lambda: {"sample": str(gen)} | found):
+    if is_dry(given, lambda: {"sample": str(gen)} | found, asked):
         return
     told = asked.arguments() | {"generator": gen}  # by its path, so that the record can make the rows again
     verbs.sample(**told, device=given["device"], **_how(given))
-    report(given, found, f"{sum(found['counts'].values())} rows in {out}")
+    made = f"{sum(found['counts'].values())} rows in {out}"
+    report(given, found, _whole_or_share(out, made))
 
 
 @main.command(epilog=_example("synthaug expand photos/ --to 2x --out photos2x/"))
@@ -170,9 +171,8 @@ def expand(
         return
     told = asked.arguments() | {"generator": generator or plan}
     verbs.expand(**told, **_how(given))
-    report(
-        given, {"out": str(out), "rows_added": adds}, f"{sum(adds.values())} synthetic rows added, see {out}"
-    )
+    made = f"{sum(adds.values())} synthetic rows added, see {out}"
+    report(given, {"out": str(out), "rows_added": adds}, _whole_or_share(out, made))
 
 
 @main.command(epilog=_example("synthaug choose photos/ --family cvae --family cgan --out plan/"))
@@ -408,6 +408,13 @@ def _run_recipe(recipe: Any, given: Mapping[str, Any]) -> None:
 
 def _opened(source: str, given: Mapping[str, Any]) -> Any:
     return asked_of(DataRequest, given, source=source).open()
+
+
+def _whole_or_share(out: Path | None, made: str) -> str:
+    """What is told at the end: of the output, or of one's share where others are still at theirs."""
+    if out is None or os.path.lexists(out):
+        return made
+    return f"this share is made; {out} appears when all are"
 
 
 def _told_path(out: Path | None) -> str | None:

@@ -7,6 +7,7 @@ from .arrow import (
 from .base import Columns as Columns, Format as Format, NamedBlocks as NamedBlocks, RowBlock as RowBlock
 from .cards import Card as Card, columns_card as columns_card, with_licence as with_licence
 from .expansion import BALANCE_COST as BALANCE_COST, Expansion as Expansion
+from .forecast import Forecast as Forecast, foretell as foretell
 from .formats import (
     CALL as CALL,
     FORMATS as FORMATS,
@@ -18,5 +19,10 @@ from .formats import (
 )
 from .hub import find_generator as find_generator, push as push, staged as staged
 from .shards import plan_shards as plan_shards
-from .write import Place as Place, write_expansion as write_expansion, write_samples as write_samples
+from .write import (
+    Content as Content,
+    Place as Place,
+    write_expansion as write_expansion,
+    write_samples as write_samples,
+)
 from .writing import USUAL_WRITING as USUAL_WRITING, Writing as Writing

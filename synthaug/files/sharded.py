@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from synthaug.data.readers.beside import as_text
-from synthaug.data.readers.shards import NULLS, SHARDS, read_shards, shards_in
+from synthaug.data.readers.shards import SHARDS, read_shards, shards_in, told_beside
 from synthaug.data.readers.written import Layout, record_of_folder
 from synthaug.files.arrow import fits_columns, from_table
 from synthaug.files.base import Columns, Format, NamedBlocks, RowBlock, columns_beside, describe, own_columns
@@ -45,14 +45,15 @@ def _write_tar(folder: Path, stem: str, blocks: NamedBlocks, card: Card, layout:
 
 def _told(rows: RowBlock, files: list[str], card: Card, layout: Layout) -> list[dict[str, Any]]:
     """What is told of each row beside its picture: values of one type each, so that any reader takes them."""
-    columns: dict[str, Sequence[Any]] = {"file": files}
+    named, missing = told_beside(layout)
+    columns: dict[str, Sequence[Any]] = {named: files}
     columns[layout.label] = [card.classes.values[label] for label in rows.labels.tolist()]
     columns |= {name: np.asarray(column).tolist() for name, column in own_columns(rows, layout).items()}
     beside = {name: as_text(column, name) for name, column in columns_beside(rows, layout, card.form).items()}
     columns |= {name: ["" if text is None else text for text in texts] for name, texts in beside.items()}
     if beside:
         nulls = [[name for name, texts in beside.items() if texts[row] is None] for row in range(len(rows))]
-        columns[NULLS] = [json.dumps(names) for names in nulls]
+        columns[missing] = [json.dumps(names) for names in nulls]
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 

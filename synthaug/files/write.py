@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -25,7 +26,7 @@ from synthaug.files.engines import HERE, engine_of, in_this_process
 from synthaug.files.expansion import Expansion
 from synthaug.files.folder import FOLDER, numbered_otherwise
 from synthaug.files.formats import CALL, FORMATS, choose_format, record_of, recorded_request
-from synthaug.files.parts import PARTS, clear_begun, make_part, part_in
+from synthaug.files.parts import PARTS, Part, clear_begun, make_part, part_in
 from synthaug.files.rows import MadeRows, RealRows, own_groups
 from synthaug.files.shards import Shard, plan_shards
 from synthaug.files.writing import USUAL_WRITING, Writing
@@ -36,6 +37,7 @@ from synthaug.progress import bar
 from synthaug.training.threads import one_thread
 
 _RUN = 1024  # rows that are read at a time
+_WORTH = 20.0  # seconds of work for which several processes are begun
 
 
 @dataclass(frozen=True)
@@ -59,49 +61,86 @@ class Place:
     call: Mapping[str, Any] | None = None
 
 
-def write_expansion(expansion: Expansion, place: Place) -> Path:
-    """The real rows and the synthetic ones as an output that appears whole.
+@dataclass(frozen=True)
+class Content:
+    """What an output is to hold; `of_expansion` and `of_samples` make it.
 
-    Where the source has splits, the others than the training one are copied as they are.
-
-    Args:
-        expansion: what is added to what.
-        place: where the output goes.
-
-    Raises:
-        InvalidRequest: a format that cannot hold the rows.
-        OutputExists: the output is there from another request.
+    Attributes:
+        request: what determines it, as far as generator, counts and place do not.
+        card: what it says about itself.
+        generator: makes its synthetic rows.
+        real: its real rows; None where it has none.
     """
-    data, generator, real = expansion.data, expansion.generator, not place.writing.synthetic_only
-    split = training_split(data)
-    splits = np.full(len(data), split) if data.splits is None else data.splits
-    others = data.take(np.flatnonzero(splits != split))
-    names, rows = np.unique(splits[splits != split], return_counts=True)
-    card = Card(
-        data.classes,
-        generator.form,
-        origin=data.origin if real else "",
-        generator=generator.fingerprint,
-        family=generator.family.name,
-        seed=expansion.seed,
-        real=expansion.train.counts if real else {},
-        synthetic=expansion.added,
-        copied=dict(zip(names.tolist(), rows.tolist(), strict=True)) if real else {},
-        called={name: own for name, own in expansion.called.items() if own != name},
-        image_column=data.found.image_column,
-        label_column=data.found.label_column,
-        group_column=data.columns.group if isinstance(data.columns.group, str) else None,
-        label_feature=data.found.label_feature,
-    )
-    request = {
-        "kind": "expand",
-        "data": expansion.train.fingerprint(),
-        "copied": [card.copied, others.fingerprint()],
-        "split": None if data.splits is None else split,
-        **_further(data, card),
-        **({} if real else {"real": False}),
-    }
-    return _write(place, request, card, generator, data if real else None)
+
+    request: Mapping[str, Any]
+    card: Card
+    generator: Generator
+    real: LabeledData | None
+
+    @classmethod
+    def of_expansion(cls, expansion: Expansion, real: bool = True) -> Content:
+        """The real rows, if they are to be there, and the synthetic ones.
+
+        Where the source has splits, the others than the training one are copied as they are.
+        """
+        data, generator = expansion.data, expansion.generator
+        split = training_split(data)
+        splits = np.full(len(data), split) if data.splits is None else data.splits
+        others = data.take(np.flatnonzero(splits != split))
+        names, rows = np.unique(splits[splits != split], return_counts=True)
+        card = Card(
+            data.classes,
+            generator.form,
+            origin=data.origin if real else "",
+            generator=generator.fingerprint,
+            family=generator.family.name,
+            seed=expansion.seed,
+            real=expansion.train.counts if real else {},
+            synthetic=expansion.added,
+            copied=dict(zip(names.tolist(), rows.tolist(), strict=True)) if real else {},
+            called={name: own for name, own in expansion.called.items() if own != name},
+            image_column=data.found.image_column,
+            label_column=data.found.label_column,
+            group_column=data.columns.group if isinstance(data.columns.group, str) else None,
+            label_feature=data.found.label_feature,
+        )
+        request = {
+            "kind": "expand",
+            "data": expansion.train.fingerprint(),
+            "copied": [card.copied, others.fingerprint()],
+            "split": None if data.splits is None else split,
+            **_further(data, card),
+            **({} if real else {"real": False}),
+        }
+        return cls(request, card, generator, data if real else None)
+
+    @classmethod
+    def of_samples(cls, generator: Generator, counts: Counts, seed: int) -> Content:
+        """Synthetic rows alone: those of ``generator.sample(counts, seed=seed)``.
+
+        Raises:
+            InvalidRequest: counts that cannot be met.
+        """
+        wanted = generator.resolve(counts)
+        generator.require(wanted, seed)
+        card = Card(
+            generator.classes,
+            generator.form,
+            origin="",
+            generator=generator.fingerprint,
+            family=generator.family.name,
+            seed=seed,
+            real={},
+            synthetic=wanted,
+            copied={},
+        )
+        return cls({"kind": "sample"}, card, generator, None)
+
+    def format(self, place: Place) -> Format:
+        """That of the output at a place."""
+        counts = (self.card.real, self.card.synthetic)
+        written = [name for each in counts for name, n in each.items() if n]
+        return choose_format(place.out, place.format, self.card.form, written)
 
 
 def _further(data: LabeledData, card: Card) -> dict[str, str]:
@@ -117,6 +156,16 @@ def _further(data: LabeledData, card: Card) -> dict[str, str]:
     return {"columns": digest.hexdigest()}
 
 
+def write_expansion(expansion: Expansion, place: Place) -> Path:
+    """The real rows and the synthetic ones as an output that appears whole.
+
+    Raises:
+        InvalidRequest: a format that cannot hold the rows.
+        OutputExists: the output is there from another request.
+    """
+    return write(Content.of_expansion(expansion, not place.writing.synthetic_only), place)
+
+
 def write_samples(generator: Generator, counts: Counts, place: Place, *, seed: int = 0) -> Path:
     """Synthetic rows alone on disk, in bounded memory: those of ``generator.sample(counts, seed=seed)``.
 
@@ -124,31 +173,19 @@ def write_samples(generator: Generator, counts: Counts, place: Place, *, seed: i
         InvalidRequest: counts or formats that cannot be met.
         OutputExists: the output is there from another request.
     """
-    wanted = generator.resolve(counts)
-    generator.require(wanted, seed)
-    card = Card(
-        generator.classes,
-        generator.form,
-        origin="",
-        generator=generator.fingerprint,
-        family=generator.family.name,
-        seed=seed,
-        real={},
-        synthetic=wanted,
-        copied={},
-    )
-    return _write(place, {"kind": "sample"}, card, generator, None)
+    return write(Content.of_samples(generator, counts, seed), place)
 
 
-def _write(
-    place: Place, request: Mapping[str, Any], card: Card, generator: Generator, real: LabeledData | None
-) -> Path:
-    """The real rows, then those that the card lists as synthetic, as an output that appears whole."""
-    written = [name for counts in (card.real, card.synthetic) for name, n in counts.items() if n]
-    format = choose_format(place.out, place.format, card.form, written)
+def write(content: Content, place: Place) -> Path:
+    """The real rows, then the synthetic ones, as an output that appears whole.
+
+    Raises:
+        InvalidRequest, OutputExists: as in `write_expansion`.
+    """
+    card, format = content.card, content.format(place)
     request = {
-        **request,
-        **generator.identity,
+        **content.request,
+        **content.generator.identity,
         "add": [list(item) for item in card.synthetic.items()],
         "seed": card.seed,
         "format": format.name,
@@ -160,16 +197,24 @@ def _write(
             return place.out
         if format is FOLDER and not card.classes.named and (told := numbered_otherwise(card.classes)):
             warnings.warn(told, SynthaugWarning, stacklevel=4)
-        work = _Work.of(output, format, card, generator, real, place)
+        work = Work.of(content, format, place.writing, output.work)
         work.make(place)
         with output.alone():
-            work.join(output, request, generator.held_out, place.call)
+            work.join(output, request, content.generator.held_out, place.call)
     return place.out
 
 
 @dataclass(frozen=True)
-class _Work:
-    """An output under way: which shards it has, and what each is made of."""
+class Work:
+    """An output under way: which shards it has, and what each is made of.
+
+    Attributes:
+        parts: the folder of what is made of them.
+        shards: all of them.
+        format: of the output.
+        card, layout: what the output says about itself, and what its columns are called.
+        real, made: where its rows come from.
+    """
 
     parts: Path
     shards: Sequence[Shard]
@@ -180,71 +225,74 @@ class _Work:
     made: MadeRows
 
     @classmethod
-    def of(
-        cls,
-        output: Output,
-        format: Format,
-        card: Card,
-        generator: Generator,
-        real: LabeledData | None,
-        place: Place,
-    ) -> _Work:
+    def of(cls, content: Content, format: Format, writing: Writing, folder: Path) -> Work:
+        """The work in a folder, of which nothing is done yet."""
+        card, real = content.card, content.real
         named = not isinstance(card.form, TableForm)
         rows = None if real is None else RealRows(real, format.by_split, named)
         grown = None if real is None or real.splits is None else training_split(real)
         beside = None if rows is None else rows.first()
         used = None if not named else [] if rows is None else rows.taken
-        made = MadeRows(generator, card.classes, card.called, card.seed, beside, grown, used)
-        shards = plan_shards(
-            {} if rows is None else rows.counts,
-            card.synthetic,
-            grown if format.by_split else None,
-            place.writing.shard_size,
-        )
-        name = next(iter(card.synthetic))
-        layout = layout_for(format, card, made.block(name, 0, 0) if beside is None else beside)
-        return cls(output.work / PARTS, shards, format, card, layout, rows, made)
+        made = MadeRows(content.generator, card.classes, card.called, card.seed, beside, grown, used)
+        counts = {} if rows is None else rows.counts
+        shards = plan_shards(counts, card.synthetic, grown if format.by_split else None, writing.shard_size)
+        first = made.block(next(iter(card.synthetic)), 0, 0) if beside is None else beside
+        return cls(folder / PARTS, shards, format, card, layout_for(format, card, first), rows, made)
 
     def make(self, place: Place) -> None:
-        """The parts that are missing: real rows here, which are read here, synthetic ones by an engine."""
+        """The parts that are missing: real rows here, where they are read, synthetic ones by an engine."""
         first, of = place.writing.share or (0, 1)
         mine = self.shards[first::of]
         missing = [shard for shard in mine if part_in(self._place(shard)) is None]
         total, left = (sum(shard.rows for shard in some) for some in (mine, missing))
         with bar(total, shown=place.progress, of="writing", unit=" rows", initial=total - left) as shown:
-            for rows in self._made(missing, place):
+            for rows in self._made(missing, place.writing):
                 shown.update(rows)
 
-    def _made(self, shards: Sequence[Shard], place: Place) -> Iterator[int]:
+    def _made(self, shards: Sequence[Shard], writing: Writing) -> Iterator[int]:
         synthetic = [shard for shard in shards if not shard.real]
         make = partial(_made_part, self.parts, self.format.name, self.card, self.layout, self.made)
-        jobs = self._jobs(len(synthetic), place.writing.jobs)
-        engine = engine_of(place.writing.engine)
-        if jobs == 1 and place.writing.engine == HERE:
+        real = [shard for shard in shards if shard.real]
+        engine = engine_of(writing.engine)
+        if writing.engine == HERE and writing.jobs is None and len(synthetic) > 1:
+            started = time.monotonic()
+            yield make(synthetic.pop(0))
+            if (time.monotonic() - started) * len(synthetic) < _WORTH:  # processes would take longer to begin
+                engine = in_this_process
+        jobs = self.jobs(writing, len(synthetic))
+        if jobs == 1 and writing.engine == HERE:
             engine = in_this_process
         with closing(engine(make, synthetic, jobs)) as under_way:
-            for shard in shards:
-                if shard.real:
-                    yield self._real_part(shard)
+            yield from (self.real_part(shard).rows for shard in real)
             yield from under_way
 
-    def _jobs(self, shards: int, asked: int | None) -> int:
+    def jobs(self, writing: Writing, shards: int) -> int:
+        """How many processes make so many shards."""
         from joblib import cpu_count
 
         usual = cpu_count() if self.made.generator.device.type == "cpu" else 1
-        return max(1, min(shards, usual if asked is None else asked))
+        return max(1, min(shards, usual if writing.jobs is None else writing.jobs))
 
-    def _place(self, shard: Shard) -> Path:
-        return self.parts / f"{shard.number:06d}"
+    def real_part(self, shard: Shard) -> Part:
+        """A part of real rows."""
 
-    def _real_part(self, shard: Shard) -> int:
         def write(folder: Path) -> int:
             assert self.real is not None, "there are real rows"
             rows = self.real.of(shard.pieces, shard.split)
             self.format.write(folder, shard.stem, rows, self.card, self.layout)
             return shard.rows
 
-        return make_part(self._place(shard), shard.split, write).rows
+        return make_part(self._place(shard), shard.split, write)
+
+    def made_part(self, shard: Shard) -> Part:
+        """A part of synthetic rows."""
+        _made_part(self.parts, self.format.name, self.card, self.layout, self.made, shard)
+        part = part_in(self._place(shard))
+        assert part is not None, "it has just been made"
+        return part
+
+    def _place(self, shard: Shard) -> Path:
+        return _place(self.parts, shard)
 
     def join(
         self,
@@ -273,4 +321,8 @@ def _made_part(parts: Path, format: str, card: Card, layout: Layout, made: MadeR
         return shard.rows
 
     with one_thread():
-        return make_part(parts / f"{shard.number:06d}", shard.split, write).rows
+        return make_part(_place(parts, shard), shard.split, write).rows
+
+
+def _place(parts: Path, shard: Shard) -> Path:
+    return parts / f"{shard.number:06d}"

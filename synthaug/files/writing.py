@@ -19,7 +19,7 @@ class Writing:
     Attributes:
         shard_size: rows that are made and kept together, and in a file of formats with several. A call that was killed
             goes on after the last that are whole.
-        jobs: processes that make rows; one a core without it.
+        jobs: processes that make rows; without it one a core, where there is enough to do.
         engine: what makes them: local, or ray, on the cluster of RAY_ADDRESS or on this machine.
         shard: i/N, from 0/N to N-1/N: make one share of the output. N such calls, on machines that see the same
             folder, make it together; the one that ends last puts it there. Under torchrun, each process takes its own.

@@ -13,7 +13,7 @@ from synthaug.errors import InvalidRequest
 from synthaug.files.writing import USUAL_WRITING
 from synthaug.requests.base import WRITES_NOTHING, Request, apart, fingerprint_of, maker_of, told_of
 from synthaug.training.pace import PATIENCE
-from synthaug.wording import duration
+from synthaug.wording import duration, sized
 
 
 @dataclass(frozen=True)
@@ -150,6 +150,10 @@ class SampleRequest(Request):
         self.require_apart(self.out)
         return {"counts": counts, "out": str(self.out)}
 
+    def forecast(self) -> dict[str, Any]:  # noqa: D102
+        content = files.Content.of_samples(self.generator, self.counts, self.seed)
+        return _told(files.foretell(content, _place(self)))
+
 
 @dataclass(frozen=True)
 class ExpandRequest(Request):
@@ -236,4 +240,24 @@ class ExpandRequest(Request):
         return {"rows_to_add": dict(added), "out": None if self.out is None else str(self.out)}
 
     def forecast(self) -> dict[str, Any]:  # noqa: D102
-        return {} if self.generator is not None else {"training": self.fit().forecast()}
+        if self.generator is None:
+            return {"training": self.fit().forecast()}
+        content = files.Content.of_expansion(self.expansion, not self.writing.synthetic_only)
+        return _told(files.foretell(content, _place(self)))
+
+
+def _place(asked: SampleRequest | ExpandRequest) -> files.Place:
+    return files.Place(asked.out or Path("out"), asked.format, writing=asked.writing)
+
+
+def _told(found: files.Forecast) -> dict[str, Any]:
+    return {
+        "rows": found.rows,
+        "size": f"about {sized(found.bytes)}",
+        "takes": f"about {duration(found.seconds)}",
+        "takes_in_full": {
+            "bytes": round(found.bytes),
+            "seconds": round(found.seconds, 1),
+            "processes": found.jobs,
+        },
+    }

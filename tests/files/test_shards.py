@@ -16,19 +16,19 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from hypothesis import given, strategies as st
+from pictured import PICTURED, SUFFIX
 from PIL import Image
 
 import synthaug
 from synthaug import Generator, Writing, open_data
 from synthaug.cli import main
 from synthaug.errors import InvalidRequest, OutputError, OutputExists, SynthaugWarning
-from synthaug.files import FORMATS, plan_shards, read_record
+from synthaug.files import plan_shards, read_record
 from synthaug.testing import planted_generator
 from synthaug.verbs import remake
 
 COUNTS = {"cat": 37, "dog": 5, "T-shirt/top": 8}
 FORM = planted_generator().form
-PICTURED = tuple(name for name, format in FORMATS.items() if format.holds(FORM))
 WRITING = Writing(shard_size=7, jobs=1)
 
 
@@ -62,7 +62,7 @@ def as_png(image: np.ndarray) -> dict[str, bytes]:
 
 
 def place(folder: Path, format: str) -> Path:
-    return folder / {"npz": "out.npz", "parquet": "out.parquet"}.get(format, "out")
+    return folder / f"out{SUFFIX[format]}"
 
 
 def content(out: Path) -> dict[str, bytes]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from pictured import PICTURED
+from pictured import PICTURED, SUFFIX
 from torch.utils.data import DataLoader
 
 import synthaug
@@ -16,7 +16,6 @@ from synthaug.files import Place, Stored, read_record, write_samples
 from synthaug.modalities.image import fingerprints
 from synthaug.testing import planted_generator
 
-SUFFIX = {"folder": "", "parquet": ".parquet", "npz": ".npz", "hf": ""}
 COUNTS = {"dog": 3, "T-shirt/top": 2}
 
 

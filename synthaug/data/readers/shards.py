@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synthaug.data.readers.recorded import as_recorded
-from synthaug.data.readers.written import layout_of
+from synthaug.data.readers.written import Layout, layout_of, own_name
 from synthaug.errors import InvalidData
 from synthaug.outputs import decode_name
 
@@ -20,10 +20,13 @@ if TYPE_CHECKING:
 SHARDS = "data"
 """The folder of the shards."""
 
-NULLS = "nulls"
-"""The key of a row in a tar file that says, as JSON, which of its further columns are null."""
-
 _SHARD = re.compile(r"(.*)-\d{5,}-of-\d{5,}\.(parquet|tar)")
+
+
+def told_beside(layout: Layout) -> tuple[str, str]:
+    """The keys in a tar file of what is told of a row beside its columns: its file, and, as JSON, which are null."""
+    taken = [*(layout.beside.names if layout.beside is not None else ()), layout.label, *layout.own]
+    return own_name("file", taken), own_name("nulls", taken)
 
 
 def shards_in(folder: Path, suffix: str = "") -> list[Path]:
@@ -75,15 +78,20 @@ def _untarred(path: Path, record: Mapping[str, Any]) -> pyarrow.Table:
     assert layout is not None, "the shard belongs to an output"
     images: list[dict[str, Any]] = []
     columns: dict[str, list[str | None]] = {}
+    named, missing = told_beside(layout)
     for picture, told in _samples(path):
-        nulls = set(json.loads(told[NULLS])) if NULLS in told else set()
-        images.append({"bytes": picture, "path": told["file"]})
+        nulls = set(json.loads(told[missing])) if missing in told else set()
+        images.append({"bytes": picture, "path": told[named]})
         for name in (*(layout.beside.names if layout.beside is not None else ()), layout.label, *layout.own):
             columns.setdefault(name, []).append(None if name in nulls else str(told[name]))
     texts = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
     table = as_recorded(texts, layout, None)
     stored = pa.array(images, pa.struct({"bytes": pa.binary(), "path": pa.string()}))
-    return table.add_column(0, layout.image or "image", stored)
+    table = table.add_column(0, layout.image or "image", stored)
+    known = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
+    features = (known.get("info") or {}).get("features") or {}
+    told_of = {"info": {"features": features | {layout.label: dict(layout.feature)}}}
+    return table.replace_schema_metadata({"huggingface": json.dumps(told_of)})
 
 
 def _samples(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
