@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shlex
 from bisect import bisect_right
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ImageOps
 
 from synthaug.data.items import IMAGE_NAMES, LABEL_NAMES
 from synthaug.data.readers.base import Columns, Reading, Source, column_of, group_array
@@ -31,6 +30,7 @@ from synthaug.data.readers.written import (
     splits_in,
 )
 from synthaug.errors import InvalidData, UnsupportedKind
+from synthaug.modalities.image.opening import BROKEN, opened_picture
 from synthaug.modalities.image.pictures import Images, Pictures
 from synthaug.outputs import decode_name
 from synthaug.wording import quoted
@@ -257,9 +257,9 @@ class _InMode(_Entries):
         if data is None and path is None:
             return None
         try:
-            with Image.open(path if data is None else io.BytesIO(data)) as image:
+            with opened_picture(path if data is None else data) as image:
                 return ImageOps.exif_transpose(image).convert(self.mode)
-        except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError):
+        except BROKEN:
             return entry  # whoever reads it says why
 
 
