@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
@@ -23,8 +24,9 @@ from synthaug.data.readers.npz import read_npz
 from synthaug.data.readers.plain import read_recorded_text
 from synthaug.data.readers.recorded import record_beside
 from synthaug.data.readers.written import read_written_folder
-from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
-from synthaug.wording import did_you_mean
+from synthaug.errors import InvalidData, InvalidRequest, SynthaugError, UnsupportedKind
+from synthaug.modalities.claims import BROKEN_PACKING
+from synthaug.wording import did_you_mean, one_line
 
 KINDS = (
     "a tuple (X, y) of arrays, a data frame, a map-style torch data set, a Hugging Face data set, the path of a folder "
@@ -46,9 +48,29 @@ _BUNDLED = Path(__file__).parents[1] / "bundled"
 
 
 def read_named(source: str, columns: Columns) -> Source:
-    """The data set at a path, on the hub, or bundled."""
+    """The data set at a path, on the hub, or bundled.
+
+    Raises:
+        InvalidData: as `read_source` does, and at files that are not what they seem, such as an output of synthaug
+            whose record was changed.
+    """
     if source.startswith("bundled:"):
         return _bundled(source.removeprefix("bundled:"), columns)
+    try:
+        return _read_named(source, columns)
+    except SynthaugError:
+        raise
+    except OSError:  # whoever opens says it
+        raise
+    except (*BROKEN_PACKING, AttributeError, TokenError) as error:
+        reason = one_line(str(error).rstrip(".")[:200])
+        raise InvalidData(
+            f"{one_line(source)} does not hold what it seems to hold ({type(error).__name__}: {reason}). Bring it back "
+            "as it was, or write it again"
+        ) from error
+
+
+def _read_named(source: str, columns: Columns) -> Source:
     path = Path(source).expanduser()
     if path.is_dir():
         if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
@@ -58,6 +80,8 @@ def read_named(source: str, columns: Columns) -> Source:
         return _folder(path, columns)
     suffix = path.suffix.lower()
     if path.exists():
+        if not path.is_file():  # to open a pipe would wait for somebody to write
+            raise InvalidData(f"{path} is a pipe, a socket or a device; give a folder or a file")
         if is_archive(path):
             return read_listing(list_archive(path), columns, f"archive {path}")
         if suffix in LISTS:
@@ -118,7 +142,7 @@ def _pair(path: Path, columns: Columns) -> Source:
     columns.refuse(f"the arrays of {path}")
     try:
         x, y = (np.load(each, allow_pickle=False) for each in (path, labels))
-    except (OSError, ValueError, EOFError) as error:
+    except (*BROKEN_PACKING, TokenError) as error:
         raise InvalidData(f"{path} and {labels} cannot be read as plain arrays: {error}") from error
     found = read_arrays(x, y, columns.group, origin=f"files {path} and {labels}")
     return replace(found, path=path, reading=Reading("a pair of .npy files"))

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 
 from PIL import Image
 
+from synthaug.modalities.claims import likely_pixels
+
 MOST_PIXELS = 2**28 // 3
 """Of one picture: 256 MiB as RGB, above which Pillow warns."""
 
@@ -35,8 +37,6 @@ BROKEN = (
 # Of these Pillow knows the header only, or has another program draw them, or it decodes them as it opens them.
 _NOT_DECODED = {"MPEG", "HDF5", "GRIB", "BUFR", "WMF", "EPS", "FITS", "IPTC", "PCD", "ICO", "ICNS"}
 _TILE_WIDTH, _TILE_HEIGHT = 322, 323  # tags of TIFF
-_SMALL = 2**23  # pixels, which no file is too short for
-_PER_BYTE = 256  # pixels that a byte of a larger picture may stand for; those of a plain PNG file are 344
 
 
 def decoded_formats() -> list[str]:
@@ -71,6 +71,6 @@ def opened_picture(file: str | os.PathLike[str] | bytes) -> Iterator[Image.Image
             claimed = f"it claims to have {width}x{height} pixels"
             if width * height > MOST_PIXELS:
                 raise ValueError(f"{claimed}, and {MOST_PIXELS:,} are the most that are read")
-            if width * height > max(_SMALL, _PER_BYTE * size):
+            if not likely_pixels(width * height, size):
                 raise ValueError(f"{claimed} in {size:,} bytes, which no picture of anything has")
         yield image

@@ -223,10 +223,13 @@ class Images(RowSource):
         """
         if values.dtype.kind != "f":
             return
-        finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+        with np.errstate(over="ignore"):  # what is learned has 32 bits
+            finite = np.isfinite(values.astype(np.float32)).reshape(len(values), -1).all(axis=1)
         if not finite.all():
             name = self.name(int(rows[int(np.argmin(finite))]))
-            raise InvalidData(f"{name} holds NaN or infinite values; remove the row or replace the values")
+            raise InvalidData(
+                f"{name} holds NaN or infinite values, or some beyond 32 bits; remove the row or replace the values"
+            )
 
     def _kinds(self, rows: np.ndarray) -> dict[Kind, int]:
         """Each kind and the first of `rows` that has it."""
