@@ -61,11 +61,11 @@ def bomb_of(unpacked: int, size: int) -> str:
     return f"its {size:,} bytes claim to unpack to {unpacked:,} or more, as no file of real rows does"
 
 
-def require_likely(path: str | os.PathLike[str]) -> None:
-    """Refuse a file of gzip, bzip2 or xz that unpacks to what is not likely; other files pass. Nothing of it is kept.
+def require_likely(path: str | os.PathLike[str]) -> int:
+    """The bytes that a file of gzip, bzip2 or xz unpacks to, or those of another file; nothing of it is kept.
 
     Raises:
-        ValueError: saying to how much.
+        ValueError: a file that unpacks to what is not likely.
         OSError, EOFError, zlib.error, lzma.LZMAError: a file that cannot be unpacked.
     """
     size, unpacked = os.stat(path).st_size, 0
@@ -73,9 +73,10 @@ def require_likely(path: str | os.PathLike[str]) -> None:
         head = file.read(6)
     opener = next((opener for begin, opener in _OPENERS.items() if head.startswith(begin)), None)
     if opener is None:
-        return
+        return size
     with opener(path, "rb") as packed:
         while chunk := packed.read(_CHUNK):
             unpacked += len(chunk)
             if not likely_bytes(unpacked, size):
                 raise ValueError(bomb_of(unpacked, size))
+    return unpacked

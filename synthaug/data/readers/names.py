@@ -26,7 +26,7 @@ from synthaug.data.readers.recorded import record_beside
 from synthaug.data.readers.written import read_written_folder
 from synthaug.errors import InvalidData, InvalidRequest, SynthaugError, UnsupportedKind
 from synthaug.modalities.claims import BROKEN_PACKING
-from synthaug.wording import did_you_mean, one_line
+from synthaug.wording import did_you_mean, one_line, without_tokens
 
 KINDS = (
     "a tuple (X, y) of arrays, a data frame, a map-style torch data set, a Hugging Face data set, the path of a folder "
@@ -188,13 +188,14 @@ def _loaded(name: str, columns: Columns, origin: str) -> Source:
         with nullcontext() if answers else _kept_only():
             found = datasets.load_dataset(name)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        told = without_tokens(str(error))
+        reason = one_line(told.splitlines()[0]) if told else type(error).__name__
         if not answers:
             reason = "the hub cannot be reached, and nothing of that name is kept here"
         raise InvalidData(
             f"{name} is neither a local file or folder of a kind that is taken nor a hub data set that can be loaded: "
             f"{reason}"
-        ) from error
+        ) from (error if told == str(error) else None)
     return replace(read_huggingface(found, columns), origin=origin)
 
 
