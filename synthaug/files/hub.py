@@ -19,7 +19,14 @@ from typing import Any
 import numpy as np
 
 from synthaug.data.readers.recorded import record_beside
-from synthaug.data.readers.written import RECORD_KEY, found_provenance, layout_of
+from synthaug.data.readers.written import (
+    PROVENANCE_FILE,
+    RECORD_KEY,
+    files_within,
+    found_provenance,
+    layout_of,
+    read_provenance,
+)
 from synthaug.errors import HubError, InvalidData, InvalidRequest, SynthaugError, UnsupportedKind
 from synthaug.files.cards import Card, columns_card, with_licence
 from synthaug.files.formats import read_record
@@ -93,8 +100,18 @@ def staged(source: Any, name: str, license: str | None, include_rows: bool) -> I
     )
     with TemporaryDirectory() as folder:
         work = Path(folder)
-        with unreadable:
-            kind, rows = _stage(source, work, name)
+        try:
+            with unreadable:
+                kind, rows = _stage(source, work, name)
+        except SynthaugError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            if not isinstance(source, str | os.PathLike):
+                raise
+            raise InvalidData(
+                f"{source} does not hold what its record says ({type(error).__name__}: {one_line(str(error))}). Write "
+                "it again."
+            ) from error
         if rows and not include_rows:
             raise InvalidRequest(f"{rows} Pass include_rows=True (--include-rows) if they may be seen there.")
         if license:
@@ -196,7 +213,7 @@ def _stage_output(path: Path, work: Path) -> str:
     card = Card.from_dict(record["card"])
     record["card"]["origin"] = _last(card.origin)
     if path.is_dir() and not is_saved_set(path):
-        shutil.copytree(path, work, dirs_exist_ok=True)
+        _copy_folder(path, work, record)
     elif path.is_dir():
         import datasets
 
@@ -216,6 +233,21 @@ def _stage_output(path: Path, work: Path) -> str:
     (work / CARD).write_text(text, encoding="utf-8", errors="backslashreplace")
     real = sum(card.real.values()) + sum(card.copied.values())
     return f"{path} contains {real} real rows." if real else ""
+
+
+def _copy_folder(path: Path, work: Path, record: Mapping[str, Any]) -> None:
+    """The files of a folder that its table names, and no other that has come to lie there."""
+    layout = layout_of(record)
+    rows = read_provenance(path)["file" if layout is None else layout.image or ""]
+    for file in (*files_within(path, rows), PROVENANCE_FILE, CARD):
+        place = path / file
+        if not Path(os.path.realpath(place)).is_relative_to(os.path.realpath(path)):
+            raise InvalidData(
+                f"{place} is a link that leads out of its folder, so it is not pushed. Remove it."
+            )
+        if place.is_file():
+            (work / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(place, work / file)
 
 
 def _stage_columns(source: Any, work: Path) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from tokenize import TokenError
+from typing import Any
 
 import numpy as np
 
@@ -18,9 +19,9 @@ from synthaug.data.readers.base import TABLE_SUFFIXES, Columns, Reading, Source
 from synthaug.data.readers.columns import read_huggingface, read_parquet, read_saved
 from synthaug.data.readers.folder import lists_pictures, read_listing, read_table
 from synthaug.data.readers.listing import is_picture, list_folder
-from synthaug.data.readers.lists import SUFFIXES as LISTS
+from synthaug.data.readers.lists import SUFFIXES as LISTS, leads_out
 from synthaug.data.readers.memory import read_arrays
-from synthaug.data.readers.npz import read_npz
+from synthaug.data.readers.npz import read_npz, require_whole
 from synthaug.data.readers.plain import read_recorded_text
 from synthaug.data.readers.recorded import record_beside
 from synthaug.data.readers.written import read_written_folder
@@ -141,6 +142,9 @@ def _pair(path: Path, columns: Columns) -> Source:
         raise InvalidData(f"{path} has no labels beside it; pairs of these names are read: {known}")
     columns.refuse(f"the arrays of {path}")
     try:
+        for each in (path, labels):
+            with open(each, "rb") as file:
+                require_whole(file, each.stat().st_size)
         x, y = (np.load(each, allow_pickle=False) for each in (path, labels))
     except (*BROKEN_PACKING, TokenError) as error:
         raise InvalidData(f"{path} and {labels} cannot be read as plain arrays: {error}") from error
@@ -183,6 +187,8 @@ def _loaded(name: str, columns: Columns, origin: str) -> Source:
     """What the ``datasets`` library makes of a name or a folder."""
     import datasets
 
+    if os.path.isdir(name):
+        _require_inside(Path(name))
     answers = os.path.isdir(name) or _hub_answers(name)
     try:
         with nullcontext() if answers else _kept_only():
@@ -197,6 +203,34 @@ def _loaded(name: str, columns: Columns, origin: str) -> Source:
             f"{reason}"
         ) from (error if told == str(error) else None)
     return replace(read_huggingface(found, columns), origin=origin)
+
+
+def _require_inside(folder: Path) -> None:
+    """Refuse a folder whose card has the ``datasets`` library read files elsewhere, or fetch them."""
+    import yaml
+
+    card = folder / "README.md"
+    if not card.is_file():
+        return
+    _, begun, rest = card.read_text(encoding="utf-8", errors="replace").partition("---\n")
+    try:
+        told = yaml.safe_load(rest.partition("\n---")[0]) if begun else None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise InvalidData(
+            f"{card} cannot be read as the card of a data set; repair it, or move it away"
+        ) from error
+    paths = list(_texts(told.get("configs"))) if isinstance(told, Mapping) else []
+    if outside := next((path for path in paths if "://" in path or leads_out(path)), None):
+        raise InvalidData(f"{card} names a file outside of its folder, {outside!r}; move the card away")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in plain data."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(each)
 
 
 def _hub_answers(name: str) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -133,8 +134,28 @@ def _require_likely(path: Path) -> None:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(each.file_size for each in archive.infolist())
-        if not likely_bytes(unpacked, size := path.stat().st_size):
-            raise ValueError(bomb_of(unpacked, size))
+            if not likely_bytes(unpacked, size := path.stat().st_size):
+                raise ValueError(bomb_of(unpacked, size))
+            for each in archive.infolist():
+                with archive.open(each) as file:
+                    require_whole(file, each.file_size)
+
+
+def require_whole(file: IO[bytes], size: int) -> None:
+    """Refuse an array in the format of NumPy that claims more than there is.
+
+    Args:
+        file: at its beginning.
+        size: bytes that there are.
+
+    Raises:
+        ValueError: saying what it claims.
+    """
+    version = np.lib.format.read_magic(file)
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = header(file)
+    if not dtype.hasobject and math.prod(shape) * dtype.itemsize > size:
+        raise ValueError(f"an array of {shape} {dtype} is claimed, which {size:,} bytes do not hold")
 
 
 def _as_recorded(columns: Columns, layout: Layout | None) -> Columns:
