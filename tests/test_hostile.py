@@ -342,10 +342,15 @@ TYPES = ("|O", "<U99999999", "[('a', '<f4')]", "|V8", "<M8[ns]", "c16", "x", "<f
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_arrays_that_claim_any_shape_are_refused(shape: str, tmp_path: Path) -> None:
-    assert tried(arrays(tmp_path, npy(shape))) != "read"
+    said = "is claimed" if "0000" in shape or "1099511627776" in shape else ""
+    told = tried(arrays(tmp_path, npy(shape)))
+    assert told != "read"
+    assert said in told
     (tmp_path / "X.npy").write_bytes(npy(shape))
     np.save(tmp_path / "y.npy", np.array([0, 1] * 5))
-    assert tried(tmp_path / "X.npy") != "read"
+    told = tried(tmp_path / "X.npy")
+    assert told != "read"
+    assert said in told
 
 
 @pytest.mark.parametrize("kind", TYPES)
@@ -390,7 +395,9 @@ def test_volumes_of_any_shape_are_refused_before_their_slices_are_listed(
 ) -> None:
     pytest.importorskip("nibabel")
     content = nifti(shape) if suffix == ".nii" else gzip.compress(nifti(shape))
-    assert tried(scan(tmp_path, suffix, content), scans={"frames": "split"}) != "read"
+    told = tried(scan(tmp_path, suffix, content), scans={"frames": "split"})
+    assert told != "read"
+    assert "claims a volume" in told or max(shape) == 8
 
 
 def test_a_volume_of_very_many_slices_is_refused_before_they_are_listed(tmp_path: Path) -> None:
@@ -677,8 +684,8 @@ RECIPES = {
     "a module": "!!python/module:os\n",
     "aliases": "a: &a [x]\n"
     + "".join(f"{b}: &{b} [*{a},*{a}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)),
-    "deep": DEEP[:5000],
-    "deep keys": "".join(f"{' ' * i}a:\n" for i in range(2000)),
+    "deep": DEEP[:2000],
+    "deep keys": "".join(f"{' ' * i}a:\n" for i in range(1000)),
     "long": "version: 1\nabout: " + "x" * 10**6 + "\nfit: 1\n",
     "several": "version: 1\n---\nversion: 1\n",
     "null": "version: \0 1\n",
