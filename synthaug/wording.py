@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# Also what turns the direction of all that follows it.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_TOKEN = re.compile(r"\bhf_\w{6,}")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -62,6 +64,15 @@ def one_line(text: str) -> str:
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+def printable(text: str) -> str:
+    """Text of lines, of which each is one.
+
+    >>> printable("a\\tb\\nc")
+    'a\\\\tb\\nc'
+    """
+    return "\n".join(map(one_line, text.split("\n")))
+
+
 def reason_of(error: OSError) -> str:
     """What the system says of a file, in one line.
 
@@ -71,6 +82,20 @@ def reason_of(error: OSError) -> str:
     if not error.strerror:
         return one_line(str(error) or type(error).__name__)
     return one_line(error.strerror if error.filename is None else f"{error.strerror}: {error.filename}")
+
+
+def without_tokens(text: str, *tokens: object) -> str:
+    """Text without tokens of the hub: those that are given, the one of this machine, and what looks like one.
+
+    >>> without_tokens("Illegal header value b'Bearer hf_abcdefgh'")
+    "Illegal header value b'Bearer ***'"
+    """
+    from huggingface_hub import get_token
+
+    known = {str(token).strip() for token in (*tokens, get_token()) if isinstance(token, str)}
+    for token in sorted(known - {""}, key=len, reverse=True):
+        text = text.replace(token, "***")
+    return _TOKEN.sub("***", text)
 
 
 def percent(share: float) -> str:
@@ -136,6 +161,16 @@ def table_cell(text: str) -> str:
     """
     line = one_line(re.sub(r"\r\n|\r|\n", " ", text))
     return re.sub(r"([|\\`*_<>\[\]])", r"\\\1", line) or "(empty name)"
+
+
+def fenced(text: str) -> str:
+    """Any text as it stands, as a block of Markdown.
+
+    >>> fenced("a").split(), fenced("a ``` b").split()[0]
+    (['```', 'a', '```'], '````')
+    """
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}\n{text}\n{fence}"
 
 
 def attributes_of(kind: type) -> dict[str, str]:

@@ -396,7 +396,7 @@ def _run_recipe(recipe: Any, given: Mapping[str, Any]) -> None:
     result = recipes.run_recipe(
         recipe,
         **where,
-        say=(lambda text: None) if given["quiet"] else (lambda text: click.echo(text, err=given["as_json"])),
+        say=(lambda text: None) if given["quiet"] else (lambda text: say(text, err=given["as_json"])),
         progress=not given["quiet"],
     )
     if given["as_json"]:

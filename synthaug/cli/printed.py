@@ -14,7 +14,7 @@ import click
 
 from synthaug.errors import OutputError
 from synthaug.requests import Request
-from synthaug.wording import duration, one_line, reason_of
+from synthaug.wording import duration, printable, reason_of
 
 WIDTH = 100
 
@@ -46,10 +46,10 @@ def report(given: Mapping[str, Any], document: Any, text: str) -> None:
         say(text)
 
 
-def say(text: str) -> None:
+def say(text: str, *, err: bool = False) -> None:
     """Prints text of which nothing obeys."""
     try:
-        click.echo("\n".join(map(one_line, text.split("\n"))))  # names may hold what a terminal would obey
+        click.echo(printable(text), err=err)  # names may hold what a terminal would obey
         sys.stdout.flush()
     except OSError as error:
         if error.errno == errno.EPIPE:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -108,7 +107,7 @@ def from_table(table: Any, record: Mapping[str, Any] | None, splits: str | None 
     images = table[image].combine_chunks()
 
     def read(chosen: np.ndarray) -> list[np.ndarray]:
-        return [from_png(io.BytesIO(images[row]["bytes"].as_py())) for row in chosen.tolist()]
+        return [from_png(images[row]["bytes"].as_py()) for row in chosen.tolist()]
 
     return Columns(about, read)
 

@@ -15,7 +15,7 @@ from synthaug.data.classes import Classes
 from synthaug.modalities.base import Form
 from synthaug.modalities.known import form_of
 from synthaug.modalities.table.form import TableForm
-from synthaug.wording import table_cell
+from synthaug.wording import one_line, table_cell
 
 _SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
 
@@ -90,13 +90,13 @@ class Card:
             "tabular-classification" if table else "image-classification",
             title="Labelled rows" if table else "Labelled images",
             real=bool(self.origin),
-            origin=self.origin,
+            origin=table_cell(self.origin) if self.origin else "",
             family=self.family,
             classes=[
                 (table_cell(name), self.real.get(name, 0), self.synthetic.get(name, 0))
                 for name in self.classes
             ],
-            copied=list(self.copied.items()),
+            copied=[(one_line(name).replace("`", "'"), n) for name, n in self.copied.items()],
             form=str(self.form),
             note=note,
             generator=self.generator,

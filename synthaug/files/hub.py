@@ -19,8 +19,15 @@ from typing import Any
 import numpy as np
 
 from synthaug.data.readers.recorded import record_beside
-from synthaug.data.readers.written import RECORD_KEY, found_provenance, layout_of
-from synthaug.errors import HubError, InvalidData, InvalidRequest, UnsupportedKind
+from synthaug.data.readers.written import (
+    PROVENANCE_FILE,
+    RECORD_KEY,
+    files_within,
+    found_provenance,
+    layout_of,
+    read_provenance,
+)
+from synthaug.errors import HubError, InvalidData, InvalidRequest, SynthaugError, UnsupportedKind
 from synthaug.files.cards import Card, columns_card, with_licence
 from synthaug.files.formats import CALL, read_record
 from synthaug.files.saved import is_saved_set
@@ -28,6 +35,7 @@ from synthaug.generators.artifact import CARD, MANIFEST, check_files, write_gene
 from synthaug.generators.card import model_card
 from synthaug.generators.generator import Generator
 from synthaug.outputs import RECORD, atomic_write_text, one_error
+from synthaug.wording import one_line, table_cell, without_tokens
 
 _NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _FILES = ["*.json", "*.jsonl", "*.safetensors", "*.md"]  # all that a saved generator may consist of
@@ -66,7 +74,7 @@ def push(
     """
     import huggingface_hub
 
-    with staged(source, name, license, include_rows) as (work, kind), _one_error(f"push to {name}"):
+    with staged(source, name, license, include_rows) as (work, kind), _one_error(f"push to {name}", token):
         api = huggingface_hub.HfApi(token=token, library_name="synthaug")
         api.create_repo(name, repo_type=kind, private=private, exist_ok=True)
         api.upload_folder(
@@ -92,8 +100,18 @@ def staged(source: Any, name: str, license: str | None, include_rows: bool) -> I
     )
     with TemporaryDirectory() as folder:
         work = Path(folder)
-        with unreadable:
-            kind, rows = _stage(source, work, name)
+        try:
+            with unreadable:
+                kind, rows = _stage(source, work, name)
+        except SynthaugError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            if not isinstance(source, str | os.PathLike):
+                raise
+            raise InvalidData(
+                f"{source} does not hold what its record says ({type(error).__name__}: {one_line(str(error))}). Write "
+                "it again."
+            ) from error
         if rows and not include_rows:
             raise InvalidRequest(f"{rows} Pass include_rows=True (--include-rows) if they may be seen there.")
         if license:
@@ -136,7 +154,7 @@ def find_generator(name: str | Path, *, revision: str | None = None, token: str 
                 f'revision="{revision}" was asked for, but {path} is a folder. Leave it out.'
             )
         return path
-    with _one_error(f'load "{asked}", which is no folder here'):
+    with _one_error(f'load "{asked}", which is no folder here', token):
         found: str = huggingface_hub.snapshot_download(
             asked, revision=revision, token=token, allow_patterns=_FILES, library_name="synthaug"
         )
@@ -144,20 +162,25 @@ def find_generator(name: str | Path, *, revision: str | None = None, token: str 
 
 
 @contextmanager
-def _one_error(what: str) -> Iterator[None]:
+def _one_error(what: str, token: str | bool | None) -> Iterator[None]:
     import huggingface_hub.errors as hub
 
-    reasons = (OSError, hub.HFValidationError, vars(hub)["HTTPError"])
+    reasons = (OSError, ValueError, hub.HFValidationError, vars(hub)["HTTPError"])
     try:
         yield
+    except SynthaugError:
+        raise
     except reasons as error:
-        said = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        said = one_line(next(iter(str(error).strip().splitlines()), type(error).__name__))
+        safe = without_tokens(said, token)
         remedy = "Check the name, the network and the token (hf auth login)."
         if isinstance(error, hub.OfflineModeIsEnabled) or "HF_HUB_OFFLINE" in str(error):
             remedy = "HF_HUB_OFFLINE is set: unset it to use the hub."
         elif isinstance(error, hub.RevisionNotFoundError):
             remedy = "Check the revision."
-        raise HubError(f"Cannot {what}: {said.rstrip('.')}. {remedy}") from error
+        # Where the token is in what went wrong, such as one with a line end, it is in its traceback, too.
+        cause = error if without_tokens(str(error), token) == str(error) else None
+        raise HubError(f"Cannot {what}: {safe.rstrip('.')}. {remedy}") from cause
 
 
 # ------------------------------------------------------------ copies of what belongs to an output
@@ -191,7 +214,7 @@ def _stage_output(path: Path, work: Path) -> str:
     record["card"]["origin"] = _last(card.origin)
     record.pop(CALL, None)  # places on this machine are nobody's concern
     if path.is_dir() and not is_saved_set(path):
-        shutil.copytree(path, work, dirs_exist_ok=True)
+        _copy_folder(path, work, record)
     elif path.is_dir():
         import datasets
 
@@ -206,10 +229,26 @@ def _stage_output(path: Path, work: Path) -> str:
         _copy_parquet(path, work, record)
     (work / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     text = (path / CARD).read_text(encoding="utf-8") if (path / CARD).is_file() else card.markdown()
-    text = text.replace(card.origin or "\0", record["card"]["origin"])
+    for told in filter(None, (card.origin, table_cell(card.origin))):
+        text = text.replace(told, table_cell(record["card"]["origin"]))
     (work / CARD).write_text(text, encoding="utf-8", errors="backslashreplace")
     real = sum(card.real.values()) + sum(card.copied.values())
     return f"{path} contains {real} real rows." if real else ""
+
+
+def _copy_folder(path: Path, work: Path, record: Mapping[str, Any]) -> None:
+    """The files of a folder that its table names, and no other that has come to lie there."""
+    layout = layout_of(record)
+    rows = read_provenance(path)["file" if layout is None else layout.image or ""]
+    for file in (*files_within(path, rows), PROVENANCE_FILE, CARD):
+        place = path / file
+        if not Path(os.path.realpath(place)).is_relative_to(os.path.realpath(path)):
+            raise InvalidData(
+                f"{place} is a link that leads out of its folder, so it is not pushed. Remove it."
+            )
+        if place.is_file():
+            (work / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(place, work / file)
 
 
 def _stage_columns(source: Any, work: Path) -> str:

@@ -38,6 +38,21 @@ FINGERPRINTS = "fingerprints.safetensors"
 HISTORY = "history.jsonl"
 CARD = "README.md"
 
+_UNFIT = (
+    *(
+        KeyError,
+        IndexError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        RuntimeError,
+        ArithmeticError,
+        MemoryError,
+    ),
+    SafetensorError,
+)
+"""What manifests of anybody lead to where they do not describe the files beside them."""
+
 _LIBRARIES = ("synthaug", "torch", "numpy", "safetensors")
 
 
@@ -179,7 +194,7 @@ def read_generator(folder: Path) -> Generator:
         )
     try:
         return _rebuilt(folder, manifest)
-    except (InvalidRequest, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+    except (InvalidRequest, *_UNFIT) as error:
         reason = one_line(next(iter(str(error).splitlines()), type(error).__name__))
         raise InvalidArtifact(
             f"The files in {folder} do not fit its manifest: {reason}. Copy the generator again."
@@ -189,6 +204,8 @@ def read_generator(folder: Path) -> Generator:
 def _rebuilt(folder: Path, manifest: Mapping[str, Any]) -> Generator:
     names = (WEIGHTS, ROWS) if manifest["contains_training_rows"] else (WEIGHTS,)
     form = form_of(manifest["form"])
+    if not len(manifest["classes"]) == len(manifest["values"]) == len(manifest["data"]["counts"]):
+        raise ValueError("its classes, their values and their counts are not as many")
     counts = tuple(manifest["data"]["counts"].values())
     state = {k: v for name in names for k, v in load_file(folder / name).items()}
     made = partial(build, manifest["family"], form, counts, manifest["config"])

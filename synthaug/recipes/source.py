@@ -17,6 +17,8 @@ from synthaug.outputs import one_error
 from synthaug.recipes.schema import KEYS, Recipe, value_at
 from synthaug.wording import did_you_mean, one_line
 
+_LONGEST = 20_000  # characters; to read brackets in brackets takes the square of them
+
 
 @dataclass(frozen=True)
 class Shipped:
@@ -92,6 +94,8 @@ def text_of(name: str | Path) -> str:
 
 
 def _content(text: str, name: str | Path) -> dict[str, Any]:
+    if len(text) > _LONGEST:
+        raise InvalidRequest(f'The recipe "{name}" has {len(text):,} characters, which no recipe needs.')
     try:
         if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
             raise ValueError("it repeats a part of itself, which a recipe cannot")

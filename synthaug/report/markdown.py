@@ -8,7 +8,7 @@ from synthaug.judging import power, words
 from synthaug.judging.names import called
 from synthaug.judging.results import Evaluation
 from synthaug.report import tables
-from synthaug.wording import points, table_cell
+from synthaug.wording import fenced, points, table_cell
 
 
 def markdown(e: Evaluation) -> str:
@@ -61,7 +61,7 @@ def markdown(e: Evaluation) -> str:
         sections += ["## What judges would leave out", _table(titles, tables.filter_rows(e))]
     sections += [
         "## How to reproduce it",
-        *([] if e.setup.again is None else [f"```\n{e.setup.again}\n```"]),
+        *([] if e.setup.again is None else [fenced(e.setup.again)]),
         _table(("what", "value"), [(name, table_cell(value)) for name, value in tables.reproduction_rows(e)]),
         "\n".join(f"- *{word}*: {meaning}" for word, meaning in words.GLOSSARY.items()),
     ]

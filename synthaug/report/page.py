@@ -31,7 +31,7 @@ from synthaug.report.pictures import (
     pick_pictures,
     strip,
 )
-from synthaug.wording import percents, points
+from synthaug.wording import percents, points, printable
 
 _CURVE_POINTS = 200
 _FITS = 20  # letters, in a column on a phone
@@ -120,6 +120,7 @@ def html(
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,  # class names are anybody's
+        finalize=lambda value: printable(value) if type(value) is str else value,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

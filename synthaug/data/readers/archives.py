@@ -12,7 +12,9 @@ from pathlib import Path, PurePosixPath
 
 from synthaug.data.readers.listing import HIDDEN, Listing, is_hidden, is_picture
 from synthaug.errors import InvalidData
+from synthaug.modalities.claims import BROKEN_PACKING, bomb_of, likely_bytes, require_likely
 from synthaug.modalities.image.pictures import Entries
+from synthaug.wording import one_line
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 """Of the archives that are read."""
@@ -37,7 +39,7 @@ def is_sharded(folder: Path, files: Sequence[str]) -> bool:
     try:
         with tarfile.open(first) as archive:
             names = [member.name for _, member in zip(range(20), archive, strict=False)]
-    except (OSError, EOFError, tarfile.TarError):
+    except BROKEN_PACKING:
         return False
     keys = {name.rpartition(".")[0] for name in names if name.endswith((".cls", ".json"))}
     return any(name.rpartition(".")[0] in keys and not name.endswith((".cls", ".json")) for name in names)
@@ -66,8 +68,11 @@ def read_member(archive: Path, member: str) -> bytes:
     try:
         with zipfile.ZipFile(archive) as opened:
             return opened.read(member)
-    except (OSError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
-        raise InvalidData(f"{member} in {archive} cannot be unpacked: {error}. Unpack it yourself") from error
+    except BROKEN_PACKING as error:
+        reason = one_line(str(error) or type(error).__name__).rstrip(".")
+        raise InvalidData(
+            f"{member} in {archive} cannot be unpacked: {reason}. Unpack it yourself"
+        ) from error
 
 
 def list_archive(path: Path) -> Listing:
@@ -80,8 +85,11 @@ def list_archive(path: Path) -> Listing:
         try:
             with zipfile.ZipFile(path) as archive:
                 members = list({each.filename: None for each in archive.infolist() if not each.is_dir()})
-        except (OSError, zipfile.BadZipFile) as error:
-            raise InvalidData(f"{path} cannot be read as a zip archive: {error}") from error
+                unpacked = sum(each.file_size for each in archive.infolist())
+        except BROKEN_PACKING as error:
+            raise _unreadable(path, "zip", error) from error
+        if not likely_bytes(unpacked, size := path.stat().st_size):
+            raise _unreadable(path, "zip", ValueError(bomb_of(unpacked, size)))
         content: Callable[[str], bytes] = lambda name: read_member(path, name)  # noqa: E731
         return _listed(path, members, content, lambda chosen: _Zipped(path, list(chosen)))
     contents = _untarred(path)
@@ -95,6 +103,7 @@ def _untarred(path: Path) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     left = _MOST
     try:
+        require_likely(path)  # before, as a header may be as large as a file
         with tarfile.open(path) as archive:
             for member in archive:
                 left -= member.size
@@ -105,9 +114,16 @@ def _untarred(path: Path) -> dict[str, bytes]:
                 file = archive.extractfile(member) if member.isfile() else None  # links are not followed
                 if file is not None:
                     found[member.name] = file.read()
-    except (OSError, EOFError, tarfile.TarError) as error:
-        raise InvalidData(f"{path} cannot be read as a tar archive: {error}") from error
+    except InvalidData:
+        raise
+    except BROKEN_PACKING as error:
+        raise _unreadable(path, "tar", error) from error
     return found
+
+
+def _unreadable(path: Path, kind: str, error: Exception) -> InvalidData:
+    reason = one_line(str(error) or type(error).__name__).rstrip(".")
+    return InvalidData(f"{path} cannot be read as a {kind} archive: {reason}. Pack the pictures anew")
 
 
 def _listed(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shlex
 from bisect import bisect_right
@@ -13,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ImageOps
 
 from synthaug.data.items import IMAGE_NAMES, LABEL_NAMES
 from synthaug.data.readers.base import Columns, Reading, Source, column_of, group_array
 from synthaug.data.readers.beside import LazyTable
+from synthaug.data.readers.lists import leads_out
 from synthaug.data.readers.memory import stored
 from synthaug.data.readers.plain import features_of, own_columns, read_plain, synthetic_column
 from synthaug.data.readers.shards import read_shards
@@ -29,9 +29,11 @@ from synthaug.data.readers.written import (
     names_in,
     record_in,
     record_of_folder,
+    require_likely_rows,
     splits_in,
 )
 from synthaug.errors import InvalidData, UnsupportedKind
+from synthaug.modalities.image.opening import BROKEN, opened_picture
 from synthaug.modalities.image.pictures import Images, Pictures
 from synthaug.outputs import decode_name
 from synthaug.wording import quoted
@@ -95,12 +97,32 @@ class _Entries:
         return entry.as_py() if hasattr(entry, "as_py") else entry
 
 
+@dataclass(frozen=True)
+class _Beside(_Entries):
+    """The images of a column of a file, of which those that are not in it lie below its folder."""
+
+    folder: Path
+
+    def __getitem__(self, row: int) -> Any:
+        entry = super().__getitem__(row)
+        if not isinstance(entry, Mapping) or entry.get("bytes") is not None or entry.get("path") is None:
+            return entry
+        if leads_out(entry["path"].replace("\\", "/")):
+            raise InvalidData(
+                f"row {row} names a file outside of the folder {self.folder}, {entry['path']!r}; put the pictures into "
+                "the file, or below its folder"
+            )
+        return {"bytes": None, "path": str(self.folder / entry["path"])}
+
+
 def read_parquet(path: Path, columns: Columns) -> Source:
     """The rows of a parquet file in the Hugging Face image layout, or with arrays of numbers as images."""
     import pyarrow
     from pyarrow import parquet
 
     try:
+        with parquet.ParquetFile(path) as file:
+            require_likely_rows(file, path.stat().st_size)
         schema = parquet.read_schema(path)
         record = record_in((schema.metadata or {}).get(RECORD_KEY, b""))
         if _is_plain(schema, columns, record):
@@ -112,7 +134,8 @@ def read_parquet(path: Path, columns: Columns) -> Source:
     except (OSError, pyarrow.ArrowInvalid) as error:
         raise InvalidData(f"{path} cannot be read as a parquet file: {error}") from error
     if found.encoded:
-        images: Images = _pictures(found, _FileRows(path.name), _Entries(table[found.image]))
+        beside_file = _Beside(table[found.image], path.parent)
+        images: Images = _pictures(found, _FileRows(path.name), beside_file)
     else:
         arrays = stored([np.array(value, found.dtype) for value in table[found.image].to_pylist()])
         images = replace(arrays, names=_FileRows(path.name))
@@ -271,24 +294,28 @@ def _with_columns(part: Any, features: Any) -> Any:
 def _pictures(found: _Found, names: Any, entries: _Entries) -> Pictures:
     if found.mode is None:
         return Pictures(names=names, entries=entries)
-    return Pictures(names=names, entries=_InMode(entries.column, found.mode))
+    return Pictures(names=names, entries=_InMode(entries, found.mode))
 
 
 @dataclass(frozen=True)
-class _InMode(_Entries):
+class _InMode:
     """Images in the mode that the feature of their column asks for, as the ``datasets`` library hands them out."""
 
+    of: _Entries
     mode: str
 
+    def __len__(self) -> int:
+        return len(self.of)
+
     def __getitem__(self, row: int) -> Any:
-        entry = super().__getitem__(row)
+        entry = self.of[row]
         data, path = entry["bytes"], entry.get("path")
         if data is None and path is None:
             return None
         try:
-            with Image.open(path if data is None else io.BytesIO(data)) as image:
+            with opened_picture(path if data is None else data) as image:
                 return ImageOps.exif_transpose(image).convert(self.mode)
-        except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError):
+        except BROKEN:
             return entry  # whoever reads it says why
 
 

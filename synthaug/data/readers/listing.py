@@ -15,9 +15,9 @@ from PIL import Image
 
 from synthaug.data.readers.medical import is_scan
 from synthaug.errors import InvalidData
+from synthaug.modalities.image.opening import BROKEN, decoded_formats
 from synthaug.modalities.image.pictures import Entries
 
-_NOT_DECODED = {"MPEG", "HDF5", "GRIB", "BUFR", "WMF", "EPS", "FITS", "IPTC", "PCD"}
 _SYSTEM = {"__macosx", "thumbs.db", "desktop.ini", "ehthumbs.db", "lost+found", "$recycle.bin"}
 _KINDS = {
     "audio": (".wav", ".mp3", ".flac", ".ogg", ".m4a", ".aac", ".aiff", ".opus"),
@@ -29,6 +29,7 @@ _KINDS = {
     "HDF5 or MATLAB files": (".h5", ".hdf5", ".hdf", ".mat"),
     "records of TensorFlow or LMDB": (".tfrecord", ".tfrecords", ".mdb", ".beton"),
     "drawings": (".svg", ".svgz", ".dxf", ".ai"),
+    "icons": (".ico", ".icns"),
     "HEIC pictures": (".heic", ".heif", ".hif"),
     "raw pictures of cameras": (".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2"),
     "slides": (".svs", ".ndpi", ".mrxs", ".scn", ".czi", ".lif", ".nd2"),
@@ -147,11 +148,11 @@ def is_picture(name: str, open_file: Callable[[], object]) -> bool:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what is no picture
-            with Image.open(open_file()) as image:  # type: ignore[arg-type]
-                return image.format not in _NOT_DECODED
+            with Image.open(open_file(), formats=decoded_formats()):  # type: ignore[arg-type]
+                return True
     except (PermissionError, Image.DecompressionBombError):
         return True  # and broken, which is told by name
-    except (OSError, SyntaxError, ValueError):
+    except BROKEN:
         return False
 
 
@@ -179,9 +180,8 @@ def _kind_of(path: str) -> str | None:
 
 @cache
 def _suffixes() -> frozenset[str]:
-    Image.init()
-    formats = Image.registered_extensions().items()
-    return frozenset(suffix for suffix, of in formats if of in Image.OPEN and of not in _NOT_DECODED)
+    decoded = decoded_formats()
+    return frozenset(suffix for suffix, of in Image.registered_extensions().items() if of in decoded)
 
 
 @cache

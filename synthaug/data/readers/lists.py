@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import os
 import re
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from synthaug.data.items import LABEL_NAMES
 from synthaug.data.readers.base import Columns, column_of
 from synthaug.data.readers.listing import Listing, is_picture
 from synthaug.data.readers.medical import is_scan
+from synthaug.data.readers.written import require_likely_rows
 from synthaug.data.usual_splits import usual_split
 from synthaug.errors import InvalidData, UnsupportedKind
 from synthaug.wording import one_line, quoted
@@ -32,6 +34,8 @@ _FILE_COLUMNS = ("file_name", "filename", "file", "filepath", "file_path", "path
 _TABLES = ("metadata", "labels", "annotations")
 _CALLED = re.compile(r"(.*[ _.-])?(meta_?data|labels?|annotations?|ground[ _-]?truth)", re.I)
 _TEXTS = ("text", "caption", "captions", "description", "prompt", "sentence", "sentences")
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.S)  # of JSON
+_LAYERS = 100
 _DELIMITERS = (",", ";", "\t")
 
 
@@ -151,14 +155,29 @@ def list_of_table(path: Path, columns: Sequence[str] | None = None) -> Listing:
     }
     files = sorted(cell for cell in cells if cell and "\0" not in cell and os.path.isfile(here / cell))
     scans = [name for name in files if is_scan(here / name)]
+    pictures = [
+        name for name in files if name not in set(scans) and is_picture(name, (here / name).__fspath__)
+    ]
+    if outside := next(filter(leads_out, (*pictures, *scans)), None):
+        raise InvalidData(
+            f"{path} names a file outside of its folder, {outside!r}; put the table above its pictures, and name them "
+            "by paths from there"
+        )
     return replace(
         listing,
-        pictures=[
-            name for name in files if name not in set(scans) and is_picture(name, (here / name).__fspath__)
-        ],
+        pictures=pictures,
         scans=scans,
         entries=lambda chosen: [os.path.join(here, name) for name in chosen],
     )
+
+
+def leads_out(path: str) -> bool:
+    """Whether a path in a table leads out of the folder of the table.
+
+    >>> [leads_out(path) for path in ("a/0.png", "a/../../0.png", "/0.png")]
+    [False, True, True]
+    """
+    return PurePath(path).anchor != "" or ".." in PurePath(path).parts
 
 
 def read_list(
@@ -244,7 +263,8 @@ def _label_column(
         what = f'masks or other pictures in "{pictures[0]}"' if pictures else f'text in "{texts[0]}"'
         raise UnsupportedKind(
             f"{origin} has {what} in place of classes, which is not supported; where it is the class after all, say "
-            f"label={(pictures or texts)[0]!r} of open_data, or --label {(pictures or texts)[0]}"
+            f"label={(pictures or texts)[0]!r} of open_data, or --label "
+            + shlex.quote((pictures or texts)[0])
         )
     return column_of(may_be, None, LABEL_NAMES, "label", origin)
 
@@ -265,9 +285,11 @@ def _read(listing: Listing, table: str) -> tuple[pyarrow.Table, pyarrow.Table]:
     content = listing.content(table)
     try:
         if table.lower().endswith(".parquet"):
+            require_likely_rows(parquet.ParquetFile(io.BytesIO(content)), len(content))
             found = parquet.read_table(io.BytesIO(content))
             return found, found
         if table.lower().endswith(".jsonl"):
+            _require_flat(content)
             found = json.read_json(io.BytesIO(content))
             return found, found
         return _of_csv(content.decode(), table)
@@ -279,6 +301,14 @@ def _read(listing: Listing, table: str) -> tuple[pyarrow.Table, pyarrow.Table]:
         raise InvalidData(
             f"{listing.place}/{table} cannot be read as a table: {one_line(str(error))}"
         ) from error
+
+
+def _require_flat(content: bytes) -> None:
+    """Refuse JSON in many layers, for which the stack of the library that reads it has no room."""
+    signs = np.frombuffer(_STRINGS.sub(b"", content), np.uint8)
+    layers = np.isin(signs, list(b"[{")).astype(np.int64) - np.isin(signs, list(b"]}"))
+    if layers.cumsum().max(initial=0) > _LAYERS:
+        raise ValueError(f"its values lie in more than {_LAYERS} others")
 
 
 def _of_csv(content: str, table: str) -> tuple[pyarrow.Table, pyarrow.Table]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from tokenize import TokenError
+from typing import Any
 
 import numpy as np
 
@@ -17,15 +19,16 @@ from synthaug.data.readers.base import TABLE_SUFFIXES, Columns, Reading, Source
 from synthaug.data.readers.columns import read_huggingface, read_parquet, read_saved, read_written_shards
 from synthaug.data.readers.folder import lists_pictures, read_listing, read_table
 from synthaug.data.readers.listing import is_picture, list_folder
-from synthaug.data.readers.lists import SUFFIXES as LISTS
+from synthaug.data.readers.lists import SUFFIXES as LISTS, leads_out
 from synthaug.data.readers.memory import read_arrays
-from synthaug.data.readers.npz import read_npz
+from synthaug.data.readers.npz import read_npz, require_whole
 from synthaug.data.readers.plain import read_recorded_text
 from synthaug.data.readers.recorded import record_beside
 from synthaug.data.readers.shards import shards_in
 from synthaug.data.readers.written import read_written_folder, record_of_folder
-from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
-from synthaug.wording import did_you_mean
+from synthaug.errors import InvalidData, InvalidRequest, SynthaugError, UnsupportedKind
+from synthaug.modalities.claims import BROKEN_PACKING
+from synthaug.wording import did_you_mean, one_line, without_tokens
 
 KINDS = (
     "a tuple (X, y) of arrays, a data frame, a map-style torch data set, a Hugging Face data set, the path of a folder "
@@ -47,9 +50,29 @@ _BUNDLED = Path(__file__).parents[1] / "bundled"
 
 
 def read_named(source: str, columns: Columns) -> Source:
-    """The data set at a path, on the hub, or bundled."""
+    """The data set at a path, on the hub, or bundled.
+
+    Raises:
+        InvalidData: as `read_source` does, and at files that are not what they seem, such as an output of synthaug
+            whose record was changed.
+    """
     if source.startswith("bundled:"):
         return _bundled(source.removeprefix("bundled:"), columns)
+    try:
+        return _read_named(source, columns)
+    except SynthaugError:
+        raise
+    except OSError:  # whoever opens says it
+        raise
+    except (*BROKEN_PACKING, AttributeError, TokenError) as error:
+        reason = one_line(str(error).rstrip(".")[:200])
+        raise InvalidData(
+            f"{one_line(source)} does not hold what it seems to hold ({type(error).__name__}: {reason}). Bring it back "
+            "as it was, or write it again"
+        ) from error
+
+
+def _read_named(source: str, columns: Columns) -> Source:
     path = Path(source).expanduser()
     if path.is_dir():
         if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
@@ -61,6 +84,8 @@ def read_named(source: str, columns: Columns) -> Source:
         return _folder(path, columns)
     suffix = path.suffix.lower()
     if path.exists():
+        if not path.is_file():  # to open a pipe would wait for somebody to write
+            raise InvalidData(f"{path} is a pipe, a socket or a device; give a folder or a file")
         if is_archive(path):
             return read_listing(list_archive(path), columns, f"archive {path}")
         if suffix in LISTS:
@@ -120,8 +145,11 @@ def _pair(path: Path, columns: Columns) -> Source:
         raise InvalidData(f"{path} has no labels beside it; pairs of these names are read: {known}")
     columns.refuse(f"the arrays of {path}")
     try:
+        for each in (path, labels):
+            with open(each, "rb") as file:
+                require_whole(file, each.stat().st_size)
         x, y = (np.load(each, allow_pickle=False) for each in (path, labels))
-    except (OSError, ValueError, EOFError) as error:
+    except (*BROKEN_PACKING, TokenError) as error:
         raise InvalidData(f"{path} and {labels} cannot be read as plain arrays: {error}") from error
     found = read_arrays(x, y, columns.group, origin=f"files {path} and {labels}")
     return replace(found, path=path, reading=Reading("a pair of .npy files"))
@@ -162,19 +190,50 @@ def _loaded(name: str, columns: Columns, origin: str) -> Source:
     """What the ``datasets`` library makes of a name or a folder."""
     import datasets
 
+    if os.path.isdir(name):
+        _require_inside(Path(name))
     answers = os.path.isdir(name) or _hub_answers(name)
     try:
         with nullcontext() if answers else _kept_only():
             found = datasets.load_dataset(name)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        told = without_tokens(str(error))
+        reason = one_line(told.splitlines()[0]) if told else type(error).__name__
         if not answers:
             reason = "the hub cannot be reached, and nothing of that name is kept here"
         raise InvalidData(
             f"{name} is neither a local file or folder of a kind that is taken nor a hub data set that can be loaded: "
             f"{reason}"
-        ) from error
+        ) from (error if told == str(error) else None)
     return replace(read_huggingface(found, columns), origin=origin)
+
+
+def _require_inside(folder: Path) -> None:
+    """Refuse a folder whose card has the ``datasets`` library read files elsewhere, or fetch them."""
+    import yaml
+
+    card = folder / "README.md"
+    if not card.is_file():
+        return
+    _, begun, rest = card.read_text(encoding="utf-8", errors="replace").partition("---\n")
+    try:
+        told = yaml.safe_load(rest.partition("\n---")[0]) if begun else None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise InvalidData(
+            f"{card} cannot be read as the card of a data set; repair it, or move it away"
+        ) from error
+    paths = list(_texts(told.get("configs"))) if isinstance(told, Mapping) else []
+    if outside := next((path for path in paths if "://" in path or leads_out(path)), None):
+        raise InvalidData(f"{card} names a file outside of its folder, {outside!r}; move the card away")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in plain data."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(each)
 
 
 def _hub_answers(name: str) -> bool:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,6 +31,8 @@ from synthaug.data.readers.written import (
 )
 from synthaug.data.usual_splits import SPLIT_NAMES, usual_split
 from synthaug.errors import InvalidData, UnsupportedKind
+from synthaug.modalities.claims import BROKEN_PACKING, bomb_of, likely_bytes
+from synthaug.wording import one_line
 
 if TYPE_CHECKING:
     import pyarrow
@@ -81,11 +83,13 @@ def record_of_npz(path: Path) -> dict[str, Any] | None:
 def read_npz(path: Path, columns: Columns) -> Source:
     """The arrays ``X`` and ``y`` of a file, and ``split``, ``classes`` and further columns where they are there."""
     try:
+        _require_likely(path)
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         record = record_of_npz(path)
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise InvalidData(f"{path} cannot be read as an .npz file of plain arrays: {error}") from error
+    except BROKEN_PACKING as error:
+        reason = one_line(str(error) or type(error).__name__)
+        raise InvalidData(f"{path} cannot be read as an .npz file of plain arrays: {reason}") from error
     layout, splits, laid = layout_of(record), None, "arrays in a file"
     if record is not None:
         columns = _as_recorded(columns, layout)
@@ -123,6 +127,35 @@ def read_npz(path: Path, columns: Columns) -> Source:
         label_feature=feature,
         synthetic=None if synthetic is None else synthetic.astype(bool),
     )
+
+
+def _require_likely(path: Path) -> None:
+    """Refuse a file whose arrays unpack to what is not likely, before memory is taken for them."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(each.file_size for each in archive.infolist())
+            if not likely_bytes(unpacked, size := path.stat().st_size):
+                raise ValueError(bomb_of(unpacked, size))
+            for each in archive.infolist():
+                with archive.open(each) as file:
+                    require_whole(file, each.file_size)
+
+
+def require_whole(file: IO[bytes], size: int) -> None:
+    """Refuse an array in the format of NumPy that claims more than there is.
+
+    Args:
+        file: at its beginning.
+        size: bytes that there are.
+
+    Raises:
+        ValueError: saying what it claims.
+    """
+    version = np.lib.format.read_magic(file)
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = header(file)
+    if not dtype.hasobject and math.prod(shape) * dtype.itemsize > size:
+        raise ValueError(f"an array of {shape} {dtype} is claimed, which {size:,} bytes do not hold")
 
 
 def _as_recorded(columns: Columns, layout: Layout | None) -> Columns:

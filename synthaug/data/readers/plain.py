@@ -81,10 +81,20 @@ def _class_label(schema: pyarrow.Schema) -> str | None:
 
 
 def features_of(schema: pyarrow.Schema) -> dict[str, Any]:
-    """What the ``datasets`` library knows of each column."""
+    """What the ``datasets`` library knows of each column.
+
+    Raises:
+        ValueError: names of classes that are none.
+    """
     told = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
     features = (told.get("info") or {}).get("features") or {}
-    return {name: features.get(name) if isinstance(features.get(name), dict) else {} for name in schema.names}
+    told_of = {name: features.get(name) for name in schema.names}
+    found: dict[str, Any] = {name: of if isinstance(of, dict) else {} for name, of in told_of.items()}
+    for name, feature in found.items():
+        names = feature.get("names") or []
+        if not isinstance(names, list) or not all(isinstance(each, str) for each in names):
+            raise ValueError(f'the column "{name}" has the names of classes {names!r:.60}')
+    return found
 
 
 def own_columns(schema: pyarrow.Schema, layout: Layout | None) -> set[str]:

@@ -19,6 +19,7 @@ from synthaug.data.readers.base import Reading, Source, column_of, group_array
 from synthaug.data.readers.beside import from_text
 from synthaug.errors import InvalidData, SynthaugWarning
 from synthaug.modalities.arrays import as_array
+from synthaug.modalities.claims import bomb_of, likely_bytes
 from synthaug.modalities.image.pictures import Pictures
 from synthaug.outputs import RECORD, decode_name
 
@@ -212,6 +213,30 @@ def read_provenance(path: Path) -> dict[str, list[str | None]]:
     """The columns of the file `PROVENANCE_FILE` in a folder, as text; what is empty without quotes is None."""
     table = read_text(path / PROVENANCE_FILE)
     return {name: table[name].to_pylist() for name in table.column_names}
+
+
+def require_likely_rows(file: pyarrow.parquet.ParquetFile, size: int) -> None:
+    """Refuse a parquet file of so many rows of numbers, or such values, as its size does not make likely.
+
+    Args:
+        file: opened, of which nothing is read yet.
+        size: of it, in bytes.
+
+    Raises:
+        ValueError: saying what it claims.
+    """
+    told = file.metadata
+    widths = [getattr(kind, "bit_width", 32) for kind in file.schema_arrow.types if _has_width(kind)]
+    groups = [told.row_group(k).total_byte_size for k in range(told.num_row_groups)]
+    claimed = max(told.num_rows * sum(widths) // 8, sum(groups))
+    if not likely_bytes(claimed, size):
+        raise ValueError(bomb_of(claimed, size))
+
+
+def _has_width(kind: pyarrow.DataType) -> bool:
+    import pyarrow.types as types
+
+    return bool(types.is_primitive(kind) or types.is_null(kind))
 
 
 def read_text(path: Path, delimiter: str = ",") -> pyarrow.Table:

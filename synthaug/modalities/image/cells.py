@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from synthaug.modalities.arrays import as_array
 from synthaug.modalities.base import Container, Form
 from synthaug.modalities.image.form import CHANNELS, ImageForm, Layout
+from synthaug.modalities.image.opening import opened_picture
 
 
 def is_image(value: Any) -> bool:
@@ -87,9 +89,14 @@ def png_bytes(image: np.ndarray, form: Form) -> bytes:
     return buffer.getvalue()
 
 
-def from_png(file: Any) -> np.ndarray:
-    """The pixels of a PNG file, a path or a stream: ``(H, W)`` or ``(H, W, C)``."""
-    return np.asarray(Image.open(file))
+def from_png(file: Path | bytes) -> np.ndarray:
+    """The pixels of a PNG file, by its path or its bytes: ``(H, W)`` or ``(H, W, C)``.
+
+    Raises:
+        OSError, ValueError: as `opened_picture` does.
+    """
+    with opened_picture(file) as image:
+        return np.asarray(image)
 
 
 def from_pixels(images: Any, form: ImageForm) -> np.ndarray:

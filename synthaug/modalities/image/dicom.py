@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import struct
+import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -10,9 +12,19 @@ from typing import Any
 import numpy as np
 
 from synthaug.errors import InvalidData, UnsupportedKind
-from synthaug.modalities.image.medical import Plane, ScanOptions, Values, missing, named, windowed
+from synthaug.modalities.claims import bomb_of, likely_bytes
+from synthaug.modalities.image.medical import (
+    Plane,
+    ScanOptions,
+    Values,
+    missing,
+    named,
+    require_likely_picture,
+    windowed,
+)
 from synthaug.modalities.image.pictures import Kind
 
+_DEFLATED, _META, _CHUNK = b"1.2.840.10008.1.2.1.99", 4096, 2**20
 _GREY, _COLOUR = ("MONOCHROME1", "MONOCHROME2"), ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 
 
@@ -24,12 +36,29 @@ def dicom_header(path: str) -> Any:
         UnsupportedKind: pydicom is not here.
     """
     with named(path):
+        _require_likely_deflated(path)
         return _pydicom(path).dcmread(path, stop_before_pixels=True)
 
 
 def dicom_frames(header: Any) -> int:
     """How many pictures a file holds, by its header."""
     return int(header.get("NumberOfFrames") or 1)
+
+
+def _require_likely_deflated(path: str) -> None:
+    """Refuse a file that is deflated behind its first elements, and unpacks to what its size does not make likely."""
+    with open(path, "rb") as file:
+        head = file.read(_META)
+        if _DEFLATED not in head:
+            return
+        file.seek(
+            144 + struct.unpack_from("<I", head, 140)[0]
+        )  # behind the group whose length stands first in it
+        unpacking, unpacked, size = zlib.decompressobj(-zlib.MAX_WBITS), 0, os.stat(path).st_size
+        while chunk := unpacking.decompress(unpacking.unconsumed_tail or file.read(_CHUNK), _CHUNK):
+            unpacked += len(chunk)
+            if not likely_bytes(unpacked, size):
+                raise ValueError(bomb_of(unpacked, size))
 
 
 @dataclass(frozen=True)
@@ -45,6 +74,7 @@ class _Dicom:
         path = plane.path
         if "Rows" not in header or "Columns" not in header:
             raise InvalidData(f"{path} is a DICOM file without a picture; leave it out")
+        require_likely_picture(path, int(header.Rows), int(header.Columns))
         if (frames := dicom_frames(header)) > 1 and options.frames is None:
             raise UnsupportedKind(
                 f'{path} holds {frames} frames; to make a row of each, say frames="split": '
@@ -135,6 +165,7 @@ def read_dicom(plane: Plane, options: ScanOptions) -> np.ndarray:
 @lru_cache(maxsize=1)
 def _dataset(path: str, changed: int) -> Any:
     """A whole file, whose frames are asked for one after another."""
+    _require_likely_deflated(path)
     return _pydicom(path).dcmread(path)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 
@@ -251,8 +251,20 @@ class ImageForm(Form):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ImageForm:
-        """The form that `to_dict` wrote."""
-        return cls(**{name: value for name, value in data.items() if name != "kind"})
+        """The form that `to_dict` wrote.
+
+        Raises:
+            TypeError, ValueError: a dictionary that it did not write.
+        """
+        form = cls(**{name: value for name, value in data.items() if name != "kind"})
+        sides, ends = (form.height, form.width, form.channels), (form.low, form.high)
+        named = form.layout in get_args(Layout) and form.container in get_args(Container)
+        typed = isinstance(form.dtype, str) and np.dtype(form.dtype).kind in "iuf"
+        sized = all(type(side) is int and side > 0 for side in sides)
+        ended = ends == (None, None) or all(isinstance(end, int | float) and abs(end) < 2**64 for end in ends)
+        if not (named and typed and sized and ended):
+            raise ValueError(f"{dict(data)!r:.200} is no form of images")
+        return form
 
     def backbone(self, width: int | None = None) -> Backbone:
         """Convolutions; the width is that at full resolution."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import warnings
 import zlib
@@ -13,12 +14,14 @@ from typing import Any
 import numpy as np
 
 from synthaug.errors import InvalidData, InvalidRequest, SynthaugError, UnsupportedKind
+from synthaug.modalities.claims import likely_pixels
+from synthaug.modalities.image.opening import MOST_PIXELS
 from synthaug.wording import did_you_mean
 
 # What the two packages raise at files that are broken or of a kind that they do not know.
 _BROKEN = (
     *(OSError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError),
-    *(struct.error, zlib.error),
+    *(MemoryError, struct.error, zlib.error),
 )
 
 
@@ -70,6 +73,30 @@ class ScanOptions:
                 "with a width above 1, or window=file"
             )
         return cls(frames, axis, window)
+
+
+_MOST = 2**18  # pictures in a file
+
+
+def require_few(pictures: int) -> None:
+    """Refuse a file that claims to hold more pictures than any does, before they are listed.
+
+    Raises:
+        ValueError: saying how many.
+    """
+    if pictures > _MOST:
+        raise ValueError(f"it claims to hold {pictures:,} pictures, and {_MOST:,} are the most that are read")
+
+
+def require_likely_picture(path: str, height: int, width: int) -> None:
+    """Refuse a picture of more pixels than are decoded, or than its file can hold.
+
+    Raises:
+        ValueError: saying how many it claims.
+    """
+    size = os.stat(path).st_size
+    if height * width > MOST_PIXELS or not likely_pixels(height * width, size):
+        raise ValueError(f"its {size:,} bytes claim a picture of {height}x{width} pixels")
 
 
 AS_STORED = ScanOptions()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from functools import lru_cache
 from typing import Any
@@ -9,7 +10,16 @@ from typing import Any
 import numpy as np
 
 from synthaug.errors import InvalidData, UnsupportedKind
-from synthaug.modalities.image.medical import Plane, ScanOptions, Values, missing, windowed
+from synthaug.modalities.claims import require_likely
+from synthaug.modalities.image.medical import (
+    Plane,
+    ScanOptions,
+    Values,
+    missing,
+    require_few,
+    require_likely_picture,
+    windowed,
+)
 from synthaug.modalities.image.pictures import Kind
 
 
@@ -24,7 +34,7 @@ def is_nifti(path: str) -> bool:
 
 def nifti_slices(path: str, options: ScanOptions) -> list[Plane]:
     """The slices of a volume, one after another, of one time point after another."""
-    shape = tuple(map(int, _nibabel(path).load(path).shape))
+    shape = tuple(map(int, _volume(path).shape))
     shape += (1,) * (3 - len(shape))
     times = int(np.prod(shape[3:]))
     if max(shape[4:], default=1) > 1:
@@ -34,6 +44,7 @@ def nifti_slices(path: str, options: ScanOptions) -> list[Plane]:
             f"{path} holds {times} volumes; to make rows of the slices of each, say "
             'frames="split": open_data(source, scans={"frames": "split"}), or --scans frames=split'
         )
+    require_few(times * shape[options.axis])
     planes = []
     for time in range(times):
         for place in range(shape[options.axis]):
@@ -41,6 +52,22 @@ def nifti_slices(path: str, options: ScanOptions) -> list[Plane]:
             at[options.axis] = place
             planes.append(Plane(path, (*at, *((time,) if times > 1 else ())), times * shape[options.axis]))
     return planes
+
+
+def _volume(path: str) -> Any:
+    """A volume of which the header is read, and which its file can hold."""
+    size = _unpacked_size(path, os.stat(path).st_mtime_ns)
+    volume = _nibabel(path).load(path)
+    claimed = math.prod(map(int, volume.shape)) * volume.get_data_dtype().itemsize
+    if claimed > size:
+        raise ValueError(f"it claims a volume of {volume.shape}, which {size:,} bytes do not hold")
+    return volume
+
+
+@lru_cache(maxsize=4096)
+def _unpacked_size(path: str, changed: int) -> int:
+    """How much there is of a volume; of one that is packed known before it is read, as its header may be as large."""
+    return require_likely(path)
 
 
 def _values(path: str, volume: Any) -> Values:
@@ -55,10 +82,11 @@ def _values(path: str, volume: Any) -> Values:
 
 def nifti_kind(plane: Plane, options: ScanOptions) -> Kind:
     """What a slice is, by the header of its file."""
-    volume = _nibabel(plane.path).load(plane.path)
+    volume = _volume(plane.path)
     dtype = "uint8" if _window(plane.path, options) else str(_values(plane.path, volume).dtype)
     shape = (*map(int, volume.shape), 1, 1)
     height, width = (shape[axis] for axis in range(3) if axis != options.axis)
+    require_likely_picture(plane.path, height, width)
     return Kind(height, width, 1, dtype, "HW")
 
 
@@ -70,7 +98,7 @@ def _window(path: str, options: ScanOptions) -> tuple[float, float] | None:
 
 def read_nifti(plane: Plane, options: ScanOptions) -> np.ndarray:
     """A slice with the values that its file gives it: ``(H, W)``, its axes in their order."""
-    volume = _nibabel(plane.path).load(plane.path)
+    volume = _volume(plane.path)
     values = _values(plane.path, volume)
     index = tuple(slice(None) if place is None else place for place in plane.at)
     missing = max(0, 3 - len(volume.shape))
@@ -89,7 +117,7 @@ def read_nifti(plane: Plane, options: ScanOptions) -> np.ndarray:
 @lru_cache(maxsize=1)
 def _unpacked(path: str, changed: int) -> np.ndarray:
     """A whole volume: a compressed one would be unpacked again for every slice."""
-    found: np.ndarray = np.asanyarray(_nibabel(path).load(path).dataobj)
+    found: np.ndarray = np.asanyarray(_volume(path).dataobj)
     return found
 
 

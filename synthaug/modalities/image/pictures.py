@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,12 +11,13 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol, get_args
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
+from synthaug.errors import InvalidData, InvalidRequest, SynthaugError, UnsupportedKind
 from synthaug.modalities.base import Container
 from synthaug.modalities.image.depth import stored_bits
 from synthaug.modalities.image.form import CHANNELS, SMALLEST, ImageForm, Layout
+from synthaug.modalities.image.opening import BROKEN, opened_picture
 from synthaug.modalities.source import RowSource
-from synthaug.wording import did_you_mean, quoted
+from synthaug.wording import did_you_mean, one_line, quoted
 
 Resize = Literal["stretch", "crop", "pad"]
 MODES = ("L", "RGB", "RGBA")
@@ -25,7 +25,6 @@ MODES = ("L", "RGB", "RGBA")
 
 _FRAMED = (b"GIF8", b"II*\0", b"MM\0*")  # how files begin that may have further pages or frames
 _ORIENTATION = 0x0112  # the EXIF tag; 5 to 8 are quarter turns
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
 # What a Pillow mode is read as: bilevel and palette images have no arithmetic of their own.
 READ_AS = {
@@ -224,10 +223,13 @@ class Images(RowSource):
         """
         if values.dtype.kind != "f":
             return
-        finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+        with np.errstate(over="ignore"):  # what is learned has 32 bits
+            finite = np.isfinite(values.astype(np.float32)).reshape(len(values), -1).all(axis=1)
         if not finite.all():
             name = self.name(int(rows[int(np.argmin(finite))]))
-            raise InvalidData(f"{name} holds NaN or infinite values; remove the row or replace the values")
+            raise InvalidData(
+                f"{name} holds NaN or infinite values, or some beyond 32 bits; remove the row or replace the values"
+            )
 
     def _kinds(self, rows: np.ndarray) -> dict[Kind, int]:
         """Each kind and the first of `rows` that has it."""
@@ -462,12 +464,15 @@ class Pictures(Images):
             if isinstance(entry, Image.Image):
                 yield entry
             else:
-                with Image.open(io.BytesIO(entry) if isinstance(entry, bytes) else entry) as image:
+                with opened_picture(entry) as image:
                     yield image
-        except _BROKEN as error:
-            reason = "it is not an image" if isinstance(error, UnidentifiedImageError) else error
+        except SynthaugError:
+            raise
+        except BROKEN as error:
+            known = not isinstance(error, UnidentifiedImageError)
+            reason = (str(error).rstrip(".") or type(error).__name__) if known else "it is not an image"
             raise InvalidData(
-                f"{self.name(row)} cannot be read as an image: {reason}. Remove or replace it"
+                f"{self.name(row)} cannot be read as an image: {one_line(reason)}. Remove or replace it"
             ) from error
 
 

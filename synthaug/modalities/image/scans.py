@@ -9,7 +9,7 @@ import numpy as np
 
 from synthaug.modalities.image.dicom import dicom_frames, dicom_header, dicom_kind, read_dicom
 from synthaug.modalities.image.form import Layout
-from synthaug.modalities.image.medical import AS_STORED, Plane, ScanOptions, named
+from synthaug.modalities.image.medical import AS_STORED, Plane, ScanOptions, named, require_few
 from synthaug.modalities.image.nifti import is_nifti, nifti_kind, nifti_slices, read_nifti
 from synthaug.modalities.image.pictures import Images, Kind
 
@@ -54,4 +54,5 @@ def planes_of(path: str, options: ScanOptions) -> list[Plane]:
         if is_nifti(path):
             return nifti_slices(path, options)
         n = 1 if options.frames is None else dicom_frames(dicom_header(path))
+        require_few(n)
         return [Plane(path, (frame,), n) for frame in range(n)]
