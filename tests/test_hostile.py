@@ -685,6 +685,7 @@ RECIPES = {
     "aliases": "a: &a [x]\n"
     + "".join(f"{b}: &{b} [*{a},*{a}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)),
     "deep": DEEP[:2000],
+    "deeper than is read": DEEP,
     "deep keys": "".join(f"{' ' * i}a:\n" for i in range(1000)),
     "long": "version: 1\nabout: " + "x" * 10**6 + "\nfit: 1\n",
     "several": "version: 1\n---\nversion: 1\n",

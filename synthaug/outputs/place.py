@@ -1,29 +1,21 @@
-"""Outputs that appear whole: the work happens in ``OUT.partial/`` and one rename ends it.
-
-Also the one home of names on disk: any class name becomes one path component and back.
-"""
+"""Outputs that appear whole: the work happens in ``OUT.partial/`` and one rename ends it."""
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
-import platform
-import re
 import shutil
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
 
 from filelock import FileLock, Timeout
 
 from synthaug.errors import InvalidRequest, OutputError, OutputExists, SynthaugError
+from synthaug.outputs.writes import atomic_write_text
 from synthaug.wording import one_line, reason_of
 
 RECORD = "synthaug.json"
@@ -34,7 +26,6 @@ _OF_WRITING = {
     getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EROFS", "EFBIG") if hasattr(errno, name)
 }
 _PATIENCE = 600  # seconds that a process waits for what another does alone
-_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 
 
 @dataclass(frozen=True)
@@ -256,145 +247,6 @@ def require_apart(out: str | Path, sources: Mapping[str, str | Path | None]) -> 
             raise InvalidRequest(
                 f'The {what} "{source}" lies in the output "{out}". Put the output elsewhere.'
             )
-
-
-@contextmanager
-def one_error(kind: type[SynthaugError], what: str, remedy: str) -> Iterator[None]:
-    """Files that cannot be read become an error of ours: what, why, and what to do.
-
-    >>> from synthaug.errors import InvalidData
-    >>> with one_error(InvalidData, "The list cannot be read", "Check the path."):
-    ...     open("/nowhere/list.txt")
-    Traceback (most recent call last):
-    synthaug.errors.InvalidData: The list cannot be read (No such file or directory: /nowhere/list.txt). Check the path.
-    """
-    try:
-        yield
-    except SynthaugError:
-        raise
-    except OSError as error:
-        raise kind(f"{what} ({reason_of(error)}). {remedy}") from error
-
-
-def atomic_write_bytes(path: Path, data: bytes) -> None:
-    """Writes ``path`` so that whoever looks sees the old content or the whole new one.
-
-    The temporary name is always the same, so that a killed write leaves nothing the next one does not take.
-    """
-    temporary = _beside(path, ".tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
-
-
-def atomic_write_text(path: Path, text: str) -> None:
-    """Writes ``path`` as UTF-8, whole or not at all; what UTF-8 cannot hold is escaped as JSON does it."""
-    atomic_write_bytes(path, text.encode(errors="backslashreplace"))
-
-
-def sha256_file(path: Path) -> str:
-    """The SHA-256 of a file's content, 64 hex digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def environment() -> dict[str, str]:
-    """Library versions and hardware, for results to be read by."""
-    packages = {
-        "torch": "torch",
-        "numpy": "numpy",
-        "scikit-learn": "sklearn",
-        "albumentations": "albumentations",
-    }
-    return {
-        "hardware": f"{_processor()}, {os.cpu_count()} cores",
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        **{name: found for name, module in packages.items() if (found := _version(name, module))},
-    }
-
-
-def versions() -> dict[str, str]:
-    """Of the libraries that the bytes of an output depend on."""
-    packages = {
-        "synthaug": "synthaug",
-        "torch": "torch",
-        "numpy": "numpy",
-        "pillow": "PIL",
-        "pyarrow": "pyarrow",
-    }
-    found = {name: _version(name, module) for name, module in packages.items()}
-    return {"python": platform.python_version(), **found, "datasets": _version("datasets", "datasets")}
-
-
-def _version(package: str, module: str) -> str:
-    """Of what was imported, where it was: another package may have put a module of that name there. Empty for none."""
-    try:
-        return str(getattr(sys.modules.get(module), "__version__", None) or version(package))
-    except PackageNotFoundError:
-        return ""
-
-
-def encode_name(name: str, among: Iterable[str] = ()) -> str:
-    """Any name as one path component that is safe on every system; `decode_name` reads it back.
-
-    Letters, digits and common marks stay, the rest is percent-encoded, and so is a first or last character
-    that would hide, reserve or shorten the name. The empty name is ``%``.
-
-    Args:
-        name: the name.
-        among: all names of the folder. Where another differs by case only, capitals are encoded too, so that
-            the two do not meet on a system that ignores case.
-
-    Raises:
-        InvalidRequest: the encoded name is longer than the 255 bytes a component may have.
-
-    >>> encode_name("T-shirt/top"), encode_name("../x"), encode_name("été")
-    ('T-shirt%2Ftop', '%2E.%2Fx', '%C3%A9t%C3%A9')
-    >>> encode_name("Cat", among=["Cat", "cat"]), decode_name("%43at")
-    ('%43at', 'Cat')
-    """
-    text = quote(name, safe=" ,+=()@", errors="surrogatepass")
-    if any(other != name and other.lower() == name.lower() for other in among):
-        # The hexadecimal capitals of an escape stay: they are the same in every spelling of it.
-        text = re.sub(r"%..|[A-Z]", lambda m: m[0] if m[0][0] == "%" else f"%{ord(m[0]):02X}", text)
-    if text.startswith((".", " ", "__")) or text.split(".")[0].rstrip(" ").lower() in _DEVICES:
-        text = f"%{ord(text[0]):02X}{text[1:]}"
-    if text.endswith((".", " ")):
-        text = f"{text[:-1]}%{ord(text[-1]):02X}"
-    if len(text) > 255:
-        raise InvalidRequest(
-            f'The name "{name[:40]}..." takes {len(text)} bytes as a folder name, file systems allow 255. '
-            "Shorten it, or write .parquet or .npz."
-        )
-    return text or "%"
-
-
-def decode_name(component: str) -> str:
-    """The name that `encode_name` made ``component`` of; a component it cannot have made is its own name."""
-    if component == "%":
-        return ""
-    try:
-        return unquote(component, errors="surrogatepass")
-    except UnicodeDecodeError:
-        return component
-
-
-def _processor() -> str:
-    """The processor's name where the system tells it."""
-    if os.path.exists("/proc/cpuinfo"):
-        with open("/proc/cpuinfo") as lines:
-            for line in lines:
-                if line.startswith("model name"):
-                    return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
 
 
 def _beside(path: Path, suffix: str) -> Path:

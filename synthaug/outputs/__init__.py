@@ -1,0 +1,5 @@
+"""Outputs that appear whole, the files in them, and names on disk."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
