@@ -88,10 +88,10 @@ def fit(
     """Train a generator on DATA, and say what it achieved.
 
     The checkpoint is chosen by the validation rows: those of --validation, or of DATA's own split. Killed or
-    stopped with Ctrl-C, the same command goes on from the last checkpoint.
+    stopped with Ctrl-C, the same command goes on from the last checkpoint. Processes of torchrun train together.
     """
     from synthaug import verbs
-    from synthaug.training import require_tracker
+    from synthaug.training import require_tracker, together
 
     require_tracker(tracker, out is not None or given["dry_run"])
     by = (
@@ -104,8 +104,12 @@ def fit(
     )
     if is_dry(given, lambda: {"fit": data, "out": _told_path(out)} | asked.describe(), asked, out):
         return
-    there = out is not None and asked.is_finished(out, overwrite=given["overwrite"])
-    generator = verbs.fit(**asked.arguments(), out=out, tracker=tracker, **_how(given))
+    with together() as ranks:
+        there = ranks.first and out is not None and asked.is_finished(out, overwrite=given["overwrite"])
+        shown = _how(given) if ranks.first else _how(given | {"quiet": True})
+        generator = verbs.fit(**asked.arguments(), out=out, tracker=tracker, **shown)
+        if not ranks.first:
+            return
     found = asdict(generator.about) | {"out": str(out)}
     was = "nothing was trained: it is there already, in" if there else "saved in"
     report(given, found, f"{generator}\n{generator.achieved.text}\n{was} {out}")
@@ -412,9 +416,8 @@ def _opened(source: str, given: Mapping[str, Any]) -> Any:
 
 def _whole_or_share(out: Path | None, made: str) -> str:
     """What is told at the end: of the output, or of one's share where others are still at theirs."""
-    if out is None or os.path.lexists(out):
-        return made
-    return f"this share is made; {out} appears when all are"
+    whole = out is None or os.path.lexists(out)
+    return made if whole else f"this share is made; {out} appears when all are"
 
 
 def _told_path(out: Path | None) -> str | None:

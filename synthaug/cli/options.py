@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -94,9 +95,19 @@ def asks(request: type[Request], *own: str) -> Callable[[F], F]:
     return together(*(_option(each, parts.get(each.name, rest)) for each in told))
 
 
+def _of_launch(ctx: click.Context, param: click.Parameter, given: str | None) -> str | None:
+    """The share that was asked for, or that of this process among those that torchrun began."""
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
+    return f"{os.environ['RANK']}/{os.environ['WORLD_SIZE']}" if given is None and several else given
+
+
+_CALLED_BACK: dict[str, Callable[..., Any]] = {"shard": _of_launch}
+
+
 def _option(of: Field, part: str) -> Callable[[F], F]:
     default = None if of.default == {} else of.default
     usual: dict[str, Any] = {"default": default, "show_default": default not in (None, False)}
+    usual |= {"callback": _CALLED_BACK[of.name]} if of.name in _CALLED_BACK else {}
     return option(spelled(of.name), of.name, part=part, help=sentence(of.help), **(usual | _KINDS[of.kind]))
 
 

@@ -59,7 +59,9 @@ def as_table(rows: RowBlock, files: list[str], card: Card, layout: Layout) -> An
     for name, column in own_columns(rows, layout).items():
         features[name] = kinds.get(name, datasets.Value("string"))
         text = features[name].dtype == "string"
-        values = [str(value) for value in column] if text else np.asarray(column).tolist()
+        values = np.asarray(column).tolist()
+        if text:
+            values = [value if isinstance(value, str) else str(value) for value in values]
         columns[name] = pa.array(values, features[name].pa_type)
     table = pa.table(columns)
     if layout.beside is not None:  # pictures that are files elsewhere go along

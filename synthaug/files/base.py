@@ -167,13 +167,18 @@ class FileNames:
         """The paths that are taken and may be those of synthetic rows; these never meet each other."""
         return [path for path in sorted(self._used) if f"/{SYNTHETIC}-" in path]
 
-    def of(self, rows: RowBlock, numbers: Sequence[int], *, keep: bool = True) -> list[str]:
-        """The file of each of some rows.
+    def synthetic(self, label: int, split: str | None, names: Sequence[str]) -> list[str]:
+        """The files of synthetic rows of one class, which never meet each other, by names that any system can have."""
+        above = "/".join([*([] if split is None else [encode_name(split)]), self._folders[label]])
+        stems = (f"{above}/{name.removesuffix('.png')}" for name in names)
+        return [_free(stem, number, self._used) for number, stem in enumerate(stems)]
+
+    def of(self, rows: RowBlock, numbers: Sequence[int]) -> list[str]:
+        """The file of each of some real rows.
 
         Args:
             rows: the rows, of which the images are not looked at.
             numbers: of the rows, from which those get a name that have none.
-            keep: whether other rows that come later may meet these.
         """
         files = []
         for row, number in enumerate(numbers):
@@ -189,8 +194,7 @@ class FileNames:
             file = _free("/".join([*above, *below, stem]), number, self._used)
             if not self._used.isdisjoint(_folders(file, len(above))):  # a file is called as the folder is
                 file = _free("/".join([*above, stem]), number, self._used)
-            if keep:
-                self._used |= {_as_found(file), *(f"{folder}/" for folder in _folders(file, len(above)))}
+            self._used |= {_as_found(file), *(f"{folder}/" for folder in _folders(file, len(above)))}
             files.append(file)
         return files
 

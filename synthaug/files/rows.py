@@ -133,8 +133,8 @@ class MadeRows:
             end = piece.first + piece.count
             for start in range(piece.first, end, _BLOCK):
                 stop = min(end, start + _BLOCK)
-                rows = self.block(piece.name, start, stop)
-                yield rows, [] if names is None else names.of(rows, range(start, stop), keep=False)
+                rows, label = self.block(piece.name, start, stop), self.classes.index(piece.name)
+                yield rows, [] if names is None else names.synthetic(label, self.split, rows.names)
 
     def block(self, name: str, start: int, stop: int) -> RowBlock:
         """Rows ``start`` to ``stop`` (exclusive) of a class."""

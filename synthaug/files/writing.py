@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 
@@ -22,7 +21,7 @@ class Writing:
         jobs: processes that make rows; without it one a core, where there is enough to do.
         engine: what makes them: local, or ray, on the cluster of RAY_ADDRESS or on this machine.
         shard: i/N, from 0/N to N-1/N: make one share of the output. N such calls, on machines that see the same
-            folder, make it together; the one that ends last puts it there. Under torchrun, each process takes its own.
+            folder, make it together; the one that ends last puts it there.
         synthetic_only: leave the real rows out.
     """
 
@@ -48,10 +47,7 @@ class Writing:
     @property
     def share(self) -> tuple[int, int] | None:
         """Which share of how many is made here; None where all is."""
-        told = self.shard
-        if told is None and int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ:
-            told = f"{os.environ['RANK']}/{os.environ['WORLD_SIZE']}"
-        found = None if told is None else _SHARD.fullmatch(told)
+        found = None if self.shard is None else _SHARD.fullmatch(self.shard)
         return None if found is None else (int(found[1]), int(found[2]))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property, partial
@@ -345,13 +346,15 @@ def at_rest(made: Callable[[], Family], state: Mapping[str, torch.Tensor]) -> Fa
 
 
 def resolve_device(device: str) -> torch.device:
-    """``auto`` becomes CUDA where there is one, else the CPU.
+    """``auto`` becomes CUDA where there is one, the one of its own for a process of ``torchrun``; else the CPU.
 
     Raises:
         InvalidRequest: a device that torch does not know or that is not there.
     """
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if not torch.cuda.is_available():
+            return torch.device("cpu")
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
     try:
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError) as error:

@@ -19,6 +19,7 @@ from .loop import (
     run_loop as run_loop,
 )
 from .pace import PATIENCE as PATIENCE, Steps as Steps, TimedSteps as TimedSteps
+from .ranks import Ranks as Ranks, ranks as ranks, together as together
 from .train import train as train
 from .watch import (
     Callback as Callback,

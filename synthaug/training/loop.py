@@ -128,6 +128,9 @@ def run_loop(
         log.resume(state.step, mark)
     elif folder is not None:
         (folder / HISTORY).unlink(missing_ok=True)  # of a run that was killed before its first checkpoint
+    ranks = state.ranks
+    if ranks.world > 1:  # the folder is the first one's
+        state.restore(ranks.told(state.tensors()))
     good, saved_at = state.tensors(), time.monotonic()
     shown = bar(state.steps, shown=progress, of="training", unit="step", initial=state.step)
     with shown, _interrupts() as interrupted:
@@ -137,16 +140,19 @@ def run_loop(
                 log.event(told, state.step)
                 shown.total = state.steps
             finished, old = state.step >= state.steps, time.monotonic() - saved_at > _CHECKPOINT_SECONDS
+            stopping = ranks.any(interrupted.is_set())
             scored = score is not None and any(budget.reaches(share, state.step) for share in _SCORED_AT)
             due = (
                 state.step % max(1, state.steps // 20) == 0
                 or finished
-                or old
+                or ranks.told(old)
                 or scored
-                or interrupted.is_set()
+                or stopping
             )
             is_finite = all(map(math.isfinite, figures.values())) and (not due or state.is_finite())
-            collapsed = state.collapsed(spread) if due and is_finite and spread is not None else []
+            collapsed = (
+                ranks.told(state.collapsed(spread)) if due and is_finite and spread is not None else []
+            )
             if collapsed or not is_finite:
                 log.drop_pending()
                 log.event(state.recover(good, collapsed), state.step)
@@ -156,18 +162,19 @@ def run_loop(
                 continue
             has_told = log.add(state.step, figures, shown, last=finished)
             shown.update()
-            if has_told and not finished and _is_ended(callbacks, state, log):
+            if has_told and not finished and ranks.any(_is_ended(callbacks, state, log)):
                 state.ended = finished = due = True
                 scored = score is not None
             if preview is not None and (finished or state.step % max(1, state.steps // 10) == 0):
                 preview(state.average.eval(), state.step)
             if score is not None and scored:
-                log.event(state.take(score.of(state.average.eval()), score.noise), state.step)
+                found = ranks.told(score.of(state.average.eval()))
+                log.event(state.take(found, score.noise), state.step)
             if due:
                 good, saved_at = state.tensors(), time.monotonic()
                 if folder is not None:
                     state.save(folder / CHECKPOINT, good, log.mark())
-            if interrupted.is_set():
+            if stopping:
                 raise KeyboardInterrupt
     if state.step < state.steps:
         log.event({"event": "stopped", "budget": state.steps}, state.step)

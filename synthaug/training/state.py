@@ -19,6 +19,7 @@ from synthaug.families import Batch, BatchKind, Phase
 from synthaug.outputs import atomic_write_bytes
 from synthaug.seeding import torch_rng
 from synthaug.training.pace import Steps
+from synthaug.training.ranks import ranks
 
 _MAX_RECOVERIES = 4
 # A part has collapsed when its spread is below the first after it was above the second: what never rose has not
@@ -41,6 +42,7 @@ class State:
 
     def __init__(self, module: nn.Module, phases: Sequence[Phase], budget: Steps, seed: int) -> None:
         self.module, self.phases, self.budget, self.seed = module, phases, budget, seed
+        self.ranks = ranks()
         self.average = copy.deepcopy(module).eval()
         self.average.requires_grad_(False)
         self.optimizers = [
@@ -79,16 +81,18 @@ class State:
                 parameter.requires_grad_(True)
             for group in optimizer.param_groups:
                 group["lr"] = phase.lr * warm_up_then_decay(progress) * 0.5**self.recoveries
-            inputs, labels = batch(phase.batch, self.step)
-            rng = torch_rng(self.seed, "loss", phase.name, self.step, 0)
+            inputs, labels = map(self.ranks.own_rows, batch(phase.batch, self.step))
+            rng = torch_rng(self.seed, "loss", phase.name, self.step, self.ranks.rank)
             loss, shown = phase.loss((inputs.to(self.device), labels.to(self.device)), progress, rng)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
+            self.ranks.average_gradients(phase.parameters)
             optimizer.step()
             figures |= shown
+        self.ranks.follow_buffers(self.module)
         self._follow()
         self.step += 1
-        return {name: float(value.detach()) for name, value in figures.items()}
+        return self.ranks.mean({name: float(value.detach()) for name, value in figures.items()})
 
     @torch.no_grad()
     def _follow(self) -> None:

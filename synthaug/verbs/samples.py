@@ -85,17 +85,25 @@ def fit(
     how = family, steps, minutes, options or {}, by, patience, seed, device, more, watched
     asked = FitRequest(opened, *how)
     (rows, held_out), chosen_by = asked.rows, asked.chosen_by
-    with placed(out, asked, overwrite) as place:
-        if place is not None and place.finished:
-            training.forget(place.path)
-            return load(place.path, device=device)
+    ranks = training.ranks()
+    if ranks.world > 1 and steps is None:
+        raise InvalidRequest(
+            f"{ranks.world} processes were to train together for minutes, which each counts by its own clock. "
+            "Give steps= (--steps)."
+        )
+    with placed(out if ranks.first else None, asked, overwrite) as place:
+        if ranks.told(place is not None and place.finished):
+            assert out is not None, "it is there"
+            if ranks.first:
+                training.forget(Path(out))
+            return load(out, device=device)
         folder = None if place is None else place.work
         if asked.further is not None:
             asked.task.check(rows)
             judged = judging.judge_unlabelled(rows, "fit", unlabelled=asked.further, seed=asked.seed)
             rows = judging.with_judged(rows, asked.further, judged)
         told = {"family": family, "seed": asked.seed, **asked.options}
-        with training.follow(tracker, folder, told) as following:
+        with training.follow(tracker if ranks.first else None, folder, told) as following:
             made = training.train(
                 rows,
                 asked.task,

@@ -200,13 +200,20 @@ class Killing:
         return self.make(shard)
 
 
-def test_under_torchrun_every_process_makes_its_share(tmp_path, monkeypatch):
-    whole = expand(tmp_path / "whole", "webdataset", WRITING)
-    for rank in (1, 0):
+def test_under_torchrun_every_process_of_the_command_line_makes_its_share(tmp_path, monkeypatch):
+    fitted().save(tmp_path / "gen")
+    given = ["sample", str(tmp_path / "gen"), "--counts", "cat=9,dog=12", "--shard-size", "5", "-q"]
+    given += ["--format", "webdataset", "--out"]
+    assert run(*given, str(tmp_path / "whole")).exit_code == 0
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank, said in ((1, "this share is made"), (0, "21 rows in")):
         monkeypatch.setenv("RANK", str(rank))
-        monkeypatch.setenv("WORLD_SIZE", "2")
-        expand(tmp_path / "out", "webdataset", WRITING)
-    assert list(content(tmp_path / "out").values()) == list(content(whole).values())
+        done = run(*[each for each in given if each != "-q"], str(tmp_path / "out"))
+        assert done.exit_code == 0
+        assert said in done.stdout
+    assert list(content(tmp_path / "out").values()) == list(content(tmp_path / "whole").values())
+    expand(tmp_path / "alone", "shards", WRITING)  # a call of Python is one process's own
+    assert (tmp_path / "alone").exists()
 
 
 # ---------------------------------------------------------------------------------------------- in spite of all
