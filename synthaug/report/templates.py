@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from synthaug.wording import one_line
+
 _FITS = 20  # letters, in a column on a phone
 
 
@@ -31,7 +33,7 @@ def rendered(template: str, **values: Any) -> str:
 
 def _joints(name: str) -> list[tuple[str, bool]]:
     """The parts of a class name, between which a line may end, and whether each fits into any line as a whole."""
-    return [(part, len(part) <= _FITS) for part in re.split(r"(?<=[\s_/.,:;])", name) if part]
+    return [(part, len(part) <= _FITS) for part in re.split(r"(?<=[\s_/.,:;])", one_line(name)) if part]
 
 
 def _with_whole_percents(page: str) -> str:
