@@ -123,8 +123,21 @@ def test_of_a_table_the_columns_are_shown(table: Path, tmp_path: Path) -> None:
     assert found["record"]["again"] in text_of(page)
 
 
+def test_of_samples_alone_no_row_is_real(pictures: Path, tmp_path: Path) -> None:
+    synthaug.sample(pictures.parent / "gen", 3, out=tmp_path / "samples.npz", progress=False)
+    found, page = looked_at(tmp_path / "samples.npz", tmp_path / "page")
+    assert found["synthetic"] == found["classes"]
+    assert "30 rows of 10 classes, all synthetic" in text_of(page)
+    assert "real rows alone" not in text_of(page)
+    assert "each class has equally many" in text_of(page)
+    assert page.count('<i class="of-real"') == 0
+    assert page.count('<i class="of-synthetic"') == 10
+
+
 def test_of_a_data_set_without_synthetic_rows_the_page_has_no_part_on_them(tmp_path: Path) -> None:
     found, page = looked_at(str(photographs(tmp_path / "photos")), tmp_path / "page")
+    assert page.count('<i class="of-real"') == 10
+    assert page.count('<i class="of-synthetic"') == 0
     assert "synthetic" not in found
     assert "synthetic" not in text_of(page).lower().replace("synthaug", "")
     assert 'id="made"' not in page
