@@ -444,7 +444,7 @@ OPTIONS = {
     "sample {root}/gen --counts lying=1,lying=2": "twice",
     "sample {root}/gen --counts lying=1.5": "NAME=NUMBER",
     "sample {root}/gen --per-class 1 --format parkay": 'Known: "folder", "parquet"',
-    "inspect {data}": "Pictures are drawn of generators",
+    "inspect {data} --real {data}": "Real rows are for the pictures of a generator",
     "inspect {root}/r-text": "no report",
     "fti {data}": "No such command",
 }

@@ -496,8 +496,17 @@ def test_a_dry_push_refuses_what_the_run_refuses_and_says_what_would_leave(
 def test_a_dry_inspection_refuses_what_the_run_refuses(
     generator: Generator, shapes: Arrays, tmp_path: Path
 ) -> None:
-    rows, arrays = training_rows(open_data(shapes)), open_data(shapes)
-    for source, real, out in ((generator, rows, None), (arrays, None, tmp_path / "x")):
+    rows, report = training_rows(open_data(shapes)), tmp_path / "report"
+    report.mkdir()
+    told = dict.fromkeys(("advice", "verdict", "rows", "setup", "generator"))
+    (report / "report.json").write_text(json.dumps(told))
+    cases = (
+        (generator, rows, None),
+        (report, None, tmp_path / "x"),
+        (shapes, rows, tmp_path / "x"),
+        (str(folder(tmp_path / "photos")), None, tmp_path / "photos" / "page"),
+    )
+    for source, real, out in cases:
         with pytest.raises(InvalidRequest) as dry:
             InspectRequest(source, real, out).describe()
         with pytest.raises(InvalidRequest) as run:

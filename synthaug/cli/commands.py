@@ -266,14 +266,14 @@ def push(source: Path, name: str, **given: Any) -> None:
 
 @main.command(epilog=_example("synthaug inspect gen/ --out pictures/ --real photos/"))
 @click.argument("path")
-@of.out("Folder for pictures of what is inside a generator.", required=False)
+@of.out(sentence(options_of(InspectRequest)["out"].help), required=False)
 @option("--real", metavar="DATA", help=sentence(options_of(InspectRequest)["real"].help))
 @asks(DataRequest, "source")
 @of.common
 def inspect(path: str, out: Path | None, real: str | None, **given: Any) -> None:
     """Say what is in a data set, a generator or an output.
 
-    With --out, draw what is inside a generator.
+    With --out, write a page on a data set or an output, or draw what is inside a generator.
     """
     from synthaug import verbs
 
@@ -286,7 +286,7 @@ def inspect(path: str, out: Path | None, real: str | None, **given: Any) -> None
             return
     how = {name: given[name] for name in ("seed", "device", "overwrite")}
     found = verbs.inspect(source, real=rows, out=out, **how)
-    shown = facts_in_lines(found) if out is None else in_lines({str(out): found["pictures"]})
+    shown = in_lines({str(out): found["pictures"]}) if "pictures" in found else facts_in_lines(found)
     report(given, found, shown)
 
 

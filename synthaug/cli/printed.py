@@ -63,6 +63,8 @@ def facts_in_lines(found: Mapping[str, Any]) -> str:
     rest = {name: value for name, value in found.items() if name not in ("classes", "values")}
     if found["kind"] == "generator":
         rest = _of_generator(found)
+    if "copies" in found:
+        rest = _of_rows(rest)
     return "\n\n".join(filter(None, [in_lines(rest), classes]))
 
 
@@ -132,14 +134,45 @@ def _of_generator(found: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _of_rows(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a data set is told in lines; rows by class stand in the table."""
+    told = {name: value for name, value in found.items() if name not in ("synthetic", "record")}
+    for name in ("imbalance", "imbalance of real rows"):
+        if of := told.get(name):
+            which = "" if of["ratio"] == 1 else f', "{of["largest"]}" to "{of["smallest"]}"'
+            told[name] = f"{of['ratio']:g} to 1{which}"
+    told["copies"] = _copies(found["copies"])
+    if "card" in told:
+        in_table = ("classes", "values", "form", "real", "synthetic")
+        told["card"] = {name: value for name, value in told["card"].items() if name not in in_table}
+    record = found.get("record", {})
+    return told | {"made with": record.get("versions"), "made again with": record.get("again")}
+
+
+def _copies(found: Mapping[str, Any] | None) -> list[str]:
+    """How many rows are copies of others, a few words for each place; nothing where none are, or it is not known."""
+    if found is None:
+        return []
+    told = [f"{n:,} within {split}" for split, n in found["within"].items()]
+    told += [f"{n:,} of {a} in {b}" for a, others in found["across"].items() for b, n in others.items()]
+    told += [f"{n:,} synthetic {of}" for of, n in (found["synthetic"] or {}).items() if n]
+    return told and [*told, *(f"e.g. {example}" for example in found["examples"])]
+
+
 def _classes(found: Mapping[str, Any]) -> str:
-    """The classes with their rows, and how much the samples of each vary where that is known."""
+    """The classes with their rows, how many are synthetic, and how much the samples of each vary, where it is known."""
     named = found.get("classes")
     counts = named if isinstance(named, Mapping) else found.get("data", {}).get("counts", {})
     varied = found.get("achieved", {}).get("class_diversity", {})
-    titles = ["class", "rows", *(["diversity"] if varied else [])]
+    made = found.get("synthetic", {})
+    titles = ["class", "rows", *(["synthetic"] if made else []), *(["diversity"] if varied else [])]
     rows = [
-        [name, f"{n:,}", *([f"{varied[name]:.2f}" if name in varied else ""] if varied else [])]
+        [
+            name,
+            f"{n:,}",
+            *([f"{made[name]:,}"] if made else []),
+            *([f"{varied[name]:.2f}" if name in varied else ""] if varied else []),
+        ]
         for name, n in counts.items()
     ]
     return table(titles, rows) if rows else ""

@@ -6,6 +6,7 @@ from .classes import (
     names_of as names_of,
     plain_label as plain_label,
 )
+from .copies import copies_of as copies_of
 from .counts import (
     Counts as Counts,
     Totals as Totals,

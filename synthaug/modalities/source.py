@@ -71,6 +71,10 @@ class RowSource(ABC):
         """Rows of which only the first of several pages or frames is read."""
         return 0
 
+    def sizes(self) -> dict[str, int]:
+        """How many rows have each size as they are stored, as far as it is known; none where rows have no size."""
+        return {}
+
     @property
     def resized(self) -> bool:
         """Whether rows are brought to a size that was asked for."""

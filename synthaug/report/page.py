@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,10 +30,10 @@ from synthaug.report.pictures import (
     pick_pictures,
     strip,
 )
-from synthaug.wording import percents, points, printable
+from synthaug.report.templates import rendered
+from synthaug.wording import percents, points
 
 _CURVE_POINTS = 200
-_FITS = 20  # letters, in a column on a phone
 
 HEADINGS = {
     "compared": "What was compared",
@@ -115,16 +114,6 @@ def html(
     overview: Mapping[str, Any] | None = None,
 ) -> str:
     """The page as one text."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,  # class names are anybody's
-        finalize=lambda value: printable(value) if type(value) is str else value,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     scale = Scale.over([c.difference for c in e.comparisons])
     shown: dict[str, Any] = {
         "compared": [_arm(row, scale) for row in tables.arm_rows(e)],
@@ -140,8 +129,9 @@ def html(
         "numbers": downloads(e),
         "words": list(words.GLOSSARY.items()),
     }
-    text: str = environment.get_template("page.html.jinja").render(
-        shown,
+    return rendered(
+        "page.html.jinja",
+        **shown,
         headings={name: title for name, title in HEADINGS.items() if shown[name]},
         worth=words.worth(e),
         parts=words.parts_of_worth(e),
@@ -166,22 +156,7 @@ def html(
         tells_of_classes=power.tells_of_classes(e),
         confusions=tables.confusions(e),
         command=e.setup.again,
-        joints=_joints,
     )
-    return _with_whole_percents(text)
-
-
-def _with_whole_percents(page: str) -> str:
-    """The page with no line that ends between a number and its percent sign, but in what is to be pasted."""
-    parts = re.split("(<pre>.*?</pre>)", page, flags=re.S)
-    return "".join(
-        part if part.startswith("<pre>") else re.sub(r"(?<=\d) %", "\u00a0%", part) for part in parts
-    )
-
-
-def _joints(name: str) -> list[tuple[str, bool]]:
-    """The parts of a class name, between which a line may end, and whether each fits into any line as a whole."""
-    return [(part, len(part) <= _FITS) for part in re.split(r"(?<=[\s_/.,:;])", name) if part]
 
 
 def _arm(row: tables.ArmRow, scale: Scale) -> dict[str, Any]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +45,7 @@ class InspectRequest(Request):
     Attributes:
         source: a data set, a saved generator or an output.
         real: rows to show a generator's samples beside.
-        out: folder for pictures of what is inside a generator.
+        out: folder for a page on a data set or an output, or for pictures of what is inside a generator.
         seed: the only source of randomness.
         device: auto, cpu, cuda, ...
     """
@@ -53,20 +56,39 @@ class InspectRequest(Request):
     seed: int = 0
     device: str = "auto"
 
+    @cached_property
+    def rows(self) -> data.LabeledData | None:
+        """The rows of a data set, opened once; None where the source is something else."""
+        return data.open_data(self.source) if report.holds_rows(self.source) else None
+
+    @cached_property
+    def found(self) -> dict[str, Any]:
+        """What is there."""
+        return report.facts_of(self.source, self.rows)
+
     def describe(self) -> dict[str, Any]:
         """What is there; raises what drawing it would raise before it begins."""
         if self.out is None and self.real is not None:
             raise InvalidRequest("Real rows are for the pictures of a generator: give out= (--out) too.")
-        found = report.facts_of(self.source)
         if self.out is not None:
-            if found["kind"] not in ("generator", "plan"):
-                raise InvalidRequest(f"Pictures are drawn of generators; {self.source} is a {found['kind']}.")
+            kind = self.found["kind"]
+            if kind == "report":
+                raise InvalidRequest(
+                    f"Generators and data sets are drawn; {self.source} is a report, which has a page of its own."
+                )
+            if self.rows is not None and self.real is not None:
+                raise InvalidRequest(
+                    f"Real rows are for the pictures of a generator; {self.source} is a {kind}."
+                )
             self.require_apart(self.out)
         if self.real is not None:
             data.require_original(self.real, "rows to show samples beside")
-        return found
+        return self.found
 
     def to_dict(self) -> dict[str, Any]:  # noqa: D102
+        if self.rows is not None:
+            facts = json.dumps(self.found, sort_keys=True)
+            return {"page": hashlib.sha256(facts.encode()).hexdigest(), "seed": self.seed}
         drawn = self.source.identity
         real = fingerprint_of(self.real)
         return {"draw": drawn["generator"], "kept": drawn["kept"], "real": real, "seed": self.seed}

@@ -22,24 +22,34 @@ def inspect(
     device: str = "auto",
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """What something is, as plain JSON data: a data set, an output, a report, or a generator, which may be drawn too.
+    """What something is, as plain JSON data: a data set, an output, a report or a generator; all but reports are drawn.
+
+    With ``out``, of a generator pictures of what is inside it; of a data set and of what `expand` and `sample` wrote
+    ``inspect.html``, a page that needs nothing beside it: rows of each class and split, copies, odd files, sizes, real
+    rows beside synthetic ones, and what made them.
 
     Args:
         source: a data set as in `fit`, a generator, or the path of an output, a report or a saved generator.
         real: rows to draw a generator's samples beside, as ``dataset`` in `fit`; of its splits the training one.
-        out: a new folder for pictures of what is inside a generator.
+        out: a new folder for the page, or the pictures.
         seed: decides what is drawn.
         device: for a saved generator.
         overwrite: replace what another request left at ``out``.
 
     Raises:
-        InvalidRequest: pictures of something that is no generator, or real rows without pictures.
+        InvalidRequest: a report is to be drawn, or real rows are given without pictures of a generator.
     """
     rows = None if real is None else data.training_rows(data.open_data(real))
     asked = InspectRequest(source, rows, None if out is None else Path(out), seed, device)
     found = asked.describe()
     if out is None:
         return found
+    if asked.rows is not None:
+        with open_output(out, asked.to_dict(), overwrite=overwrite) as place:
+            if not place.finished:
+                report.write_inspection(found, asked.rows, place.work, seed=asked.seed)
+                place.commit()
+        return found | {"out": str(out), "page": str(Path(out) / report.INSPECTION)}
     maker = maker_of(opened(source, device))
     with open_output(out, replace(asked, source=maker).to_dict(), overwrite=overwrite) as place:
         if not place.finished:

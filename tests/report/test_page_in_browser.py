@@ -1,4 +1,4 @@
-"""The page as a browser draws it, on a phone and a desk, by day and by night: nothing sticks out, no word is broken."""
+"""Pages as a browser draws them, on a phone and a desk, by day and by night: nothing sticks out, no word is broken."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
 from evaluated import evaluated, write_page
+from inspected import expanded, photographs, strange, visits
+
+import synthaug
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 WIDTHS = (400, 1280)
@@ -27,6 +31,7 @@ addEventListener("load", () => {
   for (const fold of document.querySelectorAll("details")) fold.open = true;
   const root = document.documentElement, width = root.clientWidth;
   const told = (e) => `${e.tagName}.${e.className} ${e.textContent.trim().slice(0, 40)}`;
+  const lines = (of) => new Set([...of.getClientRects()].map((box) => Math.round(box.top / 4))).size;
   const scrolled = (e) => e.closest(".scroll, pre");
   const outside = [], sticking = [], broken = [];
   for (const e of document.querySelectorAll("main *")) {
@@ -42,12 +47,11 @@ addEventListener("load", () => {
       const range = document.createRange();
       range.setStart(text, word.index);
       range.setEnd(text, word.index + word[0].length);
-      const tops = [...range.getClientRects()].map((box) => Math.round(box.top / 4));
-      if (new Set(tops).size > 1) broken.push(word[0]);
+      if (lines(range) > 1) broken.push(word[0]);
     }
   }
   for (const part of document.querySelectorAll("main .whole")) {
-    if (part.getClientRects().length > 1) broken.push(part.textContent);
+    if (lines(part) > 1) broken.push(part.textContent);
   }
   const dark = matchMedia("(prefers-color-scheme: dark)").matches;
   const paper = getComputedStyle(document.body).backgroundColor;
@@ -90,13 +94,39 @@ def drawn(page: Path, scheme: str) -> dict[int, dict[str, Any]]:
     return {of["width"]: of for of in found}
 
 
-@pytest.fixture(
-    scope="module", params=[(2, 10), (10, 2), (120, 10)], ids="{0[0]} classes, {0[1]} seeds".format
-)
+def _report(n_classes: int, seeds: int) -> Callable[[Path], Path]:
+    return lambda place: write_page(evaluated(n_classes, seeds, spread=0.03, gain=0.01), place)
+
+
+def _of_images(place: Path) -> Path:
+    return looked_at(expanded(photographs(place / "photos"), place / "bigger"), place)
+
+
+def _of_a_table(place: Path) -> Path:
+    return looked_at(expanded(visits(place / "visits.csv"), place / "bigger.parquet", label="finding"), place)
+
+
+def _of_strange_names(place: Path) -> Path:
+    return looked_at(strange(), place)
+
+
+def looked_at(source: Any, place: Path) -> Path:
+    return Path(synthaug.inspect(source, out=place / "page")["page"])
+
+
+PAGES: dict[str, Callable[[Path], Path]] = {
+    "report of 2 classes": _report(2, 10),
+    "report of 10 classes": _report(10, 2),
+    "report of 120 classes": _report(120, 10),
+    "10 classes of images": _of_images,
+    "a table": _of_a_table,
+    "strange names": _of_strange_names,
+}
+
+
+@pytest.fixture(scope="module", params=PAGES)
 def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    n_classes, seeds = request.param
-    found = evaluated(n_classes, seeds, spread=0.03, gain=0.01)
-    return write_page(found, tmp_path_factory.mktemp(f"{n_classes}-classes"))
+    return PAGES[request.param](tmp_path_factory.mktemp("page"))
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, get_args
 
@@ -160,6 +161,15 @@ class Images(RowSource):
             except InvalidData as error:
                 found[row] = str(error)
         return found
+
+    def sizes(self) -> dict[str, int]:
+        """Heights and widths as files and arrays have them, from their heads alone; broken ones have none."""
+        found: Counter[str] = Counter()
+        for row in range(len(self)):
+            with suppress(InvalidData, UnsupportedKind):
+                kind = self._kind(row)
+                found[f"{kind.height}x{kind.width}"] += 1
+        return dict(found.most_common())
 
     @property
     def opening(self) -> dict[str, Any]:
