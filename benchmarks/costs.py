@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from statistics import median
 from typing import Any
 
 from record import RESULTS
@@ -88,6 +89,69 @@ def estimates() -> str:
             *table(titles, rows),
         ]
     )
+
+
+def expansion() -> str:
+    """What expanding on disk takes, and that it survives being killed."""
+    if not (RESULTS / "expansion.json").exists():
+        return ""
+    rows = []
+    for cell in _read("expansion.json")["cells"]:
+        few, many = (
+            {key: median(run[key] for run in cell[size]) for key in cell[size][0]} for size in ("few", "many")
+        )
+        made = cell["made"][1] - cell["made"][0]
+        each, alone = (many["processor"] - few["processor"]) / made, median(cell["alone"])
+        rows.append(
+            [
+                cell["rows"],
+                cell["format"],
+                f"{cell['total']:,}",
+                f"{1 / alone:,.0f}",
+                f"{each / alone:.2f}",
+                f"{few['megabytes']:,.0f}",
+                f"{many['megabytes']:,.0f}",
+            ]
+        )
+    titles = [
+        *("rows", "format", "rows of the larger", "rows a second alone"),
+        *("time of a row, to that alone", "MB, few rows", "MB, many"),
+    ]
+    return "\n".join(
+        [
+            "## Expanding on disk",
+            "",
+            "The command `expand` with two processes, with few rows to add and with many ([`expansion.json`]"
+            "(expansion.json), [how](../expansion.py)). Time is that of the processor: what the many take more than "
+            "the few, over a loop by hand that samples and encodes such rows in memory. Memory is the most that all "
+            "processes had together.",
+            "",
+            *table(titles, rows),
+            *_killed(),
+        ]
+    )
+
+
+def _killed() -> list[str]:
+    """What came of expansions that were killed."""
+    if not (RESULTS / "kills.json").exists():
+        return []
+    found = _read("kills.json")
+    told = []
+    for kind in ("processes", "workers of Ray", "a full disk"):
+        if (cell := found.get(kind)) is not None:
+            same = sum(each == found["uninterrupted"] for each in cell["digests"])
+            kills = f"{cell['kills']} kills" if "kills" in cell else "once"
+            told.append([kind, kills, f"{same} of {len(cell['digests'])}"])
+    return [
+        "",
+        "Killed at random moments and called again, until the output was there ([`kills.json`](kills.json), [how]"
+        "(../kills.py)):",
+        "",
+        *table(
+            ["what was killed, or happened", "how often", "outputs with the bytes of one that was not"], told
+        ),
+    ]
 
 
 def speed() -> str:

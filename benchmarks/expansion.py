@@ -33,7 +33,7 @@ from synthaug.modalities.image import ImageForm
 
 CELLS: tuple[tuple[str, str, str, dict[str, Any], tuple[str, str]], ...] = (
     ("MNIST", "mnist.parquet", "shards", {"family": "cvae", "steps": 20}, ("2x", "20000")),
-    ("clothing at 64x64", "clothing64.parquet", "shards", {"family": "cvae", "steps": 5}, ("log", "balance")),
+    ("clothing at 64x64", "clothing64.parquet", "shards", {"family": "cvae", "steps": 5}, ("300", "balance")),
     ("census", "adult.parquet", "parquet", {"family": "cvae", "steps": 50}, ("30000", "75000")),
 )
 """Name, file, format, the generator, and final totals of the few rows and of the many."""

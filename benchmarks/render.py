@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from costs import estimates, minutes, overhead, peers, speed
+from costs import estimates, expansion, minutes, overhead, peers, speed
 from experiments import choices, choices_unlabelled, small_tables, unlabelled
 from experiments.applied import worth
 from record import RESULTS
@@ -61,7 +61,7 @@ def page() -> str:
         "# Results\n\nRendered from the JSON files beside this page, which name command, commit and machine."
     )
     tables = [find(name).render() for name in ON_PAGE]
-    costs = [overhead(), minutes(), estimates(), speed(), peers()]
+    costs = [overhead(), minutes(), estimates(), expansion(), speed(), peers()]
     return "\n\n".join(filter(None, [title, *tables, pictures(), find("generators").render(), *costs])) + "\n"
 
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -338,6 +339,35 @@ def fitted() -> Generator:
 def _one_process_here(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RANK", "WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
+
+
+# ------------------------------------------------------------------------------------------- read by other programs
+
+
+def test_shards_are_read_by_the_library_of_the_hub_with_counts_labels_and_columns(tmp_path):
+    import datasets
+
+    asked = {"cat": 50, "dog": 20, "T-shirt/top": 9}
+    for split in (False, True):
+        out = expand(tmp_path / f"shards {split}", "shards", WRITING, data=source(split))
+        found = datasets.load_dataset(str(out), cache_dir=str(tmp_path / "cache"))
+        assert set(found) == ({"train", "test"} if split else {"train"})
+        assert Counter(found["train"]["label"]) == asked
+        made = [
+            label
+            for label, is_made in zip(found["train"]["label"], found["train"]["synthetic"], strict=True)
+            if is_made
+        ]
+        real = Counter(np.array(source().classes)[source().labels][: 12 if split else 25].tolist())
+        assert Counter(made) == Counter(asked) - real
+        assert found["train"][0]["image"].size == (9, 8)
+    out = expand(tmp_path / "tars", "webdataset", WRITING)
+    tars = datasets.load_dataset(str(out), cache_dir=str(tmp_path / "cache"))["train"]
+    assert Counter(row["label"] for row in tars["json"]) == asked
+    names = list(source().classes)
+    assert [names[k] for k in tars["cls"]] == [row["label"] for row in tars["json"]]
+    assert sum(row["synthetic"] for row in tars["json"]) == 79 - 25
+    assert tars[0]["png"].size == (9, 8)
 
 
 # ----------------------------------------------------------------------------------------- again, from the record
