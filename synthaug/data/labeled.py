@@ -378,7 +378,7 @@ def open_data(
         found.origin,
         found.groups,
         found.splits,
-        source,
+        source if found.url is None else found.url,
         columns,
         train_split,
         test_split,

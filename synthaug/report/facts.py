@@ -56,6 +56,7 @@ def facts_of(source: Any) -> dict[str, Any]:
     }
     if not broken and opened.form.parts():
         found["columns"] = opened.form.fitted(training.read()).parts()
+    path = path if opened.found.url is None else opened.path
     record = read_record(path) if path is not None and path.exists() else None
     return found if record is None else found | {"kind": "expanded data set", "card": record["card"]}
 
