@@ -12,6 +12,7 @@ from synthaug import files, generators, judging
 from synthaug.errors import InvalidArtifact
 from synthaug.outputs import Output, open_output
 from synthaug.requests import Request
+from synthaug.wording import is_url
 
 
 def load(
@@ -70,6 +71,11 @@ def opened(source: Any, device: str) -> Any:
 def path_of(source: Any) -> Path | None:
     """The path that was given; None where it is an object."""
     return Path(source) if isinstance(source, str | os.PathLike) else None
+
+
+def where(out: str | Path) -> Path | str:
+    """Where an output goes: a path of this machine, or a url as it is."""
+    return out if is_url(out) else Path(out)
 
 
 def is_plan(path: Path) -> bool:
