@@ -123,7 +123,7 @@ def fit(
 
 
 @main.command(epilog=_example("synthaug sample gen/ --counts cat=100,dog=20 --out more.parquet"))
-@click.argument("gen", type=click.Path(path_type=Path))
+@click.argument("gen", type=of.here)
 @option("--per-class", type=int, help="Rows of every class.")
 @option("--counts", help="Rows by class, e.g. cat=100,dog=20.")
 @of.place("Folder, .parquet, .csv or .npz to write, here or at a url.")
@@ -153,7 +153,7 @@ def sample(gen: Path, per_class: int | None, counts: str | None, out: of.Place |
 @main.command(epilog=_example("synthaug expand photos/ --to 2x --out photos2x/"))
 @of.data
 @of.generator
-@option("--plan", type=click.Path(path_type=Path), help="What choose wrote: its generator and its share.")
+@option("--plan", type=of.here, help="What choose wrote: its generator and its share.")
 @option("--to", help=sentence(options_of(ExpandRequest)["to"].help))
 @of.place("Folder, .parquet, .csv or .npz to write, here or at a url.")
 @asks(ExpandRequest, "dataset", "generator", "to", "out")
@@ -250,7 +250,7 @@ def evaluate(
 
 
 @main.command(epilog=_example("synthaug push gen/ me/gen --license cc-by-4.0"))
-@click.argument("source", metavar="PATH", type=click.Path(path_type=Path))
+@click.argument("source", metavar="PATH", type=of.here)
 @click.argument("name")
 @asks(PushRequest, "source", "name")
 @of.told

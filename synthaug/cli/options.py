@@ -14,7 +14,7 @@ from synthaug.errors import InvalidRequest
 from synthaug.options import READ_AS, Option as Field, options_of, spelled
 from synthaug.requests import DataRequest, ExpandRequest, FitRequest, Request
 from synthaug.seeding import whole_seed
-from synthaug.wording import is_url
+from synthaug.wording import is_url, shown
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -59,8 +59,16 @@ class _Here(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if is_url(value):
-            self.fail("outputs elsewhere are those of sample and expand; name a folder here.", param, ctx)
+            self.fail(
+                f"{shown(value)} is a url, which data and outputs of sample and expand may have; name a folder here.",
+                param,
+                ctx,
+            )
         return super().convert(value, param, ctx)
+
+
+here = _Here(path_type=Path)
+"""A path of this machine."""
 
 
 class _Anywhere(click.Path):
@@ -150,8 +158,7 @@ def _usable(ctx: click.Context, param: click.Parameter, given: str) -> str:
 
 def out(help: str, required: bool = True) -> Callable[[F], F]:
     """Where the output goes; a dry run needs none."""
-    kind = _Here(path_type=Path)
-    return option("--out", part=OUTPUT, type=kind, required=required, spared=True, help=help)
+    return option("--out", part=OUTPUT, type=here, required=required, spared=True, help=help)
 
 
 def place(help: str, required: bool = True) -> Callable[[F], F]:
@@ -200,7 +207,7 @@ common = together(
 )
 generator = option(
     "--generator",
-    type=click.Path(path_type=Path),
+    type=here,
     help=sentence(options_of(ExpandRequest)["generator"].help),
 )
 unlabelled = option(

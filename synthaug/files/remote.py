@@ -159,16 +159,18 @@ class _Upload:
         store = self.store
         with store.asked(OutputError, "looked at"):
             store.system.invalidate_cache()
-            begun, there = _request_in(store, self.marker), self.there()
-            record = _record(store) if there else None
-        found = None if record is None else record["request"]
+            begun, record = _request_in(store, self.marker), _record(store)
+            found = None if record is None else record["request"]
+            if begun is None and same_request(found, self.wanted):
+                return True
+            there = self.there()
         if begun is not None and not same_request(begun, self.wanted):
             refuse_unless(overwrite, f"{store.url}{PARTIAL}", begun, self.wanted)
             return False
         if not there or (begun is not None and found is None):
             return False
         if same_request(found, self.wanted):
-            return begun is None
+            return False  # but for the last steps
         refuse_unless(overwrite and (found is not None or store.path in there), store.url, found, self.wanted)
         return False
 

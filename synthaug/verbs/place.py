@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from synthaug import files, generators, judging
-from synthaug.errors import InvalidArtifact
+from synthaug.errors import InvalidArtifact, InvalidRequest
 from synthaug.outputs import Output, open_output
 from synthaug.requests import Request
-from synthaug.wording import is_url
+from synthaug.wording import is_url, shown
 
 
 def load(
@@ -28,9 +28,15 @@ def load(
         token: for the hub, instead of the one that is logged in.
 
     Raises:
+        InvalidRequest: a url.
         InvalidArtifact: it is not there, not whole, changed, or of a newer version.
         HubError: the hub could not be reached, or has no such repository.
     """
+    if is_url(path):
+        raise InvalidRequest(
+            f"{shown(path)} is a url, and a generator is loaded from a folder of this machine, or by its name on the "
+            "hub. Copy it here."
+        )
     place = generators.resolve_device(device)
     folder = files.find_generator(path, revision=revision, token=token)
     if not is_plan(folder):
@@ -65,7 +71,7 @@ def opened(source: Any, device: str) -> Any:
     path = path_of(source)
     if path is None:
         return source
-    return judging.Plan.load(path, device) if is_plan(path) else load(path, device=device)
+    return judging.Plan.load(path, device) if is_plan(path) else load(source, device=device)
 
 
 def path_of(source: Any) -> Path | None:

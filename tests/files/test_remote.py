@@ -397,6 +397,17 @@ def test_an_upload_goes_on_where_it_ended(tmp_path, monkeypatch):
     assert failing.done == len(there("memory://bucket/out")) - 4
 
 
+def test_an_output_that_is_there_is_known_by_its_record_alone(monkeypatch):
+    write("memory://bucket/out", "folder")
+    asked = Failing(MemoryFileSystem.cat_file, 2)
+    for operation in ("find", "put_file", "pipe_file", "rm_file", "get_file"):
+        monkeypatch.setattr(MemoryFileSystem, operation, Failing(getattr(MemoryFileSystem, operation), 0))
+    monkeypatch.setattr(MemoryFileSystem, "cat_file", asked)
+    again = planted_generator()
+    write("memory://bucket/out", "folder", again)
+    assert again.family.calls == 0
+
+
 def test_another_request_does_not_go_on_with_what_was_uploaded(monkeypatch):
     failing = Failing(MemoryFileSystem.put_file, 5)
     monkeypatch.setattr(MemoryFileSystem, "put_file", failing)
@@ -511,7 +522,14 @@ def test_commands_take_urls_and_tell_no_credentials(tmp_path):
     assert "memory://bucket/big.npz was made again in memory://bucket/again.npz" in told[6].stdout
     refused = run(f"fit {url} --steps 2 --out s3://bucket/gen")
     assert refused.exit_code == 2
-    assert "outputs elsewhere are those of sample and expand" in refused.stderr
+    assert "s3://bucket/gen is a url, which data and outputs of sample and expand may have" in refused.stderr
+    refused = run("sample s3://me:secret@bucket/gen --per-class 1 --out more.npz")
+    assert "s3://bucket/gen is a url" in refused.stderr
+    assert "secret" not in refused.stderr
+    with pytest.raises(
+        InvalidRequest, match=r"^s3://bucket/gen is a url, and a generator is loaded from a folder"
+    ):
+        synthaug.sample("s3://me:secret@bucket/gen", 1, out=tmp_path / "out")
     assert run(f"inspect {url}/none").stderr.count("\n") == 1
     recipe = run(f"run expand-and-judge --data {url} --out s3://me:secret@bucket/result")
     assert recipe.exit_code == 2
