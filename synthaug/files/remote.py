@@ -52,7 +52,8 @@ def require_remote(url: str, writing: Writing) -> None:
         MissingLibrary: the library that does is not installed.
     """
     store = Store.at(url)
-    if not store.path.strip("/"):
+    below = store.path.strip("/")
+    if not below or ("/" not in below and _is_flat(store)):
         raise InvalidRequest(f"An output needs a name of its own, {store.url} has none. Add one.")
     if writing.share is not None:
         raise InvalidRequest(

@@ -478,8 +478,9 @@ def test_what_cannot_be_elsewhere_is_refused(tmp_path, shapes):
         write("memory://bucket/out", "folder", writing=Writing(shard="0/2"))
     with pytest.raises(InvalidRequest, match=r"memory://bucket/out is elsewhere.*Train it first"):
         synthaug.expand(rows, to="2x", out="memory://bucket/out", steps=1, progress=False)
-    with pytest.raises(InvalidRequest, match=r"memory:// has none"):
-        write("memory://", "folder")
+    for nameless in ("memory://", "s3://bucket"):
+        with pytest.raises(InvalidRequest, match=f"{nameless} has none"):
+            write(nameless, "folder")
     for place in ("s3://me:secret@bucket/gen", Path("s3://me:secret@bucket/gen")):
         with pytest.raises(InvalidRequest, match=r'^"s3://bucket/gen" is a url.*Only sample and expand'):
             synthaug.fit(rows, steps=1, out=place, progress=False)
