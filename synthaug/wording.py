@@ -7,9 +7,10 @@ import difflib
 import html
 import inspect
 import io
+import os
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -17,6 +18,28 @@ if TYPE_CHECKING:
 # Also what turns the direction of all that follows it.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _TOKEN = re.compile(r"\bhf_\w{6,}")
+
+_URL = re.compile(r"[A-Za-z][\w+.:-]*://")
+_SECRET = re.compile(r"(?<=://)(?:[^/]*@|[^/@:]*:(?!\d+/)[^@]*@)|\?.*")
+
+
+def is_url(place: Any) -> TypeGuard[str]:
+    """Whether this is the url of something elsewhere, as text; a `Path` of one has lost a slash.
+
+    >>> is_url("s3://bucket/photos"), is_url("photos/cat")
+    (True, False)
+    """
+    return isinstance(place, str) and _URL.match(place) is not None
+
+
+def shown(place: str | os.PathLike[str]) -> str:
+    """What a place is called in messages and records: a url without credentials and query.
+
+    >>> shown("s3://me:secret@bucket/photos?token=1"), shown("photos")
+    ('s3://bucket/photos', 'photos')
+    """
+    text = os.fspath(place)
+    return _SECRET.sub("", text) if is_url(text) else text
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -115,6 +115,7 @@ def world(
 ) -> dict[str, Any]:
     """A folder with all that pages speak of, and the names that stand for a reader's own things."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SYNTHAUG_CACHE", str(tmp_path / "cache"))
     images, names = clothes
     save_pictures(tmp_path / "photos", images, names)
     more = training_rows(synthaug.open_data("bundled:fashion-mnist")).read(range(900, 940))

@@ -19,7 +19,17 @@ from synthaug import __version__
 from synthaug.cli import options as of
 from synthaug.cli.group import EXIT_NO, OUTPUT, Commands
 from synthaug.cli.options import asks, option, sentence
-from synthaug.cli.printed import WIDTH, facts_in_lines, in_lines, is_dry, report, say, settings_in_lines
+from synthaug.cli.printed import (
+    WIDTH,
+    facts_in_lines,
+    in_lines,
+    is_dry,
+    report,
+    say,
+    settings_in_lines,
+    told_place,
+    whole_or_share,
+)
 from synthaug.errors import InvalidRequest
 from synthaug.options import IN_PYTHON, asked_of, options_of
 from synthaug.outputs import require_apart
@@ -33,6 +43,7 @@ from synthaug.requests import (
     PushRequest,
     SampleRequest,
 )
+from synthaug.wording import is_url, shown
 
 
 def _example(text: str) -> str:
@@ -102,12 +113,12 @@ def fit(
     asked = asked_of(
         FitRequest, given, dataset=rows, options=_settings(settings), validation=by, unlabelled=more
     )
-    if is_dry(given, lambda: {"fit": data, "out": _told_path(out)} | asked.describe(), asked, out):
+    if is_dry(given, lambda: {"fit": shown(data), "out": told_place(out)} | asked.describe(), asked, out):
         return
     with together() as ranks:
         there = ranks.first and out is not None and asked.is_finished(out, overwrite=given["overwrite"])
-        shown = _how(given) if ranks.first else _how(given | {"quiet": True})
-        generator = verbs.fit(**asked.arguments(), out=out, tracker=tracker, **shown)
+        how = _how(given) if ranks.first else _how(given | {"quiet": True})
+        generator = verbs.fit(**asked.arguments(), out=out, tracker=tracker, **how)
         if not ranks.first:
             return
     found = asdict(generator.about) | {"out": str(out)}
@@ -116,13 +127,13 @@ def fit(
 
 
 @main.command(epilog=_example("synthaug sample gen/ --counts cat=100,dog=20 --out more.parquet"))
-@click.argument("gen", type=click.Path(path_type=Path))
+@click.argument("gen", type=of.here)
 @option("--per-class", type=int, help="Rows of every class.")
 @option("--counts", help="Rows by class, e.g. cat=100,dog=20.")
-@of.out("Folder, .parquet, .csv or .npz to write.")
+@of.place("Folder, .parquet, .csv or .npz to write, here or at a url.")
 @asks(SampleRequest, "generator", "counts", "out")
 @of.common
-def sample(gen: Path, per_class: int | None, counts: str | None, out: Path | None, **given: Any) -> None:
+def sample(gen: Path, per_class: int | None, counts: str | None, out: of.Place | None, **given: Any) -> None:
     """Write exactly the rows asked for, made by GEN."""
     if (per_class is None) == (counts is None):
         raise click.UsageError("Give either --per-class or --counts.")
@@ -139,20 +150,20 @@ def sample(gen: Path, per_class: int | None, counts: str | None, out: Path | Non
         return
     told = asked.arguments() | {"generator": gen}  # by its path, so that the record can make the rows again
     verbs.sample(**told, device=given["device"], **_how(given))
-    made = f"{sum(found['counts'].values())} rows in {out}"
-    report(given, found, _whole_or_share(out, made))
+    made = f"{sum(found['counts'].values())} rows in {told_place(out)}"
+    report(given, found, whole_or_share(out, made))
 
 
 @main.command(epilog=_example("synthaug expand photos/ --to 2x --out photos2x/"))
 @of.data
 @of.generator
-@option("--plan", type=click.Path(path_type=Path), help="What choose wrote: its generator and its share.")
+@option("--plan", type=of.here, help="What choose wrote: its generator and its share.")
 @option("--to", help=sentence(options_of(ExpandRequest)["to"].help))
-@of.out("Folder, .parquet, .csv or .npz to write.")
+@of.place("Folder, .parquet, .csv or .npz to write, here or at a url.")
 @asks(ExpandRequest, "dataset", "generator", "to", "out")
 @of.common
 def expand(
-    data: str, generator: Path | None, plan: Path | None, to: str | None, out: Path | None, **given: Any
+    data: str, generator: Path | None, plan: Path | None, to: str | None, out: of.Place | None, **given: Any
 ) -> None:
     """Write DATA with synthetic rows added, each with its provenance."""
     if (to is None and plan is None) or (generator is not None and plan is not None):
@@ -171,12 +182,12 @@ def expand(
     totals = None if to is None else parse_to(to)
     asked = asked_of(ExpandRequest, given, dataset=_opened(data, given), generator=maker, to=totals, out=out)
     adds = asked.describe()["rows_to_add"]
-    if is_dry(given, lambda: {"expand": data, "rows_to_add": adds, "out": _told_path(out)}, asked):
+    if is_dry(given, lambda: {"expand": shown(data), "rows_to_add": adds, "out": told_place(out)}, asked):
         return
     told = asked.arguments() | {"generator": generator or plan}
     verbs.expand(**told, **_how(given))
-    made = f"{sum(adds.values())} synthetic rows added, see {out}"
-    report(given, {"out": str(out), "rows_added": adds}, _whole_or_share(out, made))
+    made = f"{sum(adds.values())} synthetic rows added, see {told_place(out)}"
+    report(given, {"out": told_place(out), "rows_added": adds}, whole_or_share(out, made))
 
 
 @main.command(epilog=_example("synthaug choose photos/ --family cvae --family cgan --out plan/"))
@@ -196,7 +207,7 @@ def choose(data: str, out: Path | None, jobs: int | None, unlabelled: str | None
 
     rows = _opened(data, given)
     asked = asked_of(ChooseRequest, given, dataset=rows, unlabelled=_without_labels(unlabelled, rows))
-    if is_dry(given, lambda: {"choose": data} | asked.describe(), asked, out):
+    if is_dry(given, lambda: {"choose": shown(data)} | asked.describe(), asked, out):
         return
     plan = verbs.choose(**asked.arguments(), out=out, jobs=jobs, **_how(given))
     report(given, plan.to_dict(), choice_on_terminal(plan) + (f"\nSee {out}" if out else ""))
@@ -233,7 +244,7 @@ def evaluate(
     rows = _opened(data, given)
     more = _without_labels(unlabelled, rows)
     asked = asked_of(EvaluateRequest, given, dataset=rows, generator=maker, unlabelled=more)
-    if is_dry(given, lambda: {"evaluate": data} | asked.describe(), asked, out):
+    if is_dry(given, lambda: {"evaluate": shown(data)} | asked.describe(), asked, out):
         return
     evaluation = verbs.evaluate(**asked.arguments(), out=out, jobs=jobs, **_how(given))
     told = evaluation_on_terminal(evaluation) + (f"\nSee {out / 'report.html'}" if out else "")
@@ -243,7 +254,7 @@ def evaluate(
 
 
 @main.command(epilog=_example("synthaug push gen/ me/gen --license cc-by-4.0"))
-@click.argument("source", metavar="PATH", type=click.Path(path_type=Path))
+@click.argument("source", metavar="PATH", type=of.here)
 @click.argument("name")
 @asks(PushRequest, "source", "name")
 @of.told
@@ -282,7 +293,7 @@ def inspect(path: str, out: Path | None, real: str | None, **given: Any) -> None
     rows = None if real is None else _opened(real, given)
     if out is not None:
         asked = asked_of(InspectRequest, given, source=source, real=rows, out=out)
-        if is_dry(given, lambda: {"inspect": path, "out": str(out), "kind": asked.describe()["kind"]}):
+        if is_dry(given, lambda: {"inspect": shown(path), "out": str(out), "kind": asked.describe()["kind"]}):
             return
     how = {name: given[name] for name in ("seed", "device", "overwrite")}
     found = verbs.inspect(source, real=rows, out=out, **how)
@@ -320,14 +331,14 @@ def _told_or_why_not(told_of: Callable[[str], str], name: str) -> str:
 @main.command(epilog=_example("synthaug run expand-and-judge --data photos/ --out result/"))
 @click.argument("recipe", required=False)
 @option("--data", metavar="DATA", help="Data set, instead of the recipe's own.")
-@of.out("Folder for the results, instead of the recipe's own.", required=False)
+@of.place("Folder for the results, instead of the recipe's own.", required=False)
 @option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="e.g. fit.minutes=10; repeatable.")
 @option("--schema", is_flag=True, help="Print the JSON Schema of recipes, for editors, and stop.")
 @of.common
 def run(
     recipe: str | None,
     data: str | None,
-    out: Path | None,
+    out: of.Place | None,
     settings: tuple[str, ...],
     schema: bool,
     **given: Any,
@@ -339,7 +350,7 @@ def run(
     --out, from its record.
     """
     from synthaug import recipes
-    from synthaug.files import read_record
+    from synthaug.verbs import record_at
 
     if schema:
         say(json.dumps(recipes.recipe_schema(), indent=2, ensure_ascii=False))
@@ -352,8 +363,8 @@ def run(
             "\n\n".join(f"{name}\n{in_lines(_needs_apart(each))}" for name, each in shipped.items()),
         )
         return
-    if os.path.exists(recipe) and (record := read_record(Path(recipe))) is not None:
-        _make_again(Path(recipe), record, out, given)
+    if (is_url(recipe) or os.path.exists(recipe)) and (record := record_at(recipe)) is not None:
+        _make_again(recipe, record, out, given)
         return
     _run_recipe(recipes.load_recipe(recipe, data=data, out=out, settings=_settings(settings)), given)
 
@@ -372,17 +383,17 @@ def demo(out: Path | None, **given: Any) -> None:
 
 
 def _make_again(
-    recorded: Path, record: Mapping[str, Any], out: Path | None, given: Mapping[str, Any]
+    recorded: str, record: Mapping[str, Any], out: of.Place | None, given: Mapping[str, Any]
 ) -> None:
     from synthaug import verbs
 
     if out is None:
-        raise click.UsageError(f"{recorded} is an output: say with --out where it is to be made again.")
-    if is_dry(given, lambda: {"run": str(recorded), "out": str(out), "call": record.get("call")}):
+        raise click.UsageError(f"{shown(recorded)} is an output: say with --out where it is made again.")
+    if is_dry(given, lambda: {"run": shown(recorded), "out": told_place(out), "call": record.get("call")}):
         return
     how = {name: given[name] for name in ("device", "overwrite")}
     made = verbs.remake(recorded, out, **how, progress=not given["quiet"])
-    report(given, {"out": str(made)}, f"{recorded} was made again in {made}")
+    report(given, {"out": shown(made)}, f"{shown(recorded)} was made again in {shown(made)}")
 
 
 def _needs_apart(said: Mapping[str, Any]) -> dict[str, Any]:
@@ -412,16 +423,6 @@ def _run_recipe(recipe: Any, given: Mapping[str, Any]) -> None:
 
 def _opened(source: str, given: Mapping[str, Any]) -> Any:
     return asked_of(DataRequest, given, source=source).open()
-
-
-def _whole_or_share(out: Path | None, made: str) -> str:
-    """What is told at the end: of the output, or of one's share where others are still at theirs."""
-    whole = out is None or os.path.lexists(out)
-    return made if whole else f"this share is made; {out} appears when all are"
-
-
-def _told_path(out: Path | None) -> str | None:
-    return None if out is None else str(out)
 
 
 def _how(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,8 +15,12 @@ from synthaug.errors import InvalidRequest
 from synthaug.options import READ_AS, Option as Field, options_of, spelled
 from synthaug.requests import DataRequest, ExpandRequest, FitRequest, Request
 from synthaug.seeding import whole_seed
+from synthaug.wording import is_url, shown
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+Place = Path | str
+"""Where an output goes: a path of this machine, or a url."""
 
 option = partial(click.option, cls=Option)
 """An option of click with a part of the help."""
@@ -49,6 +53,30 @@ class _Size(click.ParamType):  # type: ignore[type-arg]
         if len(sides) not in (1, 2):
             self.fail(f"{value} is neither a number of pixels nor HxW.", param, ctx)
         return sides[0] if len(sides) == 1 else (sides[0], sides[1])
+
+
+class _Here(click.Path):
+    """A path of this machine."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if is_url(value):
+            self.fail(
+                f"{shown(value)} is a url, which data and outputs of sample and expand may have; name a folder here.",
+                param,
+                ctx,
+            )
+        return super().convert(value, param, ctx)
+
+
+here = _Here(path_type=Path)
+"""A path of this machine."""
+
+
+class _Anywhere(click.Path):
+    """A path of this machine, or the url of something elsewhere, as it is: a path would lose a slash."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if is_url(value) else super().convert(value, param, ctx)
 
 
 def _pairs(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
@@ -141,7 +169,12 @@ def _usable(ctx: click.Context, param: click.Parameter, given: str) -> str:
 
 def out(help: str, required: bool = True) -> Callable[[F], F]:
     """Where the output goes; a dry run needs none."""
-    kind = click.Path(path_type=Path)
+    return option("--out", part=OUTPUT, type=here, required=required, spared=True, help=help)
+
+
+def place(help: str, required: bool = True) -> Callable[[F], F]:
+    """Where the output goes, which may be a url."""
+    kind = _Anywhere(path_type=Path)
     return option("--out", part=OUTPUT, type=kind, required=required, spared=True, help=help)
 
 
@@ -185,7 +218,7 @@ common = together(
 )
 generator = option(
     "--generator",
-    type=click.Path(path_type=Path),
+    type=here,
     help=sentence(options_of(ExpandRequest)["generator"].help),
 )
 unlabelled = option(

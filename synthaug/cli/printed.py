@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ import click
 
 from synthaug.errors import OutputError
 from synthaug.requests import Request
-from synthaug.wording import duration, printable, reason_of
+from synthaug.wording import duration, is_url, printable, reason_of, shown
 
 WIDTH = 100
 
@@ -55,6 +56,18 @@ def say(text: str, *, err: bool = False) -> None:
         if error.errno == errno.EPIPE:
             raise
         raise OutputError(f"What was found cannot be printed ({reason_of(error)}).") from error
+
+
+def told_place(out: Path | str | None) -> str | None:
+    """What an output is called; None where there is none."""
+    return None if out is None else shown(out)
+
+
+def whole_or_share(out: Path | str | None, made: str) -> str:
+    """What is told at the end: of the output, or of one's share where others are still at theirs."""
+    if out is None or is_url(out) or os.path.lexists(out):
+        return made
+    return f"this share is made; {out} appears when all are"
 
 
 def facts_in_lines(found: Mapping[str, Any]) -> str:

@@ -281,6 +281,7 @@ def open_data(
             kept in memory); a Hugging Face ``Dataset`` or ``DatasetDict``; the path of a folder of class folders (also
             below ``train/``, ``validation/`` and ``test/``), of a parquet file in the Hugging Face image layout, of an
             npz file with ``X``, ``y`` and perhaps ``split``, or of a folder written by ``save_to_disk``; a hub name;
+            the url of such a file or folder elsewhere, as ``s3://bucket/photos``;
             ``"bundled:fashion-mnist"`` or ``"bundled:digits"``; or what this function returned, with nothing said of it
             again.
         label: the label's column, key or position, where it cannot be guessed.
@@ -378,7 +379,7 @@ def open_data(
         found.origin,
         found.groups,
         found.splits,
-        source,
+        source if found.url is None else found.url,
         columns,
         train_split,
         test_split,

@@ -18,11 +18,14 @@ from synthaug.data.guards import require_original
 from synthaug.data.labeled import LabeledData, open_data
 from synthaug.data.readers import Reading
 from synthaug.data.readers.listing import list_folder
+from synthaug.data.readers.remote import copied
 from synthaug.data.readers.written import record_of_folder
+from synthaug.data.rows import Rows
 from synthaug.errors import InvalidData, Leakage, SpecMismatch, SynthaugWarning, UnsupportedKind
 from synthaug.modalities.arrays import as_array
 from synthaug.modalities.image.cells import is_image
 from synthaug.modalities.image.pictures import Pictures
+from synthaug.wording import is_url
 
 _LABEL = "synthaug_no_label"
 
@@ -43,7 +46,7 @@ def open_unlabelled(source: Any, like: LabeledData) -> LabeledData:
         InvalidRequest: some of the rows are synthetic.
         SpecMismatch: rows of another form.
     """
-    found = _opened(source, like)
+    found = _elsewhere(source, like) if is_url(source) else _opened(source, like)
     require_original(found, "set of unlabelled rows")
     opening = like.found.images.opening
     if "embed" in opening and found.form.kind != like.form.kind:
@@ -132,6 +135,21 @@ def joined(known: LabeledData, images: np.ndarray, labels: np.ndarray) -> Labele
     rows = np.concatenate([known.read(), images])
     kept = known.found.images.replaced(rows, names.__getitem__, known.form)
     return known.of_images(kept, known.origin, np.concatenate([known.labels, labels]))
+
+
+def _elsewhere(url: str, like: LabeledData) -> LabeledData:
+    """The rows at a url."""
+    with copied(url) as copy:
+        rows = _opened(str(copy.path), like)
+        found = copy.source(rows.found)
+    of = rows._rows
+    return replace(
+        rows,
+        found=found,
+        origin=copy.told(rows.origin),
+        source=copy.url,
+        _rows=Rows(found.images, of.form, of.memory),
+    )
 
 
 def _opened(source: Any, like: LabeledData) -> LabeledData:

@@ -18,6 +18,7 @@ from .formats import (
     write_rows as write_rows,
 )
 from .hub import find_generator as find_generator, push as push, staged as staged
+from .remote import remote_record as remote_record, require_remote as require_remote
 from .shards import plan_shards as plan_shards
 from .write import (
     Content as Content,

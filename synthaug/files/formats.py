@@ -32,7 +32,7 @@ from synthaug.generators.samples import PROVENANCE_COLUMNS, Samples
 from synthaug.modalities.base import Form
 from synthaug.modalities.table.form import TableForm
 from synthaug.outputs import encode_name, versions
-from synthaug.wording import did_you_mean, quoted
+from synthaug.wording import did_you_mean, quoted, shown
 
 FORMATS: dict[str, Format] = {
     format.name: format for format in (FOLDER, PARQUET, PARQUET_SHARDS, WEBDATASET, CSV, NPZ, HF)
@@ -61,6 +61,7 @@ def choose_format(out: str | Path, format: str | None, form: Form, classes: Iter
     >>> choose_format("bigger.npz", None, ImageForm(28, 28, 1, "HW", "uint8")).name
     'npz'
     """
+    out = shown(out)
     suffix = Path(out).suffix.lower()
     if format is not None and format not in FORMATS:
         raise InvalidRequest(f'There is no format "{format}".{did_you_mean(format, FORMATS)}')

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from synthaug.data.readers.written import RECORD_KEY, Layout, record_in
 from synthaug.files.arrow import as_table, fits_columns, from_table
@@ -51,7 +51,8 @@ def _join(work: Path, parts: Sequence[Part], card: Card, record: Mapping[str, An
     return _FILE
 
 
-def _record(path: Path) -> dict[str, Any] | None:
+def record_of_parquet(path: Path | BinaryIO) -> dict[str, Any] | None:
+    """The record in a parquet file, by its path or opened; None where synthaug did not write it."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -64,7 +65,7 @@ def _record(path: Path) -> dict[str, Any] | None:
 def _open(path: Path) -> Columns:
     from pyarrow import parquet
 
-    return from_table(parquet.read_table(path), _record(path))
+    return from_table(parquet.read_table(path), record_of_parquet(path))
 
 
 PARQUET = Format(
@@ -74,7 +75,7 @@ PARQUET = Format(
     write=_write,
     join=_join,
     recognises=lambda path: begins_with(path, b"PAR1"),
-    record=_record,
+    record=record_of_parquet,
     open=_open,
     in_columns=True,
     unicode_only=True,

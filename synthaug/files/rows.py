@@ -97,10 +97,10 @@ def own_groups(data: LabeledData) -> np.ndarray | None:
 
 def _sources(data: LabeledData, names: Sequence[str]) -> list[str] | None:
     """The files of rows below the folder or archive that they were read from; None where rows are no files."""
-    root = f"{data.path}/"
-    if data.path is None or not all(name.startswith(root) for name in names):
-        return None
-    return [name.removeprefix(root) for name in names]
+    for root in filter(None, (data.found.url, data.path)):
+        if all(name.startswith(f"{root}/") for name in names):
+            return [name.removeprefix(f"{root}/") for name in names]
+    return None
 
 
 @dataclass(frozen=True)

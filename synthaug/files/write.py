@@ -7,7 +7,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from synthaug.files.expansion import Expansion
 from synthaug.files.folder import FOLDER, numbered_otherwise
 from synthaug.files.formats import CALL, FORMATS, choose_format, record_of, recorded_request
 from synthaug.files.parts import PARTS, Part, clear_begun, make_part, part_in
+from synthaug.files.remote import open_remote, require_remote
 from synthaug.files.rows import MadeRows, RealRows, own_groups
 from synthaug.files.shards import Shard, plan_shards
 from synthaug.files.writing import USUAL_WRITING, Writing
@@ -35,6 +36,7 @@ from synthaug.modalities.table.form import TableForm
 from synthaug.outputs import Output, open_output, open_together
 from synthaug.progress import bar
 from synthaug.training.threads import one_thread
+from synthaug.wording import is_url
 
 _RUN = 1024  # rows that are read at a time
 _WORTH = 20.0  # seconds of work for which several processes are begun
@@ -45,7 +47,7 @@ class Place:
     """Where an output goes and how it gets there.
 
     Attributes:
-        out: the folder or file to write.
+        out: the folder or file to write, or its url elsewhere.
         format: one of `FORMATS`; the suffix of ``out`` decides when None.
         overwrite: replace an output of another request.
         progress: show a bar on stderr; where that is no terminal, a line a minute.
@@ -53,7 +55,7 @@ class Place:
         call: what makes the same output again, to be recorded; None where nothing does.
     """
 
-    out: Path
+    out: Path | str
     format: str | None = None
     overwrite: bool = False
     progress: bool = False
@@ -156,7 +158,7 @@ def _further(data: LabeledData, card: Card) -> dict[str, str]:
     return {"columns": digest.hexdigest()}
 
 
-def write_expansion(expansion: Expansion, place: Place) -> Path:
+def write_expansion(expansion: Expansion, place: Place) -> Path | str:
     """The real rows and the synthetic ones as an output that appears whole.
 
     Raises:
@@ -166,7 +168,7 @@ def write_expansion(expansion: Expansion, place: Place) -> Path:
     return write(Content.of_expansion(expansion, not place.writing.synthetic_only), place)
 
 
-def write_samples(generator: Generator, counts: Counts, place: Place, *, seed: int = 0) -> Path:
+def write_samples(generator: Generator, counts: Counts, place: Place, *, seed: int = 0) -> Path | str:
     """Synthetic rows alone on disk, in bounded memory: those of ``generator.sample(counts, seed=seed)``.
 
     Raises:
@@ -176,7 +178,7 @@ def write_samples(generator: Generator, counts: Counts, place: Place, *, seed: i
     return write(Content.of_samples(generator, counts, seed), place)
 
 
-def write(content: Content, place: Place) -> Path:
+def write(content: Content, place: Place) -> Path | str:
     """The real rows, then the synthetic ones, as an output that appears whole.
 
     Raises:
@@ -191,8 +193,7 @@ def write(content: Content, place: Place) -> Path:
         "format": format.name,
         "shard_size": place.writing.shard_size,
     }
-    opened = open_output if place.writing.share is None else open_together
-    with opened(place.out, request, overwrite=place.overwrite, recorded=recorded_request) as output:
+    with _opened(place, request) as output:
         if output.finished:
             return place.out
         if format is FOLDER and not card.classes.named and (told := numbered_otherwise(card.classes)):
@@ -202,6 +203,15 @@ def write(content: Content, place: Place) -> Path:
         with output.alone():
             work.join(output, request, content.generator.held_out, place.call)
     return place.out
+
+
+def _opened(place: Place, request: Mapping[str, Any]) -> AbstractContextManager[Output]:
+    """Where an output is made: on this machine, alone or together with other processes, or for a store elsewhere."""
+    if is_url(place.out):
+        require_remote(place.out, place.writing)
+        return open_remote(place.out, request, overwrite=place.overwrite)
+    opened = open_output if place.writing.share is None else open_together
+    return opened(place.out, request, overwrite=place.overwrite, recorded=recorded_request)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from synthaug.data.classes import Classes
+from synthaug.data.readers.remote import copied
 from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
 from synthaug.files.formats import Stored
 from synthaug.generators.artifact import MANIFEST, read_generator
@@ -20,6 +21,7 @@ from synthaug.mixing.options import MixOptions
 from synthaug.mixing.pool import Refresh
 from synthaug.mixing.schedule import USUAL_SHARE, Ratio
 from synthaug.modalities.base import Form
+from synthaug.wording import is_url
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,9 @@ class Supply:
         if hasattr(source, "supply"):  # a plan
             found: Supply = source.supply()
             return found
+        if is_url(source):
+            with copied(source) as copy:
+                return cls(_opened(copy.path))
         if isinstance(source, str | os.PathLike):
             return cls(_opened(Path(source)))
         if isinstance(source, Samples) or is_generator(source):

@@ -7,7 +7,9 @@ from .place import (
     open_output as open_output,
     open_together as open_together,
     read_request as read_request,
+    refuse_unless as refuse_unless,
     require_apart as require_apart,
+    same_request as same_request,
 )
 from .writes import (
     atomic_write_bytes as atomic_write_bytes,

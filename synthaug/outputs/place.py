@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
@@ -16,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from synthaug.errors import InvalidRequest, OutputError, OutputExists, SynthaugError
 from synthaug.outputs.writes import atomic_write_text
-from synthaug.wording import one_line, reason_of
+from synthaug.wording import is_url, one_line, reason_of, shown
 
 RECORD = "synthaug.json"
 """The file of an output folder that holds ``{"request": ...}``: what was asked for."""
@@ -25,6 +26,7 @@ RECORD = "synthaug.json"
 _OF_WRITING = {
     getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EROFS", "EFBIG") if hasattr(errno, name)
 }
+_ELSEWHERE = re.compile(r"[A-Za-z][\w+.-]+:/")  # a url, of which a path has one slash
 _PATIENCE = 600  # seconds that a process waits for what another does alone
 
 
@@ -160,7 +162,7 @@ def open_together(
             return
         work.mkdir(parents=True, exist_ok=True)
         with _locked(work, _PATIENCE):
-            if work.is_dir() and not _same(read_request(work), wanted):
+            if work.is_dir() and not same_request(read_request(work), wanted):
                 _record(work, wanted)
         yield Output(path, work, finished=False, shared=True)
 
@@ -174,12 +176,12 @@ def _is_done(
 ) -> bool:
     """Whether the output is there; a partial that is not of it any more is removed."""
     if is_finished(path, wanted, overwrite=overwrite, recorded=recorded):
-        if _same(read_request(work), wanted):
+        if same_request(read_request(work), wanted):
             _discard(work)
         return True
-    if _occupied(work) and not _same(read_request(work), wanted):
+    if _occupied(work) and not same_request(read_request(work), wanted):
         with _locked(work):
-            if not _same(read_request(work), wanted):  # still, now that nobody else is there
+            if not same_request(read_request(work), wanted):  # still, now that nobody else is there
                 _discard(work)
     return False
 
@@ -209,13 +211,13 @@ def is_finished(
         _recover(path, work)
         if _occupied(path):
             found = recorded(path)
-            if _same(found, wanted):
+            if same_request(found, wanted):
                 return True
-            _refuse_unless(overwrite and (found is not None or path.is_file()), path, found, wanted)
+            refuse_unless(overwrite and (found is not None or path.is_file()), path, found, wanted)
         if _occupied(work) and os.listdir(work) != [RECORD + ".tmp"]:
             found = read_request(work)
-            if not _same(found, wanted):
-                _refuse_unless(overwrite and found is not None, work, found, wanted)
+            if not same_request(found, wanted):
+                refuse_unless(overwrite and found is not None, work, found, wanted)
         nearest = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
         if not nearest.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(nearest))
@@ -234,19 +236,29 @@ def require_apart(out: str | Path, sources: Mapping[str, str | Path | None]) -> 
     Raises:
         InvalidRequest: naming both.
     """
-    place = Path(os.path.realpath(out))
+    place, told = _real(out), shown(out)
     for what, source in sources.items():
         if source is None:
             continue
-        there = Path(os.path.realpath(source))
+        there = _real(source)
         if place.is_relative_to(there):
             raise InvalidRequest(
-                f'The output "{out}" lies in the {what} "{source}" itself. Put it elsewhere.'
+                f'The output "{told}" lies in the {what} "{shown(source)}" itself. Put it elsewhere.'
             )
         if there.is_relative_to(place):
             raise InvalidRequest(
-                f'The {what} "{source}" lies in the output "{out}". Put the output elsewhere.'
+                f'The {what} "{shown(source)}" lies in the output "{told}". Put the output elsewhere.'
             )
+
+
+def _real(place: str | Path) -> Path:
+    """Where something is, links followed; what is elsewhere is nowhere on this machine."""
+    if not is_url(place):
+        return Path(os.path.realpath(place))
+    scheme, _, rest = shown(place).partition("://")
+    return (
+        Path(os.path.realpath(rest)) if scheme in ("file", "local") else Path(f"{scheme}:", rest.strip("/"))
+    )
 
 
 def _beside(path: Path, suffix: str) -> Path:
@@ -255,6 +267,11 @@ def _beside(path: Path, suffix: str) -> Path:
 
 def _own_name(path: str | Path) -> Path:
     path = Path(path)
+    if _ELSEWHERE.match(str(path)):
+        raise InvalidRequest(
+            f'"{shown(str(path).replace(":/", "://", 1))}" is a url, and this output is made on this machine: name a '
+            'folder here. Only sample and expand write elsewhere, with a url as text: out="s3://bucket/more".'
+        )
     if path.name in ("", ".."):
         use = path / "out"
         raise InvalidRequest(f'An output needs a name of its own, "{path}" has none. Use e.g. "{use}".')
@@ -267,7 +284,7 @@ def _own_name(path: str | Path) -> Path:
     return path
 
 
-def _same(found: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> bool:
+def same_request(found: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> bool:
     """Whether two requests are equal; what an older version did not record it did not have."""
     return found is not None and not _differing(found, wanted)
 
@@ -346,13 +363,25 @@ def _recover(path: Path, work: Path) -> None:
             os.replace(replaced, path)
 
 
-def _refuse_unless(
-    allowed: bool, path: Path, found: Mapping[str, Any] | None, wanted: Mapping[str, Any]
+def refuse_unless(
+    allowed: bool, path: str | Path, found: Mapping[str, Any] | None, wanted: Mapping[str, Any]
 ) -> None:
+    """Refuse an output that is there, unless it may be replaced.
+
+    Args:
+        allowed: whether it may.
+        path: where it is.
+        found: the request that it came from; None where there is no record of one.
+        wanted: the request that is to be met.
+
+    Raises:
+        OutputExists: saying in what the two requests differ.
+    """
     if allowed:
         return
     if found is None:
-        remedy = "pass overwrite=True (--overwrite)" if path.is_file() else "remove it"
+        single = isinstance(path, Path) and path.is_file()
+        remedy = "pass overwrite=True (--overwrite)" if single else "remove it"
         raise OutputExists(f"{path} exists and synthaug did not write it. Choose another name, or {remedy}.")
     told = "; ".join(
         f"{k}: {_short(found.get(k))} there, {_short(wanted.get(k))} asked" for k in _differing(found, wanted)

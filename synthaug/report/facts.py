@@ -86,9 +86,10 @@ def _of_rows(opened: LabeledData, path: Path | None) -> dict[str, Any]:
         found["imbalance of real rows"] = _imbalance(real)
     if sound and opened.form.parts():
         found["columns"] = opened.form.fitted(training.read()).parts()
-    where = opened.path if path is None and opened.source is not None else path
+    elsewhere = opened.found.url is not None
+    where = opened.path if elsewhere or (path is None and opened.source is not None) else path
     record = read_record(where) if where is not None and where.exists() else None
-    return found if record is None else found | _of_record(record, where)
+    return found if record is None else found | _of_record(record, opened.found.url or where)
 
 
 def _imbalance(counts: Mapping[str, int]) -> dict[str, Any] | None:
@@ -110,7 +111,7 @@ def _sizes(opened: LabeledData, sound: bool) -> dict[str, int]:
     return {"x".join(map(str, size)): len(opened)} if alike else opened.found.images.sizes()
 
 
-def _of_record(record: Mapping[str, Any], path: Path | None) -> dict[str, Any]:
+def _of_record(record: Mapping[str, Any], path: Path | str | None) -> dict[str, Any]:
     """What the record of an output says, without places on the machine that made it."""
     again = f"synthaug run {shlex.quote(str(path))} --out again" if record.get(CALL) else None
     told = {name: record[name] for name in ("request", "versions", "parts") if name in record}

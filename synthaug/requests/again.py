@@ -47,7 +47,7 @@ def call_of(asked: SampleRequest | ExpandRequest, generator: Any) -> dict[str, A
     return None if None in (told["generator"], told.get("data", {})) else told
 
 
-def requested(call: Mapping[str, Any] | None, where: Path) -> dict[str, Any]:
+def requested(call: Mapping[str, Any] | None, where: str) -> dict[str, Any]:
     """The arguments of the verb of a recorded call, its data opened.
 
     Args:

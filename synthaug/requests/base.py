@@ -15,6 +15,7 @@ from synthaug import data, generators, judging
 from synthaug.errors import InvalidRequest
 from synthaug.outputs import is_finished, require_apart
 from synthaug.seeding import whole_seed
+from synthaug.wording import is_url
 
 _READ = {
     "dataset": "data set",
@@ -116,10 +117,13 @@ def _plain(value: Any) -> Any:
     return {key: _plain(part) for key, part in value.items()} if type(value) is dict else value
 
 
-def _path_of(value: Any) -> Path | None:
-    """Where something lies that is read; None where it is in memory."""
+def _path_of(value: Any) -> Path | str | None:
+    """Where something lies that is read, its url where it is elsewhere; None where it is in memory."""
     if isinstance(value, data.LabeledData):
-        return value.path if value.path is not None or value.source is None else _path_of(value.source)
+        place = value.found.url or value.path
+        return place if place is not None or value.source is None else _path_of(value.source)
+    if is_url(value):
+        return str(value)
     return Path(value) if isinstance(value, str | os.PathLike) and os.path.lexists(value) else None
 
 

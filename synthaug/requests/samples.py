@@ -13,7 +13,7 @@ from synthaug.errors import InvalidRequest
 from synthaug.files.writing import USUAL_WRITING
 from synthaug.requests.base import WRITES_NOTHING, Request, apart, fingerprint_of, maker_of, told_of
 from synthaug.training.pace import PATIENCE
-from synthaug.wording import duration, sized
+from synthaug.wording import duration, is_url, shown, sized
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class SampleRequest(Request):
     Attributes:
         generator: what makes them.
         counts: rows of every class, or by class, e.g. cat=100,dog=20.
-        out: folder, .parquet, .csv or .npz to write.
+        out: folder, .parquet, .csv or .npz to write, here or at a url.
         format: folder, parquet, shards, webdataset, csv, npz or hf, where the suffix does not say.
         seed: the only source of randomness.
         writing: in which runs, and by whom.
@@ -135,7 +135,7 @@ class SampleRequest(Request):
 
     generator: generators.Generator
     counts: data.Counts
-    out: Path | None
+    out: Path | str | None
     format: str | None = None
     seed: int = 0
     writing: files.Writing = USUAL_WRITING
@@ -148,7 +148,9 @@ class SampleRequest(Request):
             return {"counts": counts, "out": None}
         files.choose_format(self.out, self.format, self.generator.form, counts)
         self.require_apart(self.out)
-        return {"counts": counts, "out": str(self.out)}
+        if is_url(self.out):
+            files.require_remote(self.out, self.writing)
+        return {"counts": counts, "out": shown(self.out)}
 
     def forecast(self) -> dict[str, Any]:  # noqa: D102
         content = files.Content.of_samples(self.generator, self.counts, self.seed)
@@ -163,7 +165,7 @@ class ExpandRequest(Request):
         dataset: the data set.
         generator: a saved generator; one is trained without it.
         to: final totals: 2x, balance, log, 500 for every class, or cat=500,dog=200; those of a plan without it.
-        out: folder, .parquet, .csv or .npz to write.
+        out: folder, .parquet, .csv or .npz to write, here or at a url.
         format: folder, parquet, shards, webdataset, csv, npz or hf, where the suffix does not say.
         family: of the generator that is trained where none is given.
         steps: its training budget in steps.
@@ -176,7 +178,7 @@ class ExpandRequest(Request):
     dataset: data.LabeledData
     generator: generators.Generator | judging.Plan | None = None
     to: data.Totals | None = None
-    out: Path | None = None
+    out: Path | str | None = None
     format: str | None = None
     family: str = FitRequest.family
     steps: int | None = None
@@ -227,6 +229,13 @@ class ExpandRequest(Request):
         else:
             self.require_apart(self.out)
             files.choose_format(self.out, self.format, rows.form, rows.present)
+        if is_url(self.out):
+            files.require_remote(self.out, self.writing)
+            if self.maker is None:
+                raise InvalidRequest(
+                    f"{shown(self.out)} is elsewhere, and an expansion keeps the generator that it trains beside its "
+                    "output. Train it first, with synthaug fit, and give it."
+                )
         if self.maker is None and self.writing.share is not None:
             raise InvalidRequest(
                 "A share of an expansion was asked for, without a generator: each would train one of its own. Train it "
@@ -237,7 +246,7 @@ class ExpandRequest(Request):
         else:
             added = data.rows_to_add(self.totals, data.training_rows(rows).counts, rows.classes)
             self.fit().describe()
-        return {"rows_to_add": dict(added), "out": None if self.out is None else str(self.out)}
+        return {"rows_to_add": dict(added), "out": None if self.out is None else shown(self.out)}
 
     def forecast(self) -> dict[str, Any]:  # noqa: D102
         if self.generator is None:

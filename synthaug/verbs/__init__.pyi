@@ -1,4 +1,4 @@
-from .again import remake as remake
+from .again import record_at as record_at, remake as remake
 from .answers import choose as choose, evaluate as evaluate
 from .mixture import mix as mix
 from .outputs import inspect as inspect, push as push

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from synthaug import files, generators, judging
-from synthaug.errors import InvalidArtifact
+from synthaug.errors import InvalidArtifact, InvalidRequest
 from synthaug.outputs import Output, open_output
 from synthaug.requests import Request
+from synthaug.wording import is_url, shown
 
 
 def load(
@@ -27,9 +28,15 @@ def load(
         token: for the hub, instead of the one that is logged in.
 
     Raises:
+        InvalidRequest: a url.
         InvalidArtifact: it is not there, not whole, changed, or of a newer version.
         HubError: the hub could not be reached, or has no such repository.
     """
+    if is_url(path):
+        raise InvalidRequest(
+            f"{shown(path)} is a url, and a generator is loaded from a folder of this machine, or by its name on the "
+            "hub. Copy it here."
+        )
     place = generators.resolve_device(device)
     folder = files.find_generator(path, revision=revision, token=token)
     if not is_plan(folder):
@@ -64,12 +71,17 @@ def opened(source: Any, device: str) -> Any:
     path = path_of(source)
     if path is None:
         return source
-    return judging.Plan.load(path, device) if is_plan(path) else load(path, device=device)
+    return judging.Plan.load(path, device) if is_plan(path) else load(source, device=device)
 
 
 def path_of(source: Any) -> Path | None:
     """The path that was given; None where it is an object."""
     return Path(source) if isinstance(source, str | os.PathLike) else None
+
+
+def where(out: str | Path) -> Path | str:
+    """Where an output goes: a path of this machine, or a url as it is."""
+    return out if is_url(out) else Path(out)
 
 
 def is_plan(path: Path) -> bool:

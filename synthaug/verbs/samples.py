@@ -13,7 +13,7 @@ from synthaug.errors import InvalidRequest, OutputExists
 from synthaug.files.writing import USUAL_WRITING
 from synthaug.outputs import require_apart
 from synthaug.requests import ExpandRequest, FitRequest, SampleRequest, call_of, maker_of
-from synthaug.verbs.place import load, opened, path_of, placed
+from synthaug.verbs.place import load, opened, path_of, placed, where
 
 
 def fit(
@@ -132,13 +132,14 @@ def sample(
     writing: files.Writing = USUAL_WRITING,
     overwrite: bool = False,
     progress: bool = True,
-) -> Path:
+) -> Path | str:
     """Exactly these new rows on disk, in bounded memory: those of ``generator.sample(counts, seed=seed)``.
 
     Args:
         generator: a generator, or the folder or name of a saved one; or a plan, or its folder.
         counts: rows per class by name or by the data set's own label, or one number for every class.
-        out: a folder, .parquet, .csv or .npz to write.
+        out: a folder, .parquet, .csv or .npz to write; or the url of one elsewhere, as text, such as
+            ``s3://bucket/more.parquet``.
         format: ``folder``, ``parquet``, ``shards``, ``webdataset``, ``csv``, ``npz`` or ``hf``, where the suffix of
             ``out`` does not say.
         seed: another seed gives other rows.
@@ -148,16 +149,16 @@ def sample(
         progress: show progress on stderr; where that is no terminal, a line a minute.
 
     Returns:
-        The path.
+        The path or the url.
 
     Raises:
         InvalidRequest: an unknown class, a negative count, nothing at all, or a format that cannot hold the rows.
         OutputExists: something else is at ``out``.
     """
     require_apart(out, {"generator": path_of(generator)})
-    asked = SampleRequest(maker_of(opened(generator, device)), counts, Path(out), format, seed, writing)
+    asked = SampleRequest(maker_of(opened(generator, device)), counts, where(out), format, seed, writing)
     call = call_of(asked, path_of(generator))
-    place = files.Place(Path(out), asked.format, overwrite, progress, asked.writing, call)
+    place = files.Place(where(out), asked.format, overwrite, progress, asked.writing, call)
     return files.write_samples(asked.generator, asked.counts, place, seed=asked.seed)
 
 
@@ -187,7 +188,7 @@ def expand(
             either; without it one is trained first, as in `fit`, and kept in ``OUT.generator`` beside ``out``.
         to: final totals: ``"2x"``, ``"balance"``, ``"log"``, a number that every class is to have, ``{class: total}``
             or a function of the counts; None for those that give a plan's share.
-        out: a folder, .parquet, .csv or .npz to write, needed where ``dataset`` is a path or name.
+        out: as in `sample`; needed where ``dataset`` is a path or name. At a url it takes a generator.
         format: as in `sample`.
         family, steps, minutes, device: for the generator that is trained where none is given.
         seed: another seed gives other synthetic rows.
@@ -202,7 +203,7 @@ def expand(
         InvalidRequest: totals below what is there, or nothing to add.
         OutputExists: something else is at ``out``.
     """
-    place = None if out is None else Path(out)
+    place = None if out is None else where(out)
     if place is None and isinstance(dataset, str | os.PathLike):
         raise InvalidRequest(
             f'"{os.fspath(dataset)}" was to be expanded; say where to write it with out= (--out).'
@@ -216,7 +217,7 @@ def expand(
     asked.describe()
     if given is None:
         beside = None if place is None else Path(f"{place}.generator")
-        if place is not None and place.exists() and not (beside and beside.exists()) and not overwrite:
+        if place is not None and os.path.exists(place) and not (beside and beside.exists()) and not overwrite:
             raise OutputExists(
                 f"{out} is there from another request. Choose another name, or pass overwrite=True (--overwrite)."
             )

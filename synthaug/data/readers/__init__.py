@@ -14,11 +14,13 @@ from synthaug.data.readers.columns import read_huggingface
 from synthaug.data.readers.medical import ScanRows, is_scan, scans
 from synthaug.data.readers.memory import read_arrays, read_map_style
 from synthaug.data.readers.names import KINDS, read_named
+from synthaug.data.readers.remote import copied
 from synthaug.data.readers.tables import read_arrow, read_frame, read_frame_and_labels
 from synthaug.errors import UnsupportedKind
 from synthaug.modalities.arrays import as_array
 from synthaug.modalities.image.medical import ScanOptions
 from synthaug.modalities.source import RowSource
+from synthaug.wording import is_url
 
 __all__ = ["Columns", "Reading", "ScanOptions", "ScanRows", "Source", "is_scan", "read_source", "scans"]
 
@@ -34,7 +36,11 @@ def read_source(source: Any, columns: Columns) -> Source:
         UnsupportedKind: at an object that is no labelled data set of a known kind.
         InvalidData: at a missing path, an empty or broken source, labels of another length.
         InvalidRequest: at a column that does not exist.
+        MissingLibrary: at a url of an object store whose library is not installed.
     """
+    if is_url(source):
+        with copied(source) as copy:
+            return copy.source(read_named(str(copy.path), columns))
     if isinstance(source, str | os.PathLike):
         return read_named(os.fspath(source), columns)
     if isinstance(source, tuple) and len(source) == 2:

@@ -80,6 +80,7 @@ class Source:
         splits: ``(N,)`` split names, where the source has them.
         groups: ``(N,)`` group names, where the user named them.
         path: where it lies on this machine; None for what does not.
+        url: what it is called, where that is a copy of something elsewhere; None where it is not.
         reading: how it was read.
         beside: all further columns of the N rows, under their own names; None where there are none.
         image_column, label_column: what the columns of image and label are called; None where they have no names.
@@ -94,6 +95,7 @@ class Source:
     splits: np.ndarray | None = None
     groups: np.ndarray | None = None
     path: Path | None = None
+    url: str | None = None
     reading: Reading = Reading()
     beside: pyarrow.Table | None = None
     image_column: str | None = None

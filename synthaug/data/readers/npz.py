@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -65,8 +65,8 @@ def array_names(layout: Layout) -> ArrayNames:
     return ArrayNames(own_name("classes", taken), own_name(RECORD_KEY.decode(), taken), nulls)
 
 
-def record_of_npz(path: Path) -> dict[str, Any] | None:
-    """The record in an .npz file; None where synthaug did not write it."""
+def record_of_npz(path: Path | BinaryIO) -> dict[str, Any] | None:
+    """The record in an .npz file, by its path or opened; None where synthaug did not write it."""
     if not zipfile.is_zipfile(path):  # such as one that was cut off
         return None
     with zipfile.ZipFile(path) as archive:
