@@ -30,6 +30,7 @@ from synthaug.cli.printed import (
     told_place,
     whole_or_share,
 )
+from synthaug.cli.running import make_again, needs_apart, run_recipe
 from synthaug.errors import InvalidRequest
 from synthaug.options import IN_PYTHON, asked_of, options_of
 from synthaug.outputs import require_apart
@@ -360,13 +361,13 @@ def run(
         report(
             given,
             shipped,
-            "\n\n".join(f"{name}\n{in_lines(_needs_apart(each))}" for name, each in shipped.items()),
+            "\n\n".join(f"{name}\n{in_lines(needs_apart(each))}" for name, each in shipped.items()),
         )
         return
     if (is_url(recipe) or os.path.exists(recipe)) and (record := record_at(recipe)) is not None:
-        _make_again(recipe, record, out, given)
+        make_again(recipe, record, out, given)
         return
-    _run_recipe(recipes.load_recipe(recipe, data=data, out=out, settings=_settings(settings)), given)
+    run_recipe(recipes.load_recipe(recipe, data=data, out=out, settings=_settings(settings)), given)
 
 
 @main.command(epilog=_example("synthaug demo --out demo"))
@@ -379,43 +380,7 @@ def demo(out: Path | None, **given: Any) -> None:
     """
     from synthaug import recipes
 
-    _run_recipe(recipes.load_recipe("demo", out=out), given)
-
-
-def _make_again(
-    recorded: str, record: Mapping[str, Any], out: of.Place | None, given: Mapping[str, Any]
-) -> None:
-    from synthaug import verbs
-
-    if out is None:
-        raise click.UsageError(f"{shown(recorded)} is an output: say with --out where it is made again.")
-    if is_dry(given, lambda: {"run": shown(recorded), "out": told_place(out), "call": record.get("call")}):
-        return
-    how = {name: given[name] for name in ("device", "overwrite")}
-    made = verbs.remake(recorded, out, **how, progress=not given["quiet"])
-    report(given, {"out": shown(made)}, f"{shown(recorded)} was made again in {shown(made)}")
-
-
-def _needs_apart(said: Mapping[str, Any]) -> dict[str, Any]:
-    """What a recipe says of itself, with a line for each thing that it needs."""
-    needs = {f"needs {key}": told for key, told in said["needs"].items()}
-    return {"about": said["about"], **needs, "gives": said["gives"]}
-
-
-def _run_recipe(recipe: Any, given: Mapping[str, Any]) -> None:
-    from synthaug import recipes
-
-    where = {name: given[name] for name in ("seed", "device", "overwrite")}
-    if is_dry(given, lambda: recipes.describe_recipe(recipe, **where)):
-        return
-    result = recipes.run_recipe(
-        recipe,
-        **where,
-        say=(lambda text: None) if given["quiet"] else (lambda text: say(text, err=given["as_json"])),
-        progress=not given["quiet"],
-    )
-    if given["as_json"]:
-        say(json.dumps(result, ensure_ascii=False))
+    run_recipe(recipes.load_recipe("demo", out=out), given)
 
 
 # ------------------------------------------------------------------------------------ what commands have alike

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,55 +13,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import ImageOps
 
-from synthaug.data.items import IMAGE_NAMES, LABEL_NAMES
-from synthaug.data.readers.base import Columns, Reading, Source, column_of, group_array
+from synthaug.data.readers.base import Columns, Reading, Source, group_array
 from synthaug.data.readers.beside import LazyTable
+from synthaug.data.readers.found import Found, find_columns, is_plain
 from synthaug.data.readers.lists import leads_out
 from synthaug.data.readers.memory import stored
-from synthaug.data.readers.plain import features_of, own_columns, read_plain, synthetic_column
+from synthaug.data.readers.plain import features_of, read_plain
 from synthaug.data.readers.shards import read_shards
 from synthaug.data.readers.written import (
     RECORD_KEY,
-    feature_of_column,
     groups_in,
-    layout_of,
-    names_in,
     record_in,
     record_of_folder,
     require_likely_rows,
     splits_in,
 )
-from synthaug.errors import InvalidData, UnsupportedKind
+from synthaug.errors import InvalidData
 from synthaug.modalities.image.opening import BROKEN, opened_picture
 from synthaug.modalities.image.pictures import Images, Pictures
 from synthaug.outputs import decode_name
-from synthaug.wording import quoted
 
 if TYPE_CHECKING:
     import pyarrow
-
-
-@dataclass(frozen=True)
-class _Found:
-    """Which columns of an Arrow schema hold what; ``beside`` are the further ones of the user."""
-
-    image: str
-    label: str
-    split: str | None
-    group: str | None
-    synthetic: str | None
-    beside: list[str]
-    encoded: bool
-    dtype: np.dtype | None
-    mode: str | None
-    names: Sequence[str] | None
-    feature: Mapping[str, Any]
-
-    @property
-    def few(self) -> list[str]:
-        """The columns that are read at once, beside the images."""
-        named = (self.label, self.split, self.group, self.synthetic)
-        return [name for name in dict.fromkeys(named) if name]
 
 
 @dataclass(frozen=True)
@@ -125,11 +97,11 @@ def read_parquet(path: Path, columns: Columns) -> Source:
             require_likely_rows(file, path.stat().st_size)
         schema = parquet.read_schema(path)
         record = record_in((schema.metadata or {}).get(RECORD_KEY, b""))
-        if _is_plain(schema, columns, record):
+        if is_plain(schema, columns, record):
             table = parquet.read_table(path)
             read = read_plain(table, columns, record, f"file {path}", names=_FileRows(path.name))
             return replace(read, path=path, reading=Reading("a parquet file"))
-        found = _find_columns(schema, columns, str(path), record)
+        found = find_columns(schema, columns, str(path), record)
         table = parquet.read_table(path, columns=[found.image, *found.few])
     except (OSError, pyarrow.ArrowInvalid) as error:
         raise InvalidData(f"{path} cannot be read as a parquet file: {error}") from error
@@ -152,10 +124,10 @@ def read_written_shards(path: Path, columns: Columns, record: Mapping[str, Any])
 
     parts, origin = read_shards(path, record), f"folder {path}"
     table = pa.concat_tables(parts.values())
-    if _is_plain(table.schema, columns, record):
+    if is_plain(table.schema, columns, record):
         read = read_plain(table, columns, record, origin)
     else:
-        found = _find_columns(table.schema, columns, origin, record, apart=list(parts) != [""])
+        found = find_columns(table.schema, columns, origin, record, apart=list(parts) != [""])
         pictures = _pictures(found, _RowNames.of(parts, path.name), _Entries(table[found.image]))
         read = _from_table(table, found, pictures, origin, columns.group)
         if found.beside:
@@ -205,13 +177,11 @@ def _read_sets(
 
     parts = dict(source) if isinstance(source, datasets.DatasetDict) else None
     rows = source if parts is None else datasets.concatenate_datasets(_alike(parts, path))
-    if _is_plain(rows.features.arrow_schema, columns, record):
+    if is_plain(rows.features.arrow_schema, columns, record):
         table = _arrow_table(rows.with_format(None))
         read = read_plain(table, columns, record, "Hugging Face data set", rows.features.arrow_schema)
         return read if parts is None else _in_parts(read, parts, record)
-    found = _find_columns(
-        rows.features.arrow_schema, columns, "the data set", record, apart=parts is not None
-    )
+    found = find_columns(rows.features.arrow_schema, columns, "the data set", record, apart=parts is not None)
     rows = rows.with_format(None)
     table = rows.select_columns(found.few).with_format("arrow")[:]
     names = None
@@ -238,18 +208,6 @@ def _in_parts(read: Source, parts: Mapping[str, Any], record: Mapping[str, Any] 
     """What was read of several splits, with the split of each row."""
     told = list(parts) if record is None else [decode_name(name) for name in parts]
     return replace(read, splits=np.repeat(told, [len(part) for part in parts.values()]))
-
-
-def _is_plain(schema: pyarrow.Schema, columns: Columns, record: Mapping[str, Any] | None) -> bool:
-    """Whether columns are those of a table, none of which holds pictures."""
-    if (layout := layout_of(record)) is not None:
-        return layout.image is None
-    features = features_of(schema)
-    pictures = (
-        _holds_pictures(schema, features, name) or _array_dtype(schema.field(name).type) is not None
-        for name in schema.names
-    )
-    return columns.image is None and not any(pictures)
 
 
 def _arrow_table(rows: Any) -> pyarrow.Table:
@@ -291,7 +249,7 @@ def _with_columns(part: Any, features: Any) -> Any:
     return part.select_columns(list(features))
 
 
-def _pictures(found: _Found, names: Any, entries: _Entries) -> Pictures:
+def _pictures(found: Found, names: Any, entries: _Entries) -> Pictures:
     if found.mode is None:
         return Pictures(names=names, entries=entries)
     return Pictures(names=names, entries=_InMode(entries, found.mode))
@@ -319,7 +277,7 @@ class _InMode:
             return entry  # whoever reads it says why
 
 
-def _from_table(table: pyarrow.Table, found: _Found, images: Images, origin: str, group: Any) -> Source:
+def _from_table(table: pyarrow.Table, found: Found, images: Images, origin: str, group: Any) -> Source:
     splits, synthetic = None, None
     if found.split is not None:
         splits = splits_in(table[found.split].to_pylist(), found.split, origin, images.name)
@@ -341,61 +299,6 @@ def _from_table(table: pyarrow.Table, found: _Found, images: Images, origin: str
     )
 
 
-def _find_columns(
-    schema: pyarrow.Schema,
-    columns: Columns,
-    origin: str,
-    record: Mapping[str, Any] | None,
-    *,
-    apart: bool = False,
-) -> _Found:
-    """Which columns hold what.
-
-    Args:
-        schema: of all columns.
-        columns: what was said.
-        origin: for messages.
-        record: of an output of synthaug.
-        apart: the splits are sets of their own, so that no column holds them.
-    """
-    layout, features = layout_of(record), features_of(schema)
-    own = own_columns(schema, layout)
-    image, label = columns.image, columns.label
-    if layout is not None:
-        image = layout.image if image is None else image
-        label = layout.label if label is None else label
-    image = _image_column(schema, features, image, origin)
-    split = "split" if "split" in schema.names and not apart else None
-    if layout is not None:
-        split = layout.split
-    others = [name for name in schema.names if name != image and name not in own]
-    if label is None:
-        label = _label_column(
-            [name for name in others if name != split], features, schema, columns.group, origin
-        )
-    label = column_of(dict.fromkeys(others), label, LABEL_NAMES, "label", origin)
-    split = None if split == label else split
-    group = columns.group
-    if isinstance(group, str | int):
-        group = column_of(dict.fromkeys([*others, *own]), group, (), "group", origin)
-    feature = features[label]
-    return _Found(
-        image,
-        label,
-        split=split,
-        group=group if isinstance(group, str) else None,
-        synthetic=synthetic_column(schema, layout),
-        beside=[name for name in others if name not in (label, split)],
-        encoded=_holds_pictures(schema, features, image),
-        dtype=_array_dtype(schema.field(image).type),
-        mode=features[image].get("mode"),
-        names=feature.get("names") or (None if record is None else names_in(record)),
-        feature=feature
-        if feature.get("_type") in ("ClassLabel", "Value")
-        else feature_of_column(schema.field(label).type),
-    )
-
-
 def _only(schema: pyarrow.Schema, names: Sequence[str]) -> pyarrow.Schema:
     """The schema of some columns, with what the ``datasets`` library knows of them."""
     import pyarrow as pa
@@ -403,66 +306,3 @@ def _only(schema: pyarrow.Schema, names: Sequence[str]) -> pyarrow.Schema:
     features = {name: feature for name, feature in features_of(schema).items() if name in names and feature}
     metadata = {"huggingface": json.dumps({"info": {"features": features}})} if features else None
     return pa.schema([schema.field(name) for name in names], metadata=metadata)
-
-
-def _image_column(schema: pyarrow.Schema, features: Mapping[str, Any], asked: Any, origin: str) -> str:
-    pictures = dict.fromkeys(
-        name
-        for name in schema.names
-        if _holds_pictures(schema, features, name) or _array_dtype(schema.field(name).type) is not None
-    )
-    if asked is None and not pictures:
-        raise UnsupportedKind(f"{origin} has no image column (columns: {', '.join(schema.names)})")
-    known = pictures if asked is None else dict.fromkeys(schema.names)
-    found = column_of(known, asked, IMAGE_NAMES, "image", origin)
-    if found not in pictures:
-        raise InvalidData(f"the column {found!r} of {origin} holds no images")
-    return found
-
-
-def _label_column(
-    others: Sequence[str], features: Mapping[str, Any], schema: pyarrow.Schema, group: Any, origin: str
-) -> str | None:
-    """The column called "label", or the only one that can be meant; None where none stands out.
-
-    Raises:
-        InvalidData: several columns can be meant.
-    """
-    grouped = {group} if isinstance(group, str) else set()
-    others = [name for name in others if name not in grouped and not _holds_pictures(schema, features, name)]
-    if "label" in others or len(others) == 1:
-        return "label" if "label" in others else others[0]
-    named = [name for name in others if features[name].get("_type") == "ClassLabel"]
-    found = list(dict.fromkeys([*named, *(name for name in others if name in LABEL_NAMES)]))
-    if len(found) > 1:
-        raise InvalidData(
-            f"no label column stands out in {origin}: it may be {quoted(found)}; name it with label= of open_data, as "
-            f'label="{found[0]}", or --label {shlex.quote(found[0])}'
-        )
-    return found[0] if found else None
-
-
-def _holds_pictures(schema: pyarrow.Schema, features: Mapping[str, Any], name: str) -> bool:
-    return features[name].get("_type") == "Image" or _is_encoded(schema.field(name).type)
-
-
-def _is_encoded(kind: pyarrow.DataType) -> bool:
-    import pyarrow.types as types
-
-    if types.is_struct(kind):
-        return {field.name for field in kind} == {"bytes", "path"}
-    return bool(types.is_binary(kind) or types.is_large_binary(kind))
-
-
-def _array_dtype(kind: pyarrow.DataType) -> np.dtype | None:
-    """The element dtype of a column of numbers nested two or three deep; None for any other column."""
-    import pyarrow.types as types
-
-    depth = 0
-    kind = getattr(kind, "storage_type", kind)
-    while types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
-        kind, depth = kind.value_type, depth + 1
-    if depth not in (2, 3) or not (types.is_integer(kind) or types.is_floating(kind)):
-        return None
-    dtype: np.dtype = np.dtype(kind.to_pandas_dtype())
-    return dtype
