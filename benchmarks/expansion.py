@@ -38,6 +38,7 @@ CELLS: tuple[tuple[str, str, str, dict[str, Any], tuple[str, str]], ...] = (
 )
 """Name, file, format, the generator, and final totals of the few rows and of the many."""
 
+SHARD = 2500  # rows of a shard: fewer are made by one process
 ALONE = 2048  # rows that are sampled and encoded in memory
 
 
@@ -54,7 +55,7 @@ def expanded(data: Path, generator: Path, to: str, out: Path, format: str) -> di
         "--to",
         to,
     ]
-    words += ["--out", str(out), "--format", format, "--jobs", "2", "--shard-size", "2500", "-q"]
+    words += ["--out", str(out), "--format", format, "--jobs", "2", "--shard-size", str(SHARD), "-q"]
     before, started, most = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic(), 0.0
     run = subprocess.Popen(words, env=os.environ | {"OMP_NUM_THREADS": "1"})
     while run.poll() is None:
