@@ -298,8 +298,8 @@ def inspect(path: str, out: Path | None, real: str | None, **given: Any) -> None
             return
     how = {name: given[name] for name in ("seed", "device", "overwrite")}
     found = verbs.inspect(source, real=rows, out=out, **how)
-    shown = in_lines({str(out): found["pictures"]}) if "pictures" in found else facts_in_lines(found)
-    report(given, found, shown)
+    text = in_lines({str(out): found["pictures"]}) if "pictures" in found else facts_in_lines(found)
+    report(given, found, text)
 
 
 @main.command(epilog=_example("synthaug families cgan"))
