@@ -121,6 +121,13 @@ def _cells(table: Any, layout: Layout, form: TableForm | None) -> Callable[[np.n
     return lambda chosen: list(rows_in(cells.take(chosen), form))
 
 
+def with_splits(columns: Columns, rows: Mapping[str, int]) -> Columns:
+    """Rows of several splits that lie one after another, with the split of each; of one without a name as they are."""
+    if list(rows) == [""]:
+        return columns
+    return Columns({**columns.table, "split": np.repeat(list(rows), list(rows.values()))}, columns.read)
+
+
 def provenance_features(names: Mapping[str, str]) -> dict[str, Any]:
     """The Hugging Face feature of each provenance column, under the names that these have."""
     import datasets

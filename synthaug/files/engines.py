@@ -32,14 +32,20 @@ def in_processes(make: Make, shards: Sequence[Shard], jobs: int) -> Rows:
     from joblib import Parallel, delayed, parallel_config
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    with parallel_config(backend="loky", inner_max_num_threads=1):
+    with parallel_config(
+        backend="loky", inner_max_num_threads=1
+    ):  # they begin here, not where they are waited for
         made: Iterable[int] = Parallel(n_jobs=jobs, return_as="generator_unordered")(
             delayed(make)(shard) for shard in shards
         )
-    try:
-        yield from made
-    except TerminatedWorkerError as error:
-        raise OutputError(_KILLED) from error
+
+    def done() -> Rows:
+        try:
+            yield from made
+        except TerminatedWorkerError as error:
+            raise OutputError(_KILLED) from error
+
+    return done()
 
 
 def on_ray(make: Make, shards: Sequence[Shard], jobs: int) -> Rows:

@@ -28,10 +28,11 @@ from synthaug.files.parquet import PARQUET
 from synthaug.files.parts import PARTS, Part, make_part
 from synthaug.files.saved import HF
 from synthaug.files.sharded import PARQUET_SHARDS, WEBDATASET
+from synthaug.files.shards import stem_of
 from synthaug.generators.samples import PROVENANCE_COLUMNS, Samples
 from synthaug.modalities.base import Form
 from synthaug.modalities.table.form import TableForm
-from synthaug.outputs import encode_name, versions
+from synthaug.outputs import versions
 from synthaug.wording import did_you_mean, quoted, shown
 
 FORMATS: dict[str, Format] = {
@@ -44,7 +45,6 @@ CALL = "call"
 """The key of a record under which what makes the same output again is said."""
 
 _BLOCK = 1024
-_STEM = "train"
 
 
 def choose_format(out: str | Path, format: str | None, form: Form, classes: Iterable[str] = ()) -> Format:
@@ -133,7 +133,7 @@ def write_rows(
     for number, block in enumerate(rows):
         files = names.of(block, range(start, start + len(block)))
         split = None if block.splits is None or not format.by_split else str(block.splits[0])
-        stem = f"{_STEM if split is None else encode_name(split)}-{number:05d}-of-{len(rows):05d}"
+        stem = stem_of(split, number, len(rows))
 
         def write(folder: Path, block: RowBlock = block, files: list[str] = files, stem: str = stem) -> int:
             format.write(folder, stem, [(block, files)], card, layout)

@@ -8,10 +8,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from synthaug.data.readers.written import Layout, layout_of, record_of_folder
-from synthaug.files.arrow import as_table, fits_columns, from_table
+from synthaug.files.arrow import as_table, fits_columns, from_table, with_splits
 from synthaug.files.base import Columns, Format, NamedBlocks, as_json, describe
 from synthaug.files.cards import Card
 from synthaug.files.parts import Part
@@ -85,10 +83,7 @@ def _open(path: Path) -> Columns:
     if image is not None:
         whole = whole.cast_column(image, datasets.Image(decode=False))
     columns = from_table(whole.with_format("arrow")[:], record, splits=None)
-    if list(parts) == [""]:
-        return columns
-    split = np.repeat([decode_name(name) for name in parts], [len(part) for part in parts.values()])
-    return Columns({**columns.table, "split": split}, columns.read)
+    return with_splits(columns, {decode_name(name): len(part) for name, part in parts.items()})
 
 
 HF = Format(

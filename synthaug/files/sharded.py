@@ -15,7 +15,7 @@ import numpy as np
 from synthaug.data.readers.beside import as_text
 from synthaug.data.readers.shards import SHARDS, read_shards, shards_in, told_beside
 from synthaug.data.readers.written import Layout, record_of_folder
-from synthaug.files.arrow import fits_columns, from_table
+from synthaug.files.arrow import fits_columns, from_table, with_splits
 from synthaug.files.base import Columns, Format, NamedBlocks, RowBlock, columns_beside, describe, own_columns
 from synthaug.files.cards import Card
 from synthaug.files.parquet import write_table
@@ -75,10 +75,7 @@ def _open(path: Path) -> Columns:
     assert record is not None, "it recognised its own"
     tables = read_shards(path, record)
     columns = from_table(pa.concat_tables(tables.values()), record, splits=None)
-    if list(tables) == [""]:
-        return columns
-    split = np.repeat(list(tables), [len(table) for table in tables.values()])
-    return Columns({**columns.table, "split": split}, columns.read)
+    return with_splits(columns, {split: len(table) for split, table in tables.items()})
 
 
 def _recognises(path: Path, suffix: str) -> bool:

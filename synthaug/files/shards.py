@@ -73,10 +73,18 @@ def plan_shards(
         runs = list(_cut([Piece(None, 0, real.get(split, 0))], size))
         if split == grown:
             runs += _cut([Piece(name, 0, n) for name, n in synthetic.items()], size)
-        name = _ALONE if split is None else encode_name(split)
         for place, run in enumerate(runs):
-            found.append(Shard(len(found), split, f"{name}-{place:05d}-of-{len(runs):05d}", tuple(run)))
+            found.append(Shard(len(found), split, stem_of(split, place, len(runs)), tuple(run)))
     return found
+
+
+def stem_of(split: str | None, place: int, of: int) -> str:
+    """What the file of a shard is called, by its place among those of its split.
+
+    >>> stem_of(None, 0, 12)
+    'train-00000-of-00012'
+    """
+    return f"{_ALONE if split is None else encode_name(split)}-{place:05d}-of-{of:05d}"
 
 
 def _cut(pieces: list[Piece], size: int) -> Iterator[list[Piece]]:

@@ -270,7 +270,7 @@ class Work:
             if (time.monotonic() - started) * len(synthetic) < _WORTH:  # processes would take longer to begin
                 engine = in_this_process
         jobs = self.jobs(writing, len(synthetic))
-        if jobs == 1 and writing.engine == HERE:
+        if not synthetic or (jobs == 1 and writing.engine == HERE):
             engine = in_this_process
         with closing(engine(make, synthetic, jobs)) as under_way:
             yield from (self.real_part(shard).rows for shard in real)

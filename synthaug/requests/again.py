@@ -14,6 +14,7 @@ from synthaug.errors import InvalidRequest
 from synthaug.requests.rows import DataRequest
 from synthaug.requests.samples import ExpandRequest, SampleRequest
 
+_SAID = {each.name for each in fields(DataRequest)}
 _BYTES = ("shard_size", "synthetic_only")  # what of the way of writing the bytes depend on
 
 
@@ -38,7 +39,8 @@ def call_of(asked: SampleRequest | ExpandRequest, generator: Any) -> dict[str, A
         counts = data.training_rows(rows).counts
         told["to"] = {name: counts[name] + n for name, n in asked.expansion.added.items()}
         source = _place(rows.source)
-        told["data"] = None if source is None else {"source": source, **rows.said}
+        sayable = source is not None and set(rows.said) <= _SAID
+        told["data"] = {"source": source, **rows.said} if sayable else None
         told["origin"] = rows.origin
     try:
         told = json.loads(json.dumps(told))
@@ -64,11 +66,9 @@ def requested(call: Mapping[str, Any] | None, where: str) -> dict[str, Any]:
         )
     told = {name: value for name, value in call.items() if name not in ("verb", "data", "origin")}
     if (said := call.get("data")) is not None:
-        known = {each.name for each in fields(DataRequest)}
         said = {
             name: tuple(value) if name == "image_size" and isinstance(value, list) else value
             for name, value in said.items()
-            if name in known
         }
         told["dataset"] = replace(DataRequest(**said).open(), origin=call["origin"])  # as it was called then
     return told

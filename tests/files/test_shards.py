@@ -187,6 +187,28 @@ def test_ray_makes_the_same_bytes_though_its_workers_are_killed(tmp_path, monkey
     assert list(content(tmp_path / "ray").values()) == list(content(whole).values())
 
 
+def test_an_engine_is_not_asked_for_nothing_where_a_call_was_killed_while_it_joined(tmp_path, monkeypatch):
+    from synthaug.files import engines, write
+
+    asked = []
+
+    def counted(make, shards, jobs):
+        asked.append(len(shards))
+        return engines.in_this_process(make, shards, jobs)
+
+    def killed(*of):
+        raise ZeroDivisionError
+
+    monkeypatch.setitem(engines.ENGINES, "ray", counted)
+    joined = write.record_of
+    monkeypatch.setattr(write, "record_of", killed)
+    with pytest.raises(ZeroDivisionError):
+        expand(tmp_path / "out", "shards", Writing(7, 2, "ray"))
+    monkeypatch.setattr(write, "record_of", joined)
+    expand(tmp_path / "out", "shards", Writing(7, 2, "ray"))
+    assert asked == [8]  # Ray refuses a plan of none
+
+
 class Killing:
     """Makes shards; the first process that comes to the third is killed in it."""
 
