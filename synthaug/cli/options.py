@@ -112,7 +112,7 @@ _OF_BUDGET = (
     "judge_steps",
     "full",
 )
-_OF_OUTPUT = ("format", "shard_size", "jobs", "engine", "shard", "synthetic_only")
+_OF_OUTPUT = ("format", "shard_size", "jobs", "engine", "shard", "real", "synthetic_only")
 
 
 def asks(request: type[Request], *own: str) -> Callable[[F], F]:

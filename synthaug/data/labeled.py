@@ -154,6 +154,10 @@ class LabeledData:
         """What to call a row in a message: its file, or ``row 17`` of the source."""
         return self._rows.images.name(int(self._index[row]))
 
+    def file(self, row: int) -> Path | bytes | None:
+        """The file that a row is, by its path or its bytes; None where it is none, or is changed on reading."""
+        return self._rows.images.file(int(self._index[row]))
+
     @property
     def counts(self) -> dict[str, int]:
         """Rows per class name."""

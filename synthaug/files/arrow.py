@@ -21,7 +21,7 @@ from synthaug.files.base import Columns, RowBlock, columns_beside, label_column,
 from synthaug.files.cards import Card
 from synthaug.generators.samples import real_provenance
 from synthaug.modalities.base import Form
-from synthaug.modalities.image.cells import fits_png, from_png, png_bytes
+from synthaug.modalities.image.cells import fits_png, from_file
 from synthaug.modalities.table.form import TableForm
 
 _TEXT = ("generator", "class", "split")
@@ -49,8 +49,8 @@ def as_table(rows: RowBlock, files: list[str], card: Card, layout: Layout) -> An
         features = {**known, layout.label: _feature(layout.feature)}
     else:
         images = [
-            {"bytes": png_bytes(image, card.form), "path": file}
-            for image, file in zip(rows.images, files, strict=True)
+            {"bytes": picture, "path": file}
+            for picture, file in zip(rows.pictures(card.form), files, strict=True)
         ]
         encoded = pa.array(images, pa.struct({"bytes": pa.binary(), "path": pa.string()}))
         columns = {layout.image: encoded} | label | beside
@@ -109,7 +109,7 @@ def from_table(table: Any, record: Mapping[str, Any] | None, splits: str | None 
     images = table[image].combine_chunks()
 
     def read(chosen: np.ndarray) -> list[np.ndarray]:
-        return [from_png(images[row]["bytes"].as_py()) for row in chosen.tolist()]
+        return [from_file(images[row]["bytes"].as_py()) for row in chosen.tolist()]
 
     return Columns(about, read)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -28,6 +28,7 @@ from synthaug.errors import InvalidRequest
 from synthaug.files.cards import Card
 from synthaug.files.parts import Part
 from synthaug.modalities.base import Form
+from synthaug.modalities.image.cells import png_bytes, suffix_of
 from synthaug.modalities.table.cells import table_of_rows
 from synthaug.modalities.table.form import TableForm
 from synthaug.outputs import RECORD, atomic_write_bytes, atomic_write_text, decode_name, encode_name
@@ -58,6 +59,8 @@ class RowBlock:
             synthetic rows.
         sources: the path of each row's file below what it was read from, empty for synthetic rows; None where rows are
             no files.
+        own: the file that each row is, by its path or its bytes, where that is kept in place of the image.
+        linked: whether it is kept as the same file under a further name.
     """
 
     images: np.ndarray
@@ -68,9 +71,17 @@ class RowBlock:
     groups: np.ndarray | None = None
     beside: pyarrow.Table | None = None
     sources: list[str] | None = None
+    own: list[Path | bytes] | None = None
+    linked: bool = False
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def pictures(self, form: Form) -> Iterator[bytes]:
+        """The file of each row: its own, or its image as PNG."""
+        if self.own is None:
+            return (png_bytes(image, form) for image in self.images)
+        return (file if isinstance(file, bytes) else file.read_bytes() for file in self.own)
 
     def take(self, rows: np.ndarray) -> RowBlock:
         """Some of the rows, by their numbers."""
@@ -84,6 +95,8 @@ class RowBlock:
             None if self.groups is None else self.groups[rows],
             None if self.beside is None else self.beside.take(rows),
             None if self.sources is None else [self.sources[row] for row in chosen],
+            None if self.own is None else [self.own[row] for row in chosen],
+            self.linked,
         )
 
 
@@ -125,6 +138,7 @@ class Format:
         in_columns: whether each cell of a row of a table stands in a column of its own.
         beside: suffix of a second file that belongs to the one that is written; None where there is none.
         in_files: whether an image is a file of its own, whose path stands in the image's column.
+        of_pictures: whether images lie in it as files of pictures do, of any kind.
         unicode_only: whether names of classes have to be text in Unicode.
         by_split: whether rows of two splits never lie in one part.
     """
@@ -142,6 +156,7 @@ class Format:
     in_columns: bool = False
     beside: str | None = None
     in_files: bool = False
+    of_pictures: bool = True
     unicode_only: bool = False
     by_split: bool = False
 
@@ -185,15 +200,18 @@ class FileNames:
             label = int(rows.labels[row])
             parts = [] if rows.splits is None else [encode_name(str(rows.splits[row]))]
             above = [*parts, self._folders[label]]
-            stem = PurePath(rows.names[row]).stem
+            stem, suffix = PurePath(rows.names[row]).stem, ".png"
             is_file = _IMAGE_FILE.search(rows.names[row]) or (rows.sources is not None and rows.sources[row])
+            if rows.own is not None:
+                named = _IMAGE_FILE.search(rows.names[row])
+                suffix = named[0] if named else suffix_of(rows.own[row])
             if not is_file or not _is_legal(stem):
                 stem = f"real-{number:06d}"
             called = {self._classes[label], self._names[label]}
             below = [] if rows.sources is None else _below(rows.sources[row], called)
-            file = _free("/".join([*above, *below, stem]), number, self._used)
+            file = _free("/".join([*above, *below, stem]), number, self._used, suffix)
             if not self._used.isdisjoint(_folders(file, len(above))):  # a file is called as the folder is
-                file = _free("/".join([*above, stem]), number, self._used)
+                file = _free("/".join([*above, stem]), number, self._used, suffix)
             self._used |= {_as_found(file), *(f"{folder}/" for folder in _folders(file, len(above)))}
             files.append(file)
         return files
@@ -319,10 +337,10 @@ def _folders(file: str, above: int) -> list[str]:
     return ["/".join(parts[:depth]) for depth in range(above + 1, len(parts) + 1)]
 
 
-def _free(stem: str, number: int, used: Collection[str]) -> str:
-    while (found := _as_found(f"{stem}.png")) in used or f"{found}/" in used:
+def _free(stem: str, number: int, used: Collection[str], suffix: str = ".png") -> str:
+    while (found := _as_found(f"{stem}{suffix}")) in used or f"{found}/" in used:
         stem += f"-{number}"
-    return f"{stem}.png"
+    return f"{stem}{suffix}"
 
 
 def text_line(cells: Iterable[str | None]) -> str:

@@ -79,4 +79,5 @@ CSV = Format(
     in_columns=True,
     beside=RECORD_BESIDE,
     unicode_only=True,
+    of_pictures=False,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,6 +23,7 @@ from synthaug.data.readers.written import (
     read_provenance,
     record_of_folder,
 )
+from synthaug.errors import InvalidRequest
 from synthaug.files.base import (
     Columns,
     Format,
@@ -34,7 +36,7 @@ from synthaug.files.base import (
 )
 from synthaug.files.cards import Card
 from synthaug.files.parts import Part, move_files
-from synthaug.modalities.image.cells import fits_png, from_png, png_bytes
+from synthaug.modalities.image.cells import fits_png, from_file
 from synthaug.outputs import decode_name
 
 _HEAD, _LINES = ".head.csv", ".lines.csv"  # of a part; no class folder is called so
@@ -49,8 +51,26 @@ def _write(folder: Path, stem: str, blocks: NamedBlocks, card: Card, layout: Lay
             lines.writelines(text_line(row) for row in zip(*columns.values(), strict=True))
             for name in {str(Path(name).parent) for name in files}:
                 (folder / name).mkdir(parents=True, exist_ok=True)
-            for name, image in zip(files, rows.images, strict=True):
-                (folder / name).write_bytes(png_bytes(image, card.form))
+            if rows.linked:
+                _link(folder, rows, files)
+                continue
+            for name, picture in zip(files, rows.pictures(card.form), strict=True):
+                (folder / name).write_bytes(picture)
+
+
+def _link(folder: Path, rows: RowBlock, files: Sequence[str]) -> None:
+    """The files that rows are under further names, which stay where the first ones go."""
+    assert rows.own is not None, "what is linked is a file"
+    for name, file in zip(files, rows.own, strict=True):
+        try:
+            if isinstance(file, bytes):
+                raise OSError("it is in an archive or a table")
+            os.link(file.resolve(), folder / name)
+        except OSError as error:
+            called = rows.names[files.index(name)] if isinstance(file, bytes) else file
+            raise InvalidRequest(
+                f"{called} cannot be linked into an output: {error.strerror or error}. Copy it: --real copied."
+            ) from error
 
 
 def _join(work: Path, parts: Sequence[Part], card: Card, record: Mapping[str, Any]) -> None:
@@ -107,7 +127,7 @@ def _open(path: Path) -> Columns:
     files = files_within(path, told["file" if layout is None else layout.image or ""])
     if files and all(file.count("/") == 2 for file in files) if layout is None else layout.apart:
         table["split"] = np.array([decode_name(file.partition("/")[0]) for file in files])
-    return Columns(table, lambda chosen: [from_png(path / files[row]) for row in chosen.tolist()])
+    return Columns(table, lambda chosen: [from_file(path / files[row]) for row in chosen.tolist()])
 
 
 FOLDER = Format(

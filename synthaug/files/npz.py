@@ -117,4 +117,5 @@ NPZ = Format(
     record=record_of_npz,
     open=_open,
     columns=("X", "y"),
+    of_pictures=False,
 )

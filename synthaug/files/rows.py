@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
 from synthaug.data.classes import Classes
 from synthaug.data.labeled import LabeledData
 from synthaug.data.readers.written import SYNTHETIC
+from synthaug.errors import InvalidRequest
 from synthaug.files.base import FileNames, NamedBlocks, RowBlock
 from synthaug.files.shards import Piece
+from synthaug.files.writing import LINKED, PIXELS
 from synthaug.generators.generator import Generator
 from synthaug.generators.samples import real_provenance, synthetic_provenance
 
@@ -27,11 +30,13 @@ class RealRows:
         data: the data set.
         apart: whether each split is numbered on its own.
         named: whether each row has the name of a file.
+        kept: how pictures are kept, see `Writing`.
     """
 
     data: LabeledData
     apart: bool
     named: bool
+    kept: str = PIXELS
 
     @property
     def counts(self) -> dict[str | None, int]:
@@ -49,7 +54,7 @@ class RealRows:
         names, found = FileNames(self.data.classes), []
         for start in range(0, len(self.data), _BLOCK):
             block = self.data.take(slice(start, start + _BLOCK))
-            found += names.of(_block(block, images=block.labels), range(start, start + len(block)))
+            found += names.of(_block(block, block.labels, self.kept), range(start, start + len(block)))
         return found, names.near_synthetic
 
     def first(self) -> RowBlock:
@@ -63,7 +68,8 @@ class RealRows:
             for start in range(0, len(numbers), _BLOCK):
                 rows = numbers[start : start + _BLOCK]
                 files = [self._files[0][row] for row in rows] if self.named else []
-                yield _block(self.data.take(rows)), files
+                block = self.data.take(rows)
+                yield _block(block, None if self.kept == PIXELS else block.labels, self.kept), files
 
     @cached_property
     def _numbers(self) -> dict[str | None, np.ndarray]:
@@ -73,8 +79,17 @@ class RealRows:
         return {split: np.flatnonzero(splits == split) for split in dict.fromkeys(splits.tolist())}
 
 
-def _block(rows: LabeledData, images: np.ndarray | None = None) -> RowBlock:
-    """Rows of a data set on their way to disk."""
+def _block(rows: LabeledData, images: np.ndarray | None = None, kept: str = PIXELS) -> RowBlock:
+    """Rows of a data set on their way to disk.
+
+    Args:
+        rows: the rows.
+        images: what stands for their images, where nobody looks at these.
+        kept: how pictures are kept, see `Writing`.
+
+    Raises:
+        InvalidRequest: a row that is to be kept as a file, and is none.
+    """
     names = [rows.name(row) for row in range(len(rows))]
     return RowBlock(
         rows.read() if images is None else images,
@@ -85,7 +100,22 @@ def _block(rows: LabeledData, images: np.ndarray | None = None) -> RowBlock:
         own_groups(rows),
         rows.beside,
         _sources(rows, names),
+        None if kept == PIXELS else [_file(rows, row) for row in range(len(rows))],
+        kept == LINKED,
     )
+
+
+def _file(rows: LabeledData, row: int) -> Path | bytes:
+    """The file that a row is."""
+    found = rows.file(row)
+    if found is None:
+        changed = rows.resized or bool(rows.said.get("mode"))
+        why = "is read in another size or mode than its file has" if changed else "is no file of a picture"
+        raise InvalidRequest(
+            f"Real rows were to be kept as the files that they are, and {rows.name(row)} {why}. Keep their pixels: "
+            "--real pixels."
+        )
+    return found
 
 
 def own_groups(data: LabeledData) -> np.ndarray | None:

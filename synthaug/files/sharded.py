@@ -20,7 +20,7 @@ from synthaug.files.base import Columns, Format, NamedBlocks, RowBlock, columns_
 from synthaug.files.cards import Card
 from synthaug.files.parquet import write_table
 from synthaug.files.parts import Part, move_files
-from synthaug.modalities.image.cells import fits_png, png_bytes
+from synthaug.modalities.image.cells import fits_png
 
 
 def _write_parquet(folder: Path, stem: str, blocks: NamedBlocks, card: Card, layout: Layout) -> None:
@@ -35,9 +35,9 @@ def _write_tar(folder: Path, stem: str, blocks: NamedBlocks, card: Card, layout:
         row = 0
         for rows, files in blocks:
             told = _told(rows, files, card, layout)
-            for image, label, of in zip(rows.images, rows.labels.tolist(), told, strict=True):
+            for picture, label, of in zip(rows.pictures(card.form), rows.labels.tolist(), told, strict=True):
                 key, text = f"{number}-{row:06d}", json.dumps(of)
-                _add(archive, f"{key}.png", png_bytes(image, card.form))
+                _add(archive, f"{key}.png", picture)
                 _add(archive, f"{key}.cls", str(label).encode())
                 _add(archive, f"{key}.json", text.encode())
                 row += 1
@@ -106,6 +106,7 @@ WEBDATASET = Format(
     recognises=partial(_recognises, suffix=".tar"),
     record=record_of_folder,
     open=_open,
+    of_pictures=False,  # its readers want files of one kind
     unicode_only=True,
     split_column=False,
     by_split=True,

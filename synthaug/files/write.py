@@ -19,7 +19,7 @@ from synthaug.data.counts import Counts
 from synthaug.data.labeled import LabeledData
 from synthaug.data.readers.written import Layout
 from synthaug.data.splits import training_split
-from synthaug.errors import SynthaugWarning
+from synthaug.errors import InvalidRequest, SynthaugWarning
 from synthaug.files.base import Format, layout_for
 from synthaug.files.cards import Card
 from synthaug.files.engines import HERE, engine_of, in_this_process
@@ -30,13 +30,13 @@ from synthaug.files.parts import PARTS, Part, clear_begun, make_part, part_in
 from synthaug.files.remote import open_remote, require_remote
 from synthaug.files.rows import MadeRows, RealRows, own_groups
 from synthaug.files.shards import Shard, plan_shards
-from synthaug.files.writing import USUAL_WRITING, Writing
+from synthaug.files.writing import LINKED, PIXELS, USUAL_WRITING, Writing
 from synthaug.generators.generator import Generator
 from synthaug.modalities.table.form import TableForm
 from synthaug.outputs import Output, open_output, open_together
 from synthaug.progress import bar
 from synthaug.training.threads import one_thread
-from synthaug.wording import is_url
+from synthaug.wording import is_url, quoted
 
 _RUN = 1024  # rows that are read at a time
 _WORTH = 20.0  # seconds of work for which several processes are begun
@@ -139,10 +139,17 @@ class Content:
         return cls({"kind": "sample"}, card, generator, None)
 
     def format(self, place: Place) -> Format:
-        """That of the output at a place."""
+        """That of the output at a place.
+
+        Raises:
+            InvalidRequest: one that cannot hold the rows, or not in the way they are to be kept.
+        """
         counts = (self.card.real, self.card.synthetic)
         written = [name for each in counts for name, n in each.items() if n]
-        return choose_format(place.out, place.format, self.card.form, written)
+        format = choose_format(place.out, place.format, self.card.form, written)
+        if self.real is not None and place.writing.real != PIXELS:
+            _require_files(place.writing.real, format)
+        return format
 
 
 def _further(data: LabeledData, card: Card) -> dict[str, str]:
@@ -193,6 +200,8 @@ def write(content: Content, place: Place) -> Path | str:
         "format": format.name,
         "shard_size": place.writing.shard_size,
     }
+    if content.real is not None and place.writing.real != PIXELS:
+        request["files"] = True
     with _opened(place, request) as output:
         if output.finished:
             return place.out
@@ -203,6 +212,21 @@ def write(content: Content, place: Place) -> Path | str:
         with output.alone():
             work.join(output, request, content.generator.held_out, place.call)
     return place.out
+
+
+def _require_files(kept: str, format: Format) -> None:
+    """Refuse a way to keep real pictures that a format has not.
+
+    Raises:
+        InvalidRequest: naming those that have it.
+    """
+    able = [
+        other.name for other in FORMATS.values() if (other.in_files if kept == LINKED else other.of_pictures)
+    ]
+    if format.name not in able:
+        raise InvalidRequest(
+            f'Real rows cannot be {kept} in the format "{format.name}"; they can in {quoted(able)}.'
+        )
 
 
 def _opened(place: Place, request: Mapping[str, Any]) -> AbstractContextManager[Output]:
@@ -239,7 +263,7 @@ class Work:
         """The work in a folder, of which nothing is done yet."""
         card, real = content.card, content.real
         named = not isinstance(card.form, TableForm)
-        rows = None if real is None else RealRows(real, format.by_split, named)
+        rows = None if real is None else RealRows(real, format.by_split, named, writing.real)
         grown = None if real is None or real.splits is None else training_split(real)
         beside = None if rows is None else rows.first()
         used = None if not named else [] if rows is None else rows.taken

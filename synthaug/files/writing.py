@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 from synthaug.errors import InvalidRequest
 from synthaug.files.engines import HERE, engine_of
+from synthaug.wording import did_you_mean
 
+PIXELS, COPIED, LINKED = "pixels", "copied", "linked"
+"""How real pictures are kept."""
+
+_REAL = (PIXELS, COPIED, LINKED)
 _SHARD = re.compile(r"(\d{1,9})/(\d{1,9})")
 
 
@@ -22,6 +27,8 @@ class Writing:
         engine: what makes them: local, or ray, on the cluster of RAY_ADDRESS or on this machine.
         shard: i/N, from 0/N to N-1/N: make one share of the output. N such calls, on machines that see the same
             folder, make it together; the one that ends last puts it there.
+        real: how real pictures are kept: pixels, as PNG like synthetic ones; copied, the files that they are, byte by
+            byte; linked, in a folder these very files under a further name (hard links), which take no room.
         synthetic_only: leave the real rows out.
     """
 
@@ -29,10 +36,13 @@ class Writing:
     jobs: int | None = None
     engine: str = HERE
     shard: str | None = None
+    real: str = PIXELS
     synthetic_only: bool = False
 
     def __post_init__(self) -> None:
         engine_of(self.engine)
+        if self.real not in _REAL:
+            raise InvalidRequest(f'Real rows "{self.real}" were asked for.{did_you_mean(self.real, _REAL)}')
         if self.shard_size < 1:
             raise InvalidRequest(f"A shard size of {self.shard_size} was asked for. Give 1 or more rows.")
         if self.jobs is not None and self.jobs < 1:

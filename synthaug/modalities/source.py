@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,10 @@ class RowSource(ABC):
         """
         read: np.ndarray = self.read(np.array([row]), self.form())[0]
         return read
+
+    def file(self, row: int) -> Path | bytes | None:
+        """The file that a row is, by its path or its bytes, of which it is read as it is; None where there is none."""
+        return None
 
     @abstractmethod
     def in_memory(self, form: Any) -> bool:

@@ -15,7 +15,7 @@ from synthaug.requests.rows import DataRequest
 from synthaug.requests.samples import ExpandRequest, SampleRequest
 
 _SAID = {each.name for each in fields(DataRequest)}
-_BYTES = ("shard_size", "synthetic_only")  # what of the way of writing the bytes depend on
+_BYTES = ("shard_size", "real", "synthetic_only")  # what of the way of writing the bytes depend on
 
 
 def call_of(asked: SampleRequest | ExpandRequest, generator: Any) -> dict[str, Any] | None:

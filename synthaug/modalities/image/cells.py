@@ -13,6 +13,9 @@ from synthaug.modalities.arrays import as_array
 from synthaug.modalities.base import Container, Form
 from synthaug.modalities.image.form import CHANNELS, ImageForm, Layout
 from synthaug.modalities.image.opening import opened_picture
+from synthaug.modalities.image.pictures import Pictures
+
+_SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif"}
 
 
 def is_image(value: Any) -> bool:
@@ -89,14 +92,20 @@ def png_bytes(image: np.ndarray, form: Form) -> bytes:
     return buffer.getvalue()
 
 
-def from_png(file: Path | bytes) -> np.ndarray:
-    """The pixels of a PNG file, by its path or its bytes: ``(H, W)`` or ``(H, W, C)``.
+def from_file(file: Path | bytes) -> np.ndarray:
+    """The pixels of the file of a picture, by its path or its bytes: ``(H, W)`` or ``(H, W, C)``.
 
     Raises:
-        OSError, ValueError: as `opened_picture` does.
+        InvalidData: it cannot be read.
     """
+    return Pictures(entries=[file]).alone(0)
+
+
+def suffix_of(file: Path | bytes) -> str:
+    """What the file of a picture is called at its end, by what is in it."""
     with opened_picture(file) as image:
-        return np.asarray(image)
+        format = image.format or "PNG"
+    return _SUFFIXES.get(format, f".{format.lower()}")
 
 
 def from_pixels(images: Any, form: ImageForm) -> np.ndarray:

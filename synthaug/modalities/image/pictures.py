@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
@@ -335,6 +337,11 @@ class Chosen(Images):
         """What to call a row in a message."""
         return self.of.name(int(self.rows[row]))
 
+    def file(self, row: int) -> Path | bytes | None:
+        """The file that a row is, where the others are read as these are."""
+        alike = (self.size, self.mode) == (self.of.size, self.of.mode)
+        return self.of.file(int(self.rows[row])) if alike else None
+
     def _kind(self, row: int) -> Kind:
         return self.of._kind(int(self.rows[row]))
 
@@ -419,6 +426,13 @@ class Pictures(Images):
             pixels = self._pixels(image, row)
         return pixels, "HW" if pixels.ndim == 2 else "HWC"
 
+    def file(self, row: int) -> Path | bytes | None:
+        """The file that a row is; None where it is read in another size or mode, or lies decoded in memory."""
+        entry = _encoded(self.entries[row]) if (self.size, self.mode) == (None, None) else None
+        return (
+            Path(entry) if isinstance(entry, str | PathLike) else entry if isinstance(entry, bytes) else None
+        )
+
     def several_frames(self) -> int:
         """Rows of which only the first of several pages or frames is read; only those that may have some are opened."""
         return sum(map(self._has_frames, range(len(self.entries))))
@@ -465,9 +479,7 @@ class Pictures(Images):
 
     @contextmanager
     def _opened(self, row: int) -> Iterator[Image.Image]:
-        entry = self.entries[row]
-        if isinstance(entry, Mapping):
-            entry = entry["bytes"] if entry.get("bytes") is not None else entry.get("path")
+        entry = _encoded(self.entries[row])
         if entry is None:
             raise InvalidData(f"{self.name(row)} holds no image; remove the row")
         try:
@@ -486,10 +498,16 @@ class Pictures(Images):
             ) from error
 
 
+def _encoded(entry: Any) -> Any:
+    """A path, bytes or a PIL image, of what may be a row of a Hugging Face set."""
+    if isinstance(entry, Mapping):
+        return entry["bytes"] if entry.get("bytes") is not None else entry.get("path")
+    return entry
+
+
 def _may_have_frames(entry: Any) -> bool:
     """Whether a picture may have further frames, by how its file begins."""
-    if isinstance(entry, Mapping):
-        entry = entry["bytes"] if entry.get("bytes") is not None else entry.get("path")
+    entry = _encoded(entry)
     if entry is None or isinstance(entry, Image.Image):
         return False
     if isinstance(entry, bytes):
