@@ -6,7 +6,6 @@ import json
 from statistics import median
 from typing import Any
 
-from expansion import SHARD
 from record import RESULTS
 from tables import table
 
@@ -84,8 +83,8 @@ def estimates() -> str:
             "## Time said beforehand",
             "",
             "What is said of a training before it begins, by a few warm steps of its own batches, and all that the "
-            "call of `fit` then takes, one thread ([`estimates.json`](estimates.json), [how](../estimates.py)). Others "
-            "used the machine meanwhile, more at one time than at another: processor time leaves them out.",
+            "call of `fit` then takes, one thread ([`estimates.json`](estimates.json), [how](../estimates.py)). Where "
+            "others use the machine, more at one time than at another, processor time leaves them out.",
             "",
             *table(titles, rows),
         ]
@@ -98,38 +97,38 @@ def expansion() -> str:
         return ""
     rows = []
     for cell in _read("expansion.json")["cells"]:
-        few, many = (
-            {key: median(run[key] for run in cell[size]) for key in cell[size][0]} for size in ("few", "many")
-        )
-        made, alike = (
-            cell["made"][1] - cell["made"][0],
-            cell["made"][0] > SHARD,
-        )  # fewer are made by one process
-        each, alone = (many["processor"] - few["processor"]) / made, median(cell["alone"])
+        made, one, two = cell["made"], cell["one"], cell["two"]
+        times = [
+            (more["processor"] - few["processor"]) / (made["more"] - made["few"]) / alone
+            for few, alone, more in zip(one["few"], one["alone"], one["more"], strict=True)
+        ]
+        clock = two["many"]["seconds"] - two["few"]["seconds"]
+        few, many = two["few"]["megabytes"], two["many"]["megabytes"]
         rows.append(
             [
                 cell["rows"],
                 cell["format"],
                 f"{cell['total']:,}",
-                f"{1 / alone:,.0f}",
-                f"{each / alone:.2f}" if alike else "",
-                f"{few['megabytes']:,.0f}" if alike else "",
-                f"{many['megabytes']:,.0f}",
+                f"{1 / median(one['alone']):,.0f}",
+                f"{median(times):.2f} ({min(times):.2f} to {max(times):.2f})",
+                f"{(made['many'] - made['few']) / clock:,.0f}",
+                f"{few:,.0f}",
+                f"{many:,.0f} ({many / few - 1:+.0%})",
             ]
         )
     titles = [
-        *("rows", "format", "rows of the larger", "rows a second alone"),
-        *("time of a row, to that alone", "MB, few rows", "MB, many"),
+        *("rows", "format", "rows of the larger", "rows a second alone", "time of a row, to that alone"),
+        *("rows a second, two processes", "MB, few rows", "MB, many"),
     ]
     return "\n".join(
         [
             "## Expanding on disk",
             "",
-            "The command `expand` with two processes, with few rows to add and with many ([`expansion.json`]"
-            "(expansion.json), [how](../expansion.py)). Time is that of the processor: what the many take more than "
-            "the few, over a loop by hand that samples and encodes such rows in memory. Memory is the most that all "
-            "processes had together. Two processes that share caches may each be slower than one alone, which would "
-            "count against them; where the few rows were made by one process, nothing is compared.",
+            "The command `expand`, with few rows to add and with many ([`expansion.json`](expansion.json), [how]"
+            "(../expansion.py)). Alone is a loop by hand that samples and encodes such rows in memory, on one core. "
+            "The time of a row is that of the processor with one process: median and range of "
+            f"{len(_read('expansion.json')['cells'][0]['one']['alone'])} pairs of runs. With two processes the rate is "
+            "that of the clock, and memory the most that all of them had together.",
             "",
             *table(titles, rows),
             *_killed(),

@@ -2,10 +2,11 @@
 
 python benchmarks/expansion.py --folder DATA
 
-Each expansion is a run of the command line, with two processes, once with few rows and once with many. Memory is the
-sum over all its processes, shared pages divided among them, looked at five times a second. The time of a row is that
-of the processor, which others on the machine do not change: what the many rows take more than the few, so without
-imports and without the real rows, over what one process takes to sample and encode such rows in memory.
+Each expansion is a run of the command line. With two processes, once with few rows and once with many: memory is the
+sum over all its processes, shared pages divided among them, looked at five times a second, and the rate is that of the
+clock. With one process, with few rows and with more, several times: the time of a row is that of the processor, which
+others on the machine change least; what the more take beyond the few, so without imports and without the real rows,
+over what a loop by hand takes to sample and encode such rows in memory, between the two runs.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import io
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,7 +22,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import torch
@@ -31,19 +33,51 @@ from synthaug.data import rows_to_add, training_rows
 from synthaug.generators import synthetic_provenance
 from synthaug.modalities.image import ImageForm
 
-CELLS: tuple[tuple[str, str, str, dict[str, Any], tuple[str, str]], ...] = (
-    ("MNIST", "mnist.parquet", "shards", {"family": "cvae", "steps": 20}, ("2x", "20000")),
-    ("clothing at 64x64", "clothing64.parquet", "shards", {"family": "cvae", "steps": 5}, ("300", "balance")),
-    ("census", "adult.parquet", "parquet", {"family": "cvae", "steps": 50}, ("30000", "75000")),
-)
-"""Name, file, format, the generator, and final totals of the few rows and of the many."""
 
-SHARD = 2500  # rows of a shard: fewer are made by one process
+class Cell(NamedTuple):
+    """What is expanded.
+
+    Attributes:
+        rows: what to call it.
+        file: of the rows.
+        format: of the output.
+        how: the generator.
+        few, more, many: final totals.
+        shard: rows of a shard, of which there have to be several for two processes.
+    """
+
+    rows: str
+    file: str
+    format: str
+    how: dict[str, Any]
+    few: str
+    more: str
+    many: str
+    shard: int
+
+
+CELLS = (
+    Cell("MNIST", "mnist.parquet", "shards", {"family": "cvae", "steps": 20}, "2x", "3000", "20000", 2500),
+    Cell(
+        "clothing at 64x64",
+        "clothing64.parquet",
+        "shards",
+        {"family": "cvae", "steps": 5},
+        "300",
+        "500",
+        "balance",
+        250,
+    ),
+    Cell(
+        "census", "adult.parquet", "parquet", {"family": "cvae", "steps": 50}, "30000", "40000", "75000", 2500
+    ),
+)
 ALONE = 2048  # rows that are sampled and encoded in memory
 
 
-def expanded(data: Path, generator: Path, to: str, out: Path, format: str) -> dict[str, float]:
+def expanded(cell: Cell, folder: Path, place: Path, to: str, jobs: int) -> dict[str, float]:
     """A run of the command line: seconds of the clock and of processors, and the most memory of all its processes."""
+    data, generator, out = folder / cell.file, place / "gen", place / "out"
     words = [
         sys.executable,
         "-m",
@@ -55,7 +89,17 @@ def expanded(data: Path, generator: Path, to: str, out: Path, format: str) -> di
         "--to",
         to,
     ]
-    words += ["--out", str(out), "--format", format, "--jobs", "2", "--shard-size", str(SHARD), "-q"]
+    words += [
+        "--out",
+        str(out),
+        "--format",
+        cell.format,
+        "--jobs",
+        str(jobs),
+        "--shard-size",
+        str(cell.shard),
+        "-q",
+    ]
     before, started, most = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic(), 0.0
     run = subprocess.Popen(words, env=os.environ | {"OMP_NUM_THREADS": "1"})
     while run.poll() is None:
@@ -63,6 +107,7 @@ def expanded(data: Path, generator: Path, to: str, out: Path, format: str) -> di
         time.sleep(0.2)
     if run.returncode:
         raise click.ClickException(f"{' '.join(words)} ended with {run.returncode}")
+    shutil.rmtree(out) if out.is_dir() else out.unlink()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     took = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {"seconds": time.monotonic() - started, "processor": took, "megabytes": most}
@@ -129,33 +174,36 @@ def _encoder(generator: synthaug.Generator) -> Callable[[Any, str], None]:
     return write
 
 
-def measured(folder: Path, place: Path, cell: tuple[Any, ...], runs: int) -> dict[str, Any]:
-    """Both sizes of a cell, and rows alone, one after the other, several times."""
-    name, file, format, how, totals = cell
-    data = synthaug.open_data(folder / file)
-    synthaug.fit(data, **how, progress=False).save(place / "gen")
+def measured(folder: Path, place: Path, cell: Cell, runs: int) -> dict[str, Any]:
+    """Both sizes of a cell with two processes, then with one and beside rows alone, several times."""
+    data = synthaug.open_data(folder / cell.file)
+    synthaug.fit(data, **cell.how, progress=False).save(place / "gen")
     generator, train = synthaug.load(place / "gen"), training_rows(data)
-    made = [sum(rows_to_add(to, train.counts, data.classes).values()) for to in totals]
-    found: dict[str, list[Any]] = {"few": [], "many": [], "alone": []}
-    for run in range(runs):
-        for size, to in zip(("few", "many"), totals, strict=True):
-            found[size].append(expanded(folder / file, place / "gen", to, place / f"{size}{run}", format))
-        found["alone"].append(alone(generator))
-        took = [found[size][-1] for size in ("few", "many")]
-        click.echo(f"{name}: {made} rows, {took}, alone {found['alone'][-1]:.2e} s a row")
+    totals = {"few": cell.few, "more": cell.more, "many": cell.many}
+    made = {size: sum(rows_to_add(to, train.counts, data.classes).values()) for size, to in totals.items()}
+    two = {size: expanded(cell, folder, place, totals[size], 2) for size in ("few", "many")}
+    click.echo(f"{cell.rows}: {made} rows, with two processes {two}")
+    one: dict[str, list[Any]] = {"few": [], "alone": [], "more": []}
+    for _ in range(runs):
+        one["few"].append(expanded(cell, folder, place, cell.few, 1))
+        one["alone"].append(alone(generator))
+        one["more"].append(expanded(cell, folder, place, cell.more, 1))
+        each = (one["more"][-1]["processor"] - one["few"][-1]["processor"]) / (made["more"] - made["few"])
+        click.echo(f"{cell.rows}: {each:.2e} s a row, alone {one['alone'][-1]:.2e}")
     return {
-        "rows": name,
-        "format": format,
-        "family": how["family"],
-        "total": len(data) + made[1],
+        "rows": cell.rows,
+        "format": cell.format,
+        "family": cell.how["family"],
+        "total": len(data) + made["many"],
         "made": made,
-        **found,
+        "two": two,
+        "one": one,
     }
 
 
 @click.command()
 @click.option("--folder", type=click.Path(path_type=Path), envvar="SYNTHAUG_DATA", required=True)
-@click.option("--runs", default=3, show_default=True)
+@click.option("--runs", default=5, show_default=True)
 @click.option("--cell", multiple=True, help="Only those of this name; may be given again.")
 @click.option("--out", type=click.Path(path_type=Path), default=RESULTS / "expansion.json")
 def main(folder: Path, runs: int, cell: tuple[str, ...], out: Path) -> None:
@@ -163,7 +211,7 @@ def main(folder: Path, runs: int, cell: tuple[str, ...], out: Path) -> None:
     warnings.simplefilter("ignore", synthaug.SynthaugWarning)
     cells = []
     for each in CELLS:
-        if not cell or each[0] in cell:
+        if not cell or each.rows in cell:
             with tempfile.TemporaryDirectory() as place:
                 cells.append(measured(folder, Path(place), each, runs))
             write_results(out, {"cells": cells})

@@ -144,6 +144,17 @@ def test_warnings_are_one_line_on_stderr(place: Path, shapes: Arrays) -> None:
     assert "cli.py" not in done.stderr
 
 
+def test_a_warning_is_said_once(place: Path) -> None:
+    with np.load(place / "data.npz") as arrays:
+        rows = np.argsort(arrays["y"], kind="stable")[:90]
+        np.savez(place / "unequal.npz", X=arrays["X"][rows], y=arrays["y"][rows])
+    told = ("expand", place / "unequal.npz", "--generator", place / "gen", "--to", "balance", "-q")
+    words = [sys.executable, "-m", "synthaug.cli", *map(str, told), "--out", str(place / "balanced.npz")]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stderr.startswith("Warning: ")
+    assert len(set(done.stderr.splitlines())) == len(done.stderr.splitlines())
+
+
 def test_inspect_tells_a_generator_from_a_data_set(place: Path) -> None:
     assert document("inspect", place / "gen")["family"] == "cvae"
     assert document("inspect", place / "data.npz")["classes"] == {"lying": 60, "standing": 60}

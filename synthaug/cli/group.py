@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TextIO
 
 import click
@@ -74,7 +74,7 @@ class Commands(click.Group):
         """Runs the command."""
         try:
             with warnings.catch_warnings():
-                warnings.showwarning = _in_one_line
+                warnings.showwarning = _each_once()
                 return super().invoke(ctx)
         except SynthaugError as error:
             click.echo(f"Error: {one_line(str(error))}", err=True)
@@ -89,14 +89,25 @@ class Commands(click.Group):
             ctx.exit(130)
 
 
-def _in_one_line(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    """Our own warnings are for the user; where others come from matters too."""
-    where = "" if issubclass(category, SynthaugWarning) else f" ({category.__name__} at {filename}:{lineno})"
-    click.echo(f"Warning: {one_line(str(message))}{where}", err=True)
+def _each_once() -> Callable[..., None]:
+    """Shows warnings of a command in one line each, once, though a command may check what a verb checks again."""
+    told: set[str] = set()
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        # our own are for the user; where others come from matters too
+        where = (
+            "" if issubclass(category, SynthaugWarning) else f" ({category.__name__} at {filename}:{lineno})"
+        )
+        said = f"Warning: {one_line(str(message))}{where}"
+        if said not in told:
+            told.add(said)
+            click.echo(said, err=True)
+
+    return show
