@@ -26,6 +26,7 @@ ON_PAGE = (
         "choices_unlabelled",
         "applied",
         "tabular",
+        "thresholds",
         "small_tables",
         "tables_unlabelled",
         "table_costs",

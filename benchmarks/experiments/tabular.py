@@ -239,14 +239,14 @@ def tabular(cells: Sequence[Mapping[str, Any]]) -> str:
     for kind, made in found.items():
         lines.append(
             [
-                _called(kind),
+                called(kind),
                 *(_mean(of) for of in made),
                 _median(made, "distance"),
                 _median(made, "seconds", 0),
             ]
         )
     by_learner = [
-        [_called(kind), *(_mean(of, learner) for of in made for learner in LEARNERS)]
+        [called(kind), *(_mean(of, learner) for of in made for learner in LEARNERS)]
         for kind, made in found.items()
     ]
     runs = ", ".join(f"{min(map(len, made))} of {kind}" for kind, made in found.items() if kind != "real")
@@ -269,7 +269,8 @@ def tabular(cells: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _called(kind: str) -> str:
+def called(kind: str) -> str:
+    """What to call a maker."""
     names = {
         "SMOTE": "SMOTE, encoded rows",
         "imbalanced-learn": "SMOTE or SMOTENC of imbalanced-learn, raw rows",
