@@ -78,9 +78,9 @@ def thresholds(cells: Sequence[Mapping[str, Any]]) -> str:
             "## How many rows are called rare",
             "",
             "Where the lead of SMOTE on raw rows comes from: macro-averaged F1 of the four learners as they are, which "
-            "depends on how many rows are called rare; F1 where each calls as many rows rare as are; and the area under "
-            f"the ROC curve. Means of {min(len(cell['replicates']) for cell in cells)} replicates ([results](thresholds), "
-            "[how](../experiments/thresholds.py)).",
+            "depends on how many rows are called rare; F1 where each calls as many rows rare as are; and the area "
+            f"under the ROC curve. Means of {min(len(cell['replicates']) for cell in cells)} replicates ([results]"
+            "(thresholds), [how](../experiments/thresholds.py)).",
             "",
             *table(titles, lines),
         ]
