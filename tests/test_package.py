@@ -164,7 +164,7 @@ def test_the_face_has_at_most_twelve_arguments_and_the_inside_eight() -> None:
             # what the loop does beside its steps, it is given by its caller
             faces = ("training.loop.run_loop",)
             most = 12 if known.startswith("verbs.") or known in faces else 8
-            if known == "data.labeled.open_data":  # where all that is said of a source is said
+            if known == "data.opening.open_data":  # where all that is said of a source is said
                 most = 15
             if known in (
                 "verbs.samples.expand",

@@ -30,7 +30,8 @@ from .items import (
     label_like as label_like,
     with_field as with_field,
 )
-from .labeled import LabeledData as LabeledData, open_data as open_data
+from .labeled import LabeledData as LabeledData
+from .opening import open_data as open_data
 from .readers import (
     Columns as Columns,
     Reading as Reading,

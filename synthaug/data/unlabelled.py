@@ -15,7 +15,8 @@ import numpy as np
 
 from synthaug.data.embedded import embedded
 from synthaug.data.guards import require_original
-from synthaug.data.labeled import LabeledData, open_data
+from synthaug.data.labeled import LabeledData
+from synthaug.data.opening import open_data
 from synthaug.data.readers import Reading
 from synthaug.data.readers.listing import list_folder
 from synthaug.data.readers.remote import copied

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from synthaug.data.copies import copies_of
-from synthaug.data.labeled import LabeledData, open_data
+from synthaug.data.labeled import LabeledData
+from synthaug.data.opening import open_data
 from synthaug.data.splits import part, split_names, training_rows
 from synthaug.errors import InvalidArtifact, InvalidData
 from synthaug.files.formats import CALL, read_record

@@ -29,8 +29,9 @@ from synthaug.data.readers.written import (
     splits_in,
 )
 from synthaug.errors import InvalidData
+from synthaug.modalities.image.images import Images
 from synthaug.modalities.image.opening import BROKEN, opened_picture
-from synthaug.modalities.image.pictures import Images, Pictures
+from synthaug.modalities.image.pictures import Pictures
 from synthaug.outputs import decode_name
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ import numpy as np
 from synthaug.data.readers.base import IMAGE_SUFFIXES, Columns, Reading, Source, group_array
 from synthaug.errors import InvalidData, InvalidRequest
 from synthaug.modalities.image.dicom import dicom_header
+from synthaug.modalities.image.images import Images
 from synthaug.modalities.image.medical import AS_STORED, Plane, ScanOptions
 from synthaug.modalities.image.nifti import is_nifti
-from synthaug.modalities.image.pictures import Images
 from synthaug.modalities.image.scans import Scans, planes_of
 from synthaug.wording import did_you_mean
 

@@ -20,8 +20,9 @@ from synthaug.data.readers.written import feature_of_labels
 from synthaug.errors import InvalidData, SynthaugWarning, UnsupportedKind
 from synthaug.modalities.arrays import are_equal, as_array
 from synthaug.modalities.base import Container
+from synthaug.modalities.image.images import Images, Stack
 from synthaug.modalities.image.kinds import is_signal, narrowed
-from synthaug.modalities.image.pictures import Images, Pictures, Stack
+from synthaug.modalities.image.pictures import Pictures
 
 
 def read_arrays(

@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from synthaug.data.items import ItemFields, Key
-from synthaug.data.labeled import LabeledData, open_data
+from synthaug.data.labeled import LabeledData
+from synthaug.data.opening import open_data
 from synthaug.data.readers.plain import label_in
 from synthaug.errors import InvalidData, InvalidRequest, SpecMismatch
 from synthaug.generators.samples import Samples

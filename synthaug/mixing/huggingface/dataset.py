@@ -11,7 +11,8 @@ from PIL import Image
 
 from synthaug.data.classes import Label
 from synthaug.data.items import ItemFields, Key
-from synthaug.data.labeled import LabeledData, open_data
+from synthaug.data.labeled import LabeledData
+from synthaug.data.opening import open_data
 from synthaug.data.splits import training_split
 from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
 from synthaug.files.arrow import formatted_like, mark_real, provenance_features, room_for_provenance

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synthaug.data.items import ItemFields
-from synthaug.data.labeled import open_data
+from synthaug.data.opening import open_data
 from synthaug.errors import InvalidRequest, UnsupportedKind
 from synthaug.mixing.huggingface.dataset import fields_of, mix_dataset, refuse_splits
 from synthaug.mixing.huggingface.stream import mix_stream

@@ -15,7 +15,7 @@ from sklearn.utils import InputTags, Tags
 from sklearn.utils.validation import validate_data
 
 from synthaug.data.classes import Label
-from synthaug.data.labeled import open_data
+from synthaug.data.opening import open_data
 from synthaug.errors import InvalidData, InvalidRequest, SynthaugWarning, UnsupportedKind
 from synthaug.families import family_names
 from synthaug.generators.generator import Generator

@@ -21,7 +21,7 @@ from torch.utils.data import (
 from synthaug.data.classes import Classes, names_of
 from synthaug.data.guards import refuse_held_out
 from synthaug.data.items import ItemFields
-from synthaug.data.labeled import open_data
+from synthaug.data.opening import open_data
 from synthaug.errors import InvalidData, InvalidRequest, UnsupportedKind
 from synthaug.mixing.marks import MarkedItem, MarkingCollate, Marks
 from synthaug.mixing.options import MixOptions

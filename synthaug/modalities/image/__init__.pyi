@@ -26,6 +26,7 @@ from .form import (
     Layout as Layout,
     fingerprints as fingerprints,
 )
+from .images import Images as Images, Stack as Stack
 from .kinds import is_signal as is_signal, narrowed as narrowed
 from .medical import Plane as Plane, ScanOptions as ScanOptions
 from .nets import (
@@ -38,7 +39,7 @@ from .nets import (
     default_base as default_base,
     resize as resize,
 )
-from .pictures import Images as Images, Pictures as Pictures, Stack as Stack
+from .pictures import Pictures as Pictures
 from .pipelines import seed_transform as seed_transform
 from .scans import Scans as Scans
 from .view import coarse as coarse, grid as grid, to_rgb as to_rgb

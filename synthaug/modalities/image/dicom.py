@@ -13,6 +13,7 @@ import numpy as np
 
 from synthaug.errors import InvalidData, UnsupportedKind
 from synthaug.modalities.claims import bomb_of, likely_bytes
+from synthaug.modalities.image.images import Kind
 from synthaug.modalities.image.medical import (
     Plane,
     ScanOptions,
@@ -22,7 +23,6 @@ from synthaug.modalities.image.medical import (
     require_likely_picture,
     windowed,
 )
-from synthaug.modalities.image.pictures import Kind
 
 _DEFLATED, _META, _CHUNK = b"1.2.840.10008.1.2.1.99", 4096, 2**20
 _GREY, _COLOUR = ("MONOCHROME1", "MONOCHROME2"), ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")

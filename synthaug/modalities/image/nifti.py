@@ -11,6 +11,7 @@ import numpy as np
 
 from synthaug.errors import InvalidData, UnsupportedKind
 from synthaug.modalities.claims import require_likely
+from synthaug.modalities.image.images import Kind
 from synthaug.modalities.image.medical import (
     Plane,
     ScanOptions,
@@ -20,7 +21,6 @@ from synthaug.modalities.image.medical import (
     require_likely_picture,
     windowed,
 )
-from synthaug.modalities.image.pictures import Kind
 
 
 def is_nifti(path: str) -> bool:

@@ -9,9 +9,9 @@ import numpy as np
 
 from synthaug.modalities.image.dicom import dicom_frames, dicom_header, dicom_kind, read_dicom
 from synthaug.modalities.image.form import Layout
+from synthaug.modalities.image.images import Images, Kind
 from synthaug.modalities.image.medical import AS_STORED, Plane, ScanOptions, named, require_few
 from synthaug.modalities.image.nifti import is_nifti, nifti_kind, nifti_slices, read_nifti
-from synthaug.modalities.image.pictures import Images, Kind
 
 
 @dataclass(frozen=True)
