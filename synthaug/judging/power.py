@@ -46,9 +46,11 @@ def seen(e: Evaluation) -> str:
     )
     if not _is_blunt(gain):
         return f"{could}."
-    needed = differences_needed(differences, _MATTERS)
-    more = "more than 1,000" if needed is None else f"{needed:,}"
-    return f"{could}; for one of 1 point take {more} {unit}."
+    least, most = differences_needed(differences, _MATTERS)
+    if least is None:
+        return f"{could}; for one of 1 point take more than 1,000 {unit}."
+    more = "more than 1,000" if most is None else f"{most:,}"
+    return f"{could}; for one of 1 point take {least:,} to {more} {unit}, as far as {n} can tell."
 
 
 def _units(e: Evaluation) -> str:
@@ -75,9 +77,7 @@ def _is_blunt(gain: float) -> bool:
 
 def _often(n: int) -> str:
     """How often `detectable_gain` of so many differences is found, the test of signs included, by simulation."""
-    if n < SIGN_FLIPS_FROM:
-        return "four of five"
-    return "three of five" if n == SIGN_FLIPS_FROM else "three of four"
+    return "three of five" if n == SIGN_FLIPS_FROM else "four of five"
 
 
 def tells_of_classes(e: Evaluation) -> bool:

@@ -143,11 +143,13 @@ def _doubt(gain: Interval) -> str:
 def parts_of_worth(e: Evaluation) -> list[tuple[str, str, str]]:
     """What the gain is made of: where it comes from, in points, and whether it is used. All that was tried is told."""
     plain = e.gain_over(AS_THEY_ARE, e.baseline)
-    used = "used" if e.followed == e.candidate else "not used"
+    used, prepared = ("used" if e.followed == e.candidate else "not used"), "used"
+    if too_small(e):  # nothing is advised then
+        used = prepared = TOO_SMALL
     found = []
     if plain is not None:
         told = "nothing" if e.baseline == AS_THEY_ARE else _in_points(plain)
-        found.append((f"how your rows are prepared: {called(e.baseline)}", told, "used"))
+        found.append((f"how your rows are prepared: {called(e.baseline)}", told, prepared))
     found.append((f"{_what_is_mixed_in(e)}: {called(e.candidate)}", _in_points(e.headline.difference), used))
     if e.plan is not None:
         found += [(f"in cross-validation, {what}", told, "") for what, told in _of_unlabelled(e.plan)]

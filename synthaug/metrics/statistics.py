@@ -131,53 +131,78 @@ def sign_flip_p(differences: _Values) -> float:
     return float(found.pvalue)
 
 
-def detectable_gain(differences: _Values, n: int | None = None, power: float = 0.8) -> float:
+def detectable_gain(differences: _Values, power: float = 0.8) -> float:
     """The smallest true mean that is found to be above 0 with this probability, by differences that vary like these.
 
-    By Student's t, one side of the 95 % interval, with the noncentral distribution. From `SIGN_FLIPS_FROM` on a verdict
-    also takes the test of signs: by simulation it finds a mean of this size with four fifths in 61 of 100 cases by 6
-    differences, and in 75 to 77 by more.
+    By Student's t, one side of the 95 % interval. How far so few differences vary is itself uncertain: the probability
+    is that over all that may have been seen in place of it. From `SIGN_FLIPS_FROM` on a verdict also takes the test of
+    signs, which finds as many but for 6 differences, where it finds 63 of 100 in place of 80.
 
     Args:
         differences: two at least; how far they vary is what counts.
-        n: how many differences there are to be; as many as these when None.
         power: the probability.
 
     Raises:
         InvalidRequest: fewer than two differences.
 
     >>> round(detectable_gain([0.01, 0.03, 0.02, 0.02, 0.02]), 3)
-    0.012
+    0.015
     """
     from scipy.optimize import brentq
-    from scipy.stats import nct
 
     array = _at_least_two(differences)
-    spread, n = float(array.std(ddof=1)), len(array) if n is None else n
-    least = _t(0.95, n)
+    n = len(array)
+    seen = _spreads(n)
 
     def short(gain: float) -> float:
-        return float(nct.cdf(least, n - 1, gain * n**0.5)) - (1 - power)
+        return float(_found(gain * seen, n).mean()) - power
 
-    return spread * float(brentq(short, 0, 4 * (least + 3) / n**0.5))
+    return float(array.std(ddof=1)) * float(brentq(short, 0, 1e4))
 
 
-def differences_needed(differences: _Values, gain: float, power: float = 0.8) -> int | None:
-    """How many differences that vary like these find a true mean of this size with this probability; None above 1000.
+def differences_needed(
+    differences: _Values, gain: float, power: float = 0.8
+) -> tuple[int | None, int | None]:
+    """How many differences find a true mean of this size with this probability: from so many to so many.
+
+    The less and the more of the two are for the ends of the 80 % interval of how far differences vary, of which these
+    are examples. None stands for more than 1,000.
 
     Raises:
         InvalidRequest: fewer than two differences, or a gain that is none.
 
     >>> differences_needed([0.01, 0.03, 0.02, 0.02, 0.02], 0.01)
-    7
+    (5, 17)
     """
     if gain <= 0:
         raise InvalidRequest(f"A gain of {gain} was asked for; it has to be above 0.")
-    if detectable_gain(differences, _MOST, power) > gain:
-        return None
-    return 2 + bisect_left(
-        range(2, _MOST), True, key=lambda n: detectable_gain(differences, n, power) <= gain
-    )
+    array = _at_least_two(differences)
+    spread, seen = float(array.std(ddof=1)), np.quantile(_spreads(len(array)), [0.9, 0.1])
+
+    def needed(of: float) -> int | None:
+        if not of:
+            return 2
+        enough = bisect_left(range(2, _MOST + 1), True, key=lambda n: bool(_found(gain / of, n) >= power))
+        return None if enough > _MOST - 2 else 2 + enough
+
+    return needed(spread / seen[0]), needed(spread / seen[1])
+
+
+def _spreads(n: int) -> np.ndarray:
+    """``(400,)`` equally likely standard deviations of n normal values, over their true one."""
+    from scipy.stats import chi2
+
+    return np.sqrt(np.asarray(chi2.ppf((np.arange(400) + 0.5) / 400, n - 1)) / (n - 1))
+
+
+def _found(gain: float | np.ndarray, n: int) -> np.ndarray:
+    """How often Student's t of n values finds true means of these sizes, in true standard deviations."""
+    from scipy.stats import norm
+
+    sizes = np.asarray(gain)
+    above = np.multiply.outer(_t(0.95, n) * _spreads(n), np.ones(sizes.shape))
+    found: np.ndarray = norm.cdf(sizes * n**0.5 - above).mean(axis=0)
+    return found
 
 
 def wilson_interval(count: int, n: int, confidence: float = 0.95) -> Interval:

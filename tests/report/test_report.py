@@ -202,10 +202,11 @@ def test_what_a_run_could_have_seen_is_said_and_too_small_is_no_advice() -> None
         "Too small to tell whether synthetic rows help here, as 25 % of each batch."
     )
     assert f"could have seen a gain of {gain:.1f} points or more" in blunt.advice
-    needed = differences_needed(blunt.differences("real + synthetic"), 0.01)
-    assert blunt.advice.endswith(f"for one of 1 point take {needed} seeds.")
+    least, most = differences_needed(blunt.differences("real + synthetic"), 0.01)
+    assert blunt.advice.endswith(f"for one of 1 point take {least} to {most:,} seeds, as far as 4 can tell.")
     assert not re.search("[Tt]rain with|[Dd]o not use", blunt.advice + blunt.worth)
     assert words.role(blunt, blunt.arm(blunt.candidate)) == "too small to tell"
+    assert {used for _, _, used in words.parts_of_worth(blunt) if used} == {"too small to tell"}
 
 
 def test_where_every_test_row_is_recognised_without_help_it_is_said_first() -> None:
