@@ -52,6 +52,7 @@ html_title = f"synthaug {release}"
 html_show_sphinx = False
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+html_search_scorer = str(Path(__file__).parent / "scorer.js")
 
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",
