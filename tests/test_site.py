@@ -8,6 +8,7 @@ import inspect
 import json
 import logging
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -17,7 +18,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import click
 import datasets
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
@@ -140,6 +143,17 @@ def save_pictures(place: Path, rows: np.ndarray, names: list[str]) -> None:
         Image.fromarray(row).save(place / name / f"{at:04}.png")
 
 
+def save_studies(place: Path) -> None:
+    """Files of DICOM by finding, of ten patients."""
+    pydicom = pytest.importorskip("pydicom", reason="needs the extra medical")
+    scan = pydicom.dcmread(pydicom.data.get_testdata_file("MR_small.dcm", download=False))
+    for at in range(20):
+        folder = place / ("ill", "well")[at % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        scan.PatientID = f"p{at // 2}"
+        scan.save_as(folder / f"{at}.dcm")
+
+
 @pytest.fixture(scope="module")
 def clothes() -> tuple[np.ndarray, list[str]]:
     """Bags, shirts and few sneakers of the bundled images."""
@@ -187,6 +201,7 @@ def world(
         for at, (dose, job) in enumerate(zip(doses, jobs, strict=True))
     ]
     (tmp_path / "visits.csv").write_text("\n".join(["dose,job,finding", *visits]) + "\n")
+    np.savez(tmp_path / "photos.npz", X=images, y=names)
     features = datasets.Features(
         image=datasets.Image(), label=datasets.ClassLabel(names=["Bag", "Shirt", "Sneaker"])
     )
@@ -211,10 +226,17 @@ def world(
         model = torch.nn.Linear(28 * 28, 3)
         return model, torch.optim.SGD(model.parameters(), lr=0.1)
 
+    pushed: list[str] = []
+    monkeypatch.setattr(huggingface_hub.HfApi, "create_repo", lambda api, name, **asked: None)
+    monkeypatch.setattr(
+        huggingface_hub.HfApi, "upload_folder", lambda api, *, repo_id, **_: pushed.append(repo_id)
+    )
+    monkeypatch.setattr(sys, "argv", sys.argv)  # programs are given arguments of their own
     quick = synthaug.Protocol(steps=2, classifier_steps=2, judge_steps=2, folds=2, seeds=2)
     monkeypatch.setattr(judging, "judge_unlabelled", partial(judging.judge_unlabelled, protocol=quick))
     return {
         "quick": quick,
+        "pushed": pushed,
         "images": images,
         "labels": names,
         "Augmented": Augmented,
@@ -235,9 +257,13 @@ def shortened(code: str) -> str:
 
 
 def run_line(line: str) -> None:
-    """A line of a shell block; those of other programs are told from ours by their names."""
-    program, *arguments = shlex.split(line, comments=True)
-    if program in ("pip", "make"):
+    """A line of a shell block, cut down; one of `pip`, which would change where the tests run, is not run."""
+    program, *arguments = shlex.split(line.replace("s3://", "memory://"), comments=True)
+    if program == "pip":
+        return
+    if program == "python":
+        sys.argv = [*arguments, "--steps", "2", "--seeds", "1"]
+        runpy.run_path(str(ROOT / arguments[0]), run_name="__main__")
         return
     assert program == "synthaug", line
     arguments = [re.sub(r"^--minutes$", "--steps", each) for each in arguments]
@@ -245,6 +271,8 @@ def run_line(line: str) -> None:
         arguments[arguments.index("--steps") + 1] = "2"
     elif arguments[0] in QUICK:
         arguments += QUICK[arguments[0]]
+    elif arguments[:2] == ["run", "expand-then-train"]:
+        arguments += ["--set", "fit.minutes=0.01"]
     done = CliRunner().invoke(main, [*arguments, "-q"], catch_exceptions=False)
     assert done.exit_code == 0, (line, done.stderr)
 
@@ -253,8 +281,9 @@ def run_line(line: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_block_of_a_page_runs(page: str, world: dict[str, Any]) -> None:
     text = (DOCS / page).read_text(encoding="utf-8")
+    if page == "medical.md":
+        save_studies(Path("studies"))
     for language, code in re.findall(r"^```(\w+)\n(.*?)^```", text, flags=re.M | re.S):
-        assert language in ("python", "bash", "text", "yaml"), language
         if language == "python":
             exec(shortened(code), world)
         elif language == "bash":
@@ -263,6 +292,31 @@ def test_every_block_of_a_page_runs(page: str, world: dict[str, Any]) -> None:
         elif language == "yaml":  # a file, whose name it begins with
             name = code.splitlines()[0].removeprefix("# ")
             Path(name).write_text(re.sub(r"minutes: \d+", "steps: 2", code), encoding="utf-8")
+    assert world["pushed"] == re.findall(r"^synthaug push \S+ (\S+)$", text, flags=re.M)
+
+
+def test_no_block_is_one_that_no_test_runs() -> None:
+    """But two that picture folders; toml is read by the tests of its page, and no test would run indented ones."""
+    pictured = {("questions/own_data.md", "text"), ("architecture.md", "")}
+    for path in [*DOCS.glob("*.md"), *DOCS.glob("questions/*.md")]:
+        page = path.relative_to(DOCS).as_posix()
+        fences = re.findall(r"^( *(?:```|~~~).*)$", path.read_text(encoding="utf-8"), flags=re.M)
+        for fence in fences[::2]:
+            run = re.fullmatch(r"```(python|bash|yaml|toml|\{[\w-]+\}.*)", fence)
+            assert run or (page, fence.removeprefix("```")) in pictured, (page, fence)
+
+
+def test_commands_and_options_that_sentences_name_are_there() -> None:
+    options = {name for command in main.commands.values() for of in command.params for name in of.opts}
+    for path in [*DOCS.glob("*.md"), *DOCS.glob("questions/*.md")]:
+        prose = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.M | re.S)
+        for code in re.findall(r"`([^`]+)`", prose):
+            program, *rest = code.split()
+            if program == "synthaug" and rest:
+                command = main.commands[rest[0]]
+                command.make_parser(click.Context(command)).parse_args(shlex.split(code)[2:])
+            elif program.startswith("--"):
+                assert program in options, (path.name, code)
 
 
 def test_api_names_everything_that_is_public() -> None:
