@@ -47,6 +47,9 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # types stand in the signatures of the source, and in words in the docstrings
 napoleon_use_ivar = True
 
+linkcheck_retries = 3
+linkcheck_timeout = 30  # seconds
+
 html_theme = "furo"
 html_title = f"synthaug {release}"
 html_show_sphinx = False

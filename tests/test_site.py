@@ -409,11 +409,17 @@ def test_settings_recipes_and_results_stand_on_the_site(site: Path) -> None:
 
 
 def test_links_inside_the_site_lead_somewhere(site: Path) -> None:
-    for page in site.rglob("*.html"):
-        text = page.read_text(encoding="utf-8")
-        for address in re.findall(r'(?:href|src)="([^"#?]+)[^"]*"', text):
-            if not re.match(r"https?:|mailto:|data:", address):
-                assert (page.parent / address).exists(), (page.name, address)
+    """To a file that is there, and to a place on it where the link names one."""
+    pages = {path: path.read_text(encoding="utf-8") for path in site.rglob("*.html")}
+    places = {path: set(re.findall(r'\bid="([^"]+)"', text)) for path, text in pages.items()}
+    for page, text in pages.items():
+        for address in re.findall(r'(?:href|src)="([^"]+)"', text):
+            if re.match(r"https?:|mailto:|data:", address):
+                continue
+            path, _, place = html.unescape(address).partition("#")
+            target = (page.parent / path.partition("?")[0]).resolve() if path else page
+            assert target.exists(), (page.name, address)
+            assert not place or target.suffix != ".html" or place in places[target], (page.name, address)
 
 
 def test_every_page_says_in_its_docstring_or_title_what_it_is() -> None:
