@@ -408,6 +408,21 @@ def test_settings_recipes_and_results_stand_on_the_site(site: Path) -> None:
     assert "Follow the result" not in results
 
 
+def test_what_pages_import_and_name_is_in_the_reference(site: Path) -> None:
+    told = set(re.findall(r'\bid="(synthaug\.[\w.]+)"', (site / "api.html").read_text(encoding="utf-8")))
+    parts = [path.relative_to(ROOT).with_suffix("").parts for path in (ROOT / "synthaug").rglob("*.py")]
+    told |= {".".join(part for part in each if part != "__init__") for each in parts}  # modules
+    told.add("synthaug.json")  # a file
+    unnamed = {}
+    for path in [*DOCS.glob("*.md"), *DOCS.glob("questions/*.md"), *DOCS.glob("gallery/*.py")]:
+        text = path.read_text(encoding="utf-8")
+        named = set(re.findall(r"\bsynthaug(?:\.[A-Za-z_]\w*)+", text))
+        for module, names in re.findall(r"^from (synthaug(?:\.\w+)*) import ([\w, ]+)$", text, flags=re.M):
+            named |= {f"{module}.{name}" for name in names.split(", ")}
+        unnamed |= {name: path.name for name in named - told}
+    assert unnamed == {}
+
+
 def test_links_inside_the_site_lead_somewhere(site: Path) -> None:
     """To a file that is there, and to a place on it where the link names one."""
     pages = {path: path.read_text(encoding="utf-8") for path in site.rglob("*.html")}
