@@ -325,17 +325,48 @@ def test_api_names_everything_that_is_public() -> None:
     assert set(synthaug.__all__) <= named
 
 
-def test_every_paper_that_the_code_names_is_among_the_references() -> None:
-    listed = " ".join((DOCS / "references.md").read_text(encoding="utf-8").split()).lower()
-    paper = re.compile(
+def written() -> Iterator[tuple[str, str]]:
+    """Names and texts of pages, programs, and templates: all that may name a paper."""
+    for folder in ("docs", "synthaug", "benchmarks"):
+        for path in (ROOT / folder).rglob("*"):
+            own = path.suffix in (".md", ".py", ".jinja") and path.name != "references.md"
+            if own and not path.relative_to(ROOT).parts[1].endswith("_built"):
+                yield path.name, " ".join(path.read_text(encoding="utf-8").split())
+
+
+def test_every_paper_that_is_named_is_among_the_references() -> None:
+    """By its title; by an author and the year; and by a name alone, such as Wilson's interval."""
+    listed = " ".join((DOCS / "references.md").read_text(encoding="utf-8").split())
+    entries = listed.split(" - ")
+    titled = re.compile(
         r'\b(?:19|20)\d\d,? "([A-Za-z][^"]{17,140})"|"([A-Za-z][^"]{17,140})",? (?:19|20)\d\d\b'
     )
-    found = {}
-    for path in (ROOT / "synthaug").rglob("*.py"):
-        for match in paper.finditer(" ".join(path.read_text(encoding="utf-8").split())):
-            found[(match[1] or match[2]).lower()] = path.name
-    assert len(found) > 20
-    assert {title: name for title, name in found.items() if title not in listed} == {}
+    dated = re.compile(r"\b([A-Z][a-z]+)(?:(?:,| and| &) [A-Z][a-z]+)*(?: et al\.)?,? \(?((?:19|20)\d\d)\b")
+    no_people = {
+        "Arrow",
+        "CUDA",
+        "DATA",
+        "MNIST",
+        "NumPy",
+        "Omniglot",
+        "PyTorch",
+        "Pythae",
+        "Python",
+        "README",
+    }
+    titles, authors, names = {}, {}, {}
+    for file, text in written():
+        titles |= {(found[1] or found[2]).lower(): file for found in titled.finditer(text)}
+        authors |= {found.groups(): file for found in dated.finditer(text)}
+        names |= {found[1]: file for found in re.finditer(r"\b([A-Z][A-Za-z]+)'s\b", text)}
+    assert min(len(titles), len(authors), len(names)) > 5
+    assert {title: file for title, file in titles.items() if title not in listed.lower()} == {}
+    assert {
+        (name, year): file
+        for (name, year), file in authors.items()
+        if not any(name in entry and year in entry for entry in entries)
+    } == {}
+    assert {name: file for name, file in names.items() if name not in listed and name not in no_people} == {}
 
 
 @pytest.fixture(scope="module")
