@@ -1,6 +1,7 @@
 # make demo   the whole product once, on bundled images, in a few minutes
 # make test   the test suite
 # make docs   the site, in docs/_built/html
+# make links  whether what the site links to elsewhere answers; asks the network
 # Both set up .venv first, from nothing, and do it once.
 # make lowest, make newest   the tests on the lowest versions that pyproject.toml allows, and on the newest there are
 # make successor   those of augmentations, with albumentationsx in place of albumentations
@@ -9,7 +10,7 @@ VENV := .venv
 PYTHON ?= python3
 READY := $(VENV)/.ready
 
-.PHONY: demo test docs lint types check lowest newest successor clean
+.PHONY: demo test docs links lint types check lowest newest successor clean
 
 demo: $(READY)
 	$(VENV)/bin/synthaug demo --out demo
@@ -19,6 +20,9 @@ test: $(READY)
 
 docs: $(READY)
 	$(VENV)/bin/python -m sphinx -W --keep-going -q -d docs/_built/trees docs docs/_built/html
+
+links: $(READY)
+	$(VENV)/bin/python -m sphinx -b linkcheck -q -D plot_gallery=0 docs docs/_built/links
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .

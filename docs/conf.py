@@ -47,11 +47,15 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # types stand in the signatures of the source, and in words in the docstrings
 napoleon_use_ivar = True
 
+linkcheck_retries = 3
+linkcheck_timeout = 30  # seconds
+
 html_theme = "furo"
 html_title = f"synthaug {release}"
 html_show_sphinx = False
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+html_search_scorer = str(Path(__file__).parent / "scorer.js")
 
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import shlex
@@ -167,7 +168,8 @@ def test_what_the_page_of_tables_says_is_done(tmp_path: Path, monkeypatch: pytes
     assert len(known["scores"]) == 3
     assert [relation.kind for relation in known["orders"].form.relations] == ["ordered", "together"]
     found.drop(columns="patient").to_csv("visits.csv", index=False)
-    for line in blocks("tables.md", "bash")[0].splitlines():
+    (commands,) = blocks("tables.md", "bash")
+    for line in commands.splitlines():
         _, command, *rest = shlex.split(line)
         more = {"fit": ["--steps", "5"], "choose": ["--steps", "5", "--folds", "2"], "expand": []}[command]
         result = CliRunner().invoke(main, [command, *rest, *more, "-q"], catch_exceptions=False)
@@ -230,12 +232,69 @@ def test_a_model_of_transformers_embeds_as_the_page_says(photos: Path) -> None:
     assert "embedded by Transformers" in data.origin
 
 
-def test_a_model_of_timm_embeds_as_the_page_says(photos: Path) -> None:
-    pytest.importorskip("timm")
+def test_the_commands_on_photographs_are_done(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (photos / "my_network.py").write_text(
+        "import numpy as np\n\n\n"
+        "def embedder(images):\n"
+        "    return np.stack([[image.mean(), image.std(), *image.shape[:2]] for image in images])\n"
+    )
+    monkeypatch.syspath_prepend(str(photos))
+    few = {"steps": 5, "classifier_steps": 5, "judge_steps": 5, "folds": 2}
+    shorter = {
+        "choose": [f"--{name.replace('_', '-')}={n}" for name, n in few.items()],
+        "run": [f"--set=choose.{name}={n}" for name, n in few.items()],
+    }
+    (commands,) = blocks("photographs.md", "bash")
+    for line in commands.splitlines():
+        path, program, command, *rest = shlex.split(line)
+        assert (path, program) == ("PYTHONPATH=.", "synthaug")
+        done = CliRunner().invoke(main, [command, *rest, *shorter[command], "-q"], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+    sys.modules.pop("my_network")
+    for plan in ("plan", "all_of_it/plan"):
+        assert json.loads((photos / plan / "plan.json").read_text())["learner"] == "linear"
+
+
+class StandIn(torch.nn.Module):
+    """A model as `timm.create_model` gives it without its last layer."""
+
+    num_features = 6
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        assert batch.shape[1:] == (3, 32, 32)
+        return torch.cat([batch.mean(dim=(2, 3)), batch.std(dim=(2, 3))], dim=1)
+
+
+def stand_in_for_timm() -> types.ModuleType:
+    """What the page uses of timm, which nothing else here needs: names, arguments and answers as timm has them."""
+
+    def create_model(model_name: str, pretrained: bool = False, *, num_classes: int) -> torch.nn.Module:
+        assert num_classes == 0
+        return StandIn()
+
+    def resolve_data_config(args: dict[str, Any], *, model: torch.nn.Module) -> dict[str, Any]:
+        return {"input_size": (3, 32, 32), "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+
+    def create_transform(input_size: tuple[int, ...], mean: Any, std: Any) -> Any:
+        def transform(image: Image.Image) -> torch.Tensor:
+            channels = np.asarray(image.resize(input_size[1:])).transpose(2, 0, 1) / 255
+            return torch.from_numpy((channels - mean[0]) / std[0]).float()
+
+        return transform
+
+    timm, data = types.ModuleType("timm"), types.ModuleType("timm.data")
+    vars(data).update(resolve_data_config=resolve_data_config, create_transform=create_transform)
+    vars(timm).update(create_model=create_model, data=data)
+    return timm
+
+
+def test_a_model_of_timm_embeds_as_the_page_says(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if importlib.util.find_spec("timm") is None:
+        monkeypatch.setitem(sys.modules, "timm", stand_in_for_timm())
     known: dict[str, Any] = {}
     exec(blocks("photographs.md")[2].replace("pretrained=True", "pretrained=False"), known)
     data = synthaug.open_data(photos / "photos", embed=known["embedder"])
-    assert data.form.shape == (1280,)
+    assert data.form.shape == (known["embedder"].network.num_features,)
 
 
 def test_the_figures_on_photographs_are_those_of_the_results() -> None:

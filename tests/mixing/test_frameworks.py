@@ -136,7 +136,7 @@ def blocks(section: str) -> list[str]:
     return found
 
 
-IMPORTS = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.M | re.S)[0]
+IMPORTS, POOL = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.M | re.S)[:2]
 
 
 def run(*code: str, **more: Any) -> dict[str, Any]:
@@ -172,7 +172,12 @@ def test_every_block_of_python_on_the_page_is_run_here() -> None:
     assert sections == ["PyTorch", "A plan", "In the training step", "accelerate", "Lightning Fabric",
                         "Lightning Trainer", "Hugging Face datasets", "Hugging Face Trainer", "scikit-learn",
                         "albumentations"]  # fmt: skip
-    assert 1 + sum(len(blocks(section)) for section in sections) == PAGE.count("```python")
+    assert 2 + sum(len(blocks(section)) for section in sections) == PAGE.count("```python")
+
+
+def test_the_pool_is_made_as_the_page_says() -> None:
+    names = run(POOL.replace("minutes=10", "steps=2, progress=False"))
+    assert names["samples"].counts == {"0": 200, "1": 200}
 
 
 def test_plain_pytorch() -> None:
