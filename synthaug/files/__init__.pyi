@@ -23,6 +23,7 @@ from .shards import plan_shards as plan_shards
 from .write import (
     Content as Content,
     Place as Place,
+    require_kept as require_kept,
     write_expansion as write_expansion,
     write_samples as write_samples,
 )

@@ -30,6 +30,9 @@ from synthaug.outputs import atomic_write_text, sha256_file
 
 _FILE = "rows.csv"
 _HEAD = "head.csv"
+_TEXTS = ("generator", "class")
+_REAL = "real"
+"""The generator of real rows, and what that calls their class: whole blocks of empty cells are read as numbers."""
 
 
 def _write(folder: Path, stem: str, blocks: NamedBlocks, card: Card, layout: Layout) -> None:
@@ -40,6 +43,8 @@ def _write(folder: Path, stem: str, blocks: NamedBlocks, card: Card, layout: Lay
             columns = {name: as_text(column, name) for name, column in table.items()}
             for name, own in own_columns(rows, layout).items():
                 columns[name] = [str(value) for value in np.asarray(own).tolist()]
+            for name in _never_empty(layout):
+                columns[name] = [text or _REAL for text in columns[name]]
             (folder / _HEAD).write_text(text_line(columns), encoding="utf-8", newline="")
             file.writelines(text_line(row) for row in zip(*columns.values(), strict=True))
 
@@ -64,7 +69,17 @@ def _open(path: Path) -> Columns:
     about = as_recorded(told.select(few), layout, None)
     for name in few:
         told = told.set_column(told.column_names.index(name), name, about[name])
-    return from_table(told, record)
+    found = from_table(told, record)
+    real = ~np.asarray(found.table["synthetic"], bool)
+    table = {
+        name: np.where(real, "", column) if name in _TEXTS else column for name, column in found.table.items()
+    }
+    return Columns(table, found.read)
+
+
+def _never_empty(layout: Layout) -> list[str]:
+    """The columns of texts that real rows have none of, as they are called there."""
+    return [own for name, own in layout.provenance.items() if name in _TEXTS]
 
 
 CSV = Format(

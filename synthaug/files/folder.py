@@ -62,14 +62,12 @@ def _link(folder: Path, rows: RowBlock, files: Sequence[str]) -> None:
     """The files that rows are under further names, which stay where the first ones go."""
     assert rows.own is not None, "what is linked is a file"
     for name, file in zip(files, rows.own, strict=True):
+        assert isinstance(file, Path), "what is in an archive was refused"
         try:
-            if isinstance(file, bytes):
-                raise OSError("it is in an archive or a table")
             os.link(file.resolve(), folder / name)
         except OSError as error:
-            called = rows.names[files.index(name)] if isinstance(file, bytes) else file
             raise InvalidRequest(
-                f"{called} cannot be linked into an output: {error.strerror or error}. Copy it: --real copied."
+                f"{file} cannot be linked into an output: {error.strerror or error}. Copy it: --real copied."
             ) from error
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from synthaug.files.parts import Part
 from synthaug.files.shards import Piece, Shard
 from synthaug.files.write import Content, Place, Work
+from synthaug.files.writing import LINKED
 
 _LITTLE, _MOST = 32, 2048  # rows
 _SECONDS = 1.0
@@ -45,7 +46,11 @@ def foretell(content: Content, place: Place) -> Forecast:
         synthetic = [shard for shard in work.shards if not shard.real]
         jobs = work.jobs(place.writing, len(synthetic))
         made = _per_row(work.made_part, synthetic)
-        real = _per_row(work.real_part, [shard for shard in work.shards if shard.real])
+        apart = replace(work, parts=work.parts / "real")  # both are numbered alike
+        linked = (
+            place.writing.real == LINKED
+        )  # takes no room, and may not be possible in a folder of this kind
+        real = (0.0, 0.0) if linked else _per_row(apart.real_part, [s for s in work.shards if s.real])
     rows = sum(shard.rows for shard in synthetic), sum(shard.rows for shard in work.shards if shard.real)
     size = rows[0] * made[1] + rows[1] * real[1]
     return Forecast(sum(rows), size, rows[0] * made[0] / jobs + rows[1] * real[0], jobs)

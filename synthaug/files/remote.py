@@ -24,7 +24,7 @@ from synthaug.data.readers.written import record_in
 from synthaug.errors import InvalidData, InvalidRequest, OutputError, OutputExists
 from synthaug.files.formats import recorded_request
 from synthaug.files.parquet import record_of_parquet
-from synthaug.files.writing import Writing
+from synthaug.files.writing import LINKED, Writing
 from synthaug.outputs import (
     RECORD,
     Output,
@@ -48,13 +48,17 @@ def require_remote(url: str, writing: Writing) -> None:
     """Refuse what cannot be written at a url, before anything is made.
 
     Raises:
-        InvalidRequest: a share of an output, or a store that no library knows.
+        InvalidRequest: a share of an output, links, or a store that no library knows.
         MissingLibrary: the library that does is not installed.
     """
     store = Store.at(url)
     below = store.path.strip("/")
     if not below or ("/" not in below and _is_flat(store)):
         raise InvalidRequest(f"An output needs a name of its own, {store.url} has none. Add one.")
+    if writing.real == LINKED:
+        raise InvalidRequest(
+            f"Files cannot be linked into {store.url}, which is elsewhere. Copy them: --real copied."
+        )
     if writing.share is not None:
         raise InvalidRequest(
             f"A share of {store.url} was asked for, and shares are put together in a folder that all processes see. "
@@ -218,6 +222,10 @@ class _Upload:
             names = missing[start : start + AT_ONCE]
             for name in names:
                 self._make_room(name)
+                if name in there and not _is_flat(
+                    self.store
+                ):  # it may be another name of a file of somebody's
+                    self.store.system.rm_file(name)
             self.store.system.put([str(files[name]) for name in names], names)
             sent.update(names)
             atomic_write_text(self.sent, json.dumps(sorted(sent)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,7 @@ from synthaug.files.shards import Piece
 from synthaug.files.writing import LINKED, PIXELS
 from synthaug.generators.generator import Generator
 from synthaug.generators.samples import real_provenance, synthetic_provenance
+from synthaug.outputs import sha256_file
 
 _BLOCK = 512  # rows in memory
 
@@ -109,13 +111,35 @@ def _file(rows: LabeledData, row: int) -> Path | bytes:
     """The file that a row is."""
     found = rows.file(row)
     if found is None:
-        changed = rows.resized or bool(rows.said.get("mode"))
-        why = "is read in another size or mode than its file has" if changed else "is no file of a picture"
         raise InvalidRequest(
-            f"Real rows were to be kept as the files that they are, and {rows.name(row)} {why}. Keep their pixels: "
-            "--real pixels."
+            f"Real rows were to be kept as the files that they are, and {rows.name(row)} is none that is read as it "
+            "is: a picture in its own size, grey, RGB or RGBA. Keep the pixels: --real pixels."
         )
     return found
+
+
+def require_files(data: LabeledData, kept: str) -> None:
+    """Refuse to keep rows as files where one is none, or cannot be linked.
+
+    Raises:
+        InvalidRequest: naming the row.
+    """
+    for row in range(len(data)):
+        if isinstance(_file(data, row), bytes) and kept == LINKED:
+            raise InvalidRequest(
+                f"{data.name(row)} cannot be linked: it lies in an archive or a table. Copy it: --real copied."
+            )
+
+
+def digest_of_files(data: LabeledData) -> str:
+    """A hex digest (64 characters) of the files that rows are."""
+    digest = hashlib.sha256()
+    for row in range(len(data)):
+        file = _file(data, row)
+        digest.update(
+            bytes.fromhex(sha256_file(file)) if isinstance(file, Path) else hashlib.sha256(file).digest()
+        )
+    return digest.hexdigest()
 
 
 def own_groups(data: LabeledData) -> np.ndarray | None:

@@ -28,7 +28,7 @@ from synthaug.files.folder import FOLDER, numbered_otherwise
 from synthaug.files.formats import CALL, FORMATS, choose_format, record_of, recorded_request
 from synthaug.files.parts import PARTS, Part, clear_begun, make_part, part_in
 from synthaug.files.remote import open_remote, require_remote
-from synthaug.files.rows import MadeRows, RealRows, own_groups
+from synthaug.files.rows import MadeRows, RealRows, digest_of_files, own_groups, require_files
 from synthaug.files.shards import Shard, plan_shards
 from synthaug.files.writing import LINKED, PIXELS, USUAL_WRITING, Writing
 from synthaug.generators.generator import Generator
@@ -142,14 +142,11 @@ class Content:
         """That of the output at a place.
 
         Raises:
-            InvalidRequest: one that cannot hold the rows, or not in the way they are to be kept.
+            InvalidRequest: one that cannot hold the rows.
         """
         counts = (self.card.real, self.card.synthetic)
         written = [name for each in counts for name, n in each.items() if n]
-        format = choose_format(place.out, place.format, self.card.form, written)
-        if self.real is not None and place.writing.real != PIXELS:
-            _require_files(place.writing.real, format)
-        return format
+        return choose_format(place.out, place.format, self.card.form, written)
 
 
 def _further(data: LabeledData, card: Card) -> dict[str, str]:
@@ -201,7 +198,10 @@ def write(content: Content, place: Place) -> Path | str:
         "shard_size": place.writing.shard_size,
     }
     if content.real is not None and place.writing.real != PIXELS:
-        request["files"] = True
+        require_kept(content.real, place.writing.real, format)
+        if place.writing.real == LINKED:
+            _require_one_system(content.real, Path(place.out))
+        request |= {"real": place.writing.real, "files": digest_of_files(content.real)}
     with _opened(place, request) as output:
         if output.finished:
             return place.out
@@ -214,12 +214,14 @@ def write(content: Content, place: Place) -> Path | str:
     return place.out
 
 
-def _require_files(kept: str, format: Format) -> None:
-    """Refuse a way to keep real pictures that a format has not.
+def require_kept(data: LabeledData, kept: str, format: Format) -> None:
+    """Refuse a way to keep real rows that a format has not, or that some of the rows cannot be kept in.
 
     Raises:
-        InvalidRequest: naming those that have it.
+        InvalidRequest: naming the formats that have it, or the row.
     """
+    if kept == PIXELS:
+        return
     able = [
         other.name for other in FORMATS.values() if (other.in_files if kept == LINKED else other.of_pictures)
     ]
@@ -227,6 +229,18 @@ def _require_files(kept: str, format: Format) -> None:
         raise InvalidRequest(
             f'Real rows cannot be {kept} in the format "{format.name}"; they can in {quoted(able)}.'
         )
+    require_files(data, kept)
+
+
+def _require_one_system(data: LabeledData, out: Path) -> None:
+    """Refuse links from another file system, before anything is made."""
+    above = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+    for row in range(len(data)):
+        file = data.file(row)
+        if isinstance(file, Path) and file.resolve().stat().st_dev != above.stat().st_dev:
+            raise InvalidRequest(
+                f"{file} cannot be linked into {out}: they are in two file systems. Copy it: --real copied."
+            )
 
 
 def _opened(place: Place, request: Mapping[str, Any]) -> AbstractContextManager[Output]:

@@ -228,7 +228,9 @@ class ExpandRequest(Request):
             self.refuse_unused(WRITES_NOTHING, "format", "writing")
         else:
             self.require_apart(self.out)
-            files.choose_format(self.out, self.format, rows.form, rows.present)
+            format = files.choose_format(self.out, self.format, rows.form, rows.present)
+            if not self.writing.synthetic_only:
+                files.require_kept(rows, self.writing.real, format)
         if is_url(self.out):
             files.require_remote(self.out, self.writing)
             if self.maker is None:

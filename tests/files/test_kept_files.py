@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pictured import PICTURED, SUFFIX
-from PIL import Image
+from PIL import Image, ImageOps
 
 import synthaug
 from synthaug import Writing, open_data
-from synthaug.errors import InvalidRequest
-from synthaug.files import Stored
+from synthaug.errors import InvalidRequest, OutputExists
+from synthaug.files import Content, Place, Stored, foretell
+from synthaug.files.expansion import Expansion
 from synthaug.testing import planted_generator
 from synthaug.verbs import remake
 
@@ -120,7 +121,9 @@ def test_a_row_of_an_archive_is_copied_and_cannot_be_linked(tmp_path, photos):
             archive.write(path, path.relative_to(photos))
     out = expand(tmp_path / "photos.zip", tmp_path / "out", COPIED)
     assert (out / "dog/turned.JPEG").read_bytes() == (photos / "dog/turned.JPEG").read_bytes()
-    with pytest.raises(InvalidRequest, match=r"cat/0\.\w+ cannot be linked .* archive .* --real copied"):
+    with pytest.raises(
+        InvalidRequest, match=r"cat/0\.\w+ cannot be linked: it lies in an archive.*--real copied"
+    ):
         expand(tmp_path / "photos.zip", tmp_path / "linked", LINKED)
     assert not (tmp_path / "linked").exists()
 
@@ -154,7 +157,7 @@ def test_rows_that_are_changed_on_reading_are_refused_before_anything_is_written
     data = open_data(photos, **said)
     if "mode" in said:
         generator = synthaug.fit(data, steps=1, progress=False)
-    with pytest.raises(InvalidRequest, match="another size or mode than its file has"):
+    with pytest.raises(InvalidRequest, match="is none that is read as it is"):
         synthaug.expand(data, generator, to="2x", out=tmp_path / "out", writing=COPIED, progress=False)
     assert not (tmp_path / "out").exists()
 
@@ -162,7 +165,7 @@ def test_rows_that_are_changed_on_reading_are_refused_before_anything_is_written
 def test_rows_that_are_no_files_are_refused(tmp_path, photos):
     data = open_data(photos)
     arrays = (data.read(), [data.classes[k] for k in data.labels])
-    with pytest.raises(InvalidRequest, match="row 0 is no file of a picture"):
+    with pytest.raises(InvalidRequest, match="row 0 is none that is read as it is"):
         expand(arrays, tmp_path / "out", COPIED)
 
 
@@ -190,11 +193,78 @@ def test_another_way_to_keep_rows_is_unknown():
         Writing(real="symlinked")
 
 
-def test_copied_and_pixels_are_outputs_of_two_requests_and_linked_is_that_of_copied(tmp_path, photos):
+def test_outputs_whose_rows_are_kept_otherwise_or_are_other_files_are_those_of_other_requests(
+    tmp_path, photos
+):
     out = expand(photos, tmp_path / "out", COPIED)
-    assert expand(photos, out, LINKED) == out
-    with pytest.raises(synthaug.errors.OutputExists):
-        expand(photos, out, Writing(7, 1))
+    assert expand(photos, out, COPIED) == out
+    for other in (LINKED, Writing(7, 1)):
+        with pytest.raises(OutputExists):
+            expand(photos, out, other)
+    with Image.open(photos / "cat/0.png") as picture:
+        picture.save(photos / "cat/0.png", compress_level=1)  # the same pixels in another file
+    assert expand(photos, tmp_path / "pixels", Writing(7, 1)) == tmp_path / "pixels"
+    with pytest.raises(OutputExists, match="files"):
+        expand(photos, out, COPIED)
+
+
+def test_an_upload_over_links_leaves_the_files_that_these_are_as_they_were(tmp_path, photos):
+    before = {path: path.read_bytes() for path in photos.rglob("*.*")}
+    expand(photos, tmp_path / "out", LINKED)
+    url = f"file://{tmp_path / 'out'}"
+    others = tmp_path / "others"
+    for path in before:
+        (others / path.relative_to(photos)).parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(path) as picture:
+            ImageOps.mirror(ImageOps.exif_transpose(picture)).save(others / path.relative_to(photos))
+    generator = planted_generator(("cat", "dog"))
+    how = {"to": {"cat": 9, "dog": 10}, "writing": COPIED, "progress": False}
+    synthaug.expand(others, generator, out=url, overwrite=True, **how)
+    assert {path: path.read_bytes() for path in before} == before
+    assert (tmp_path / "out/cat/1.jpg").read_bytes() == (others / "cat/1.jpg").read_bytes()
+    with pytest.raises(InvalidRequest, match="cannot be linked into file:"):
+        synthaug.expand(photos, generator, out=f"{url}2", **{**how, "writing": LINKED})
+
+
+@pytest.mark.parametrize("mode", ["P", "CMYK", "1"])
+def test_files_that_others_would_read_in_another_mode_are_not_kept(tmp_path, photos, mode):
+    data = tmp_path / "modes"
+    for path in photos.rglob("*.*"):
+        (data / path.relative_to(photos)).parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(path) as picture:
+            ImageOps.exif_transpose(picture).convert(mode).save(
+                (data / path.relative_to(photos)).with_suffix(".tif")
+            )
+    found = open_data(data)
+    generator = synthaug.fit(found, steps=1, progress=False)
+    with pytest.raises(InvalidRequest, match="is none that is read as it is"):
+        synthaug.expand(found, generator, to="2x", out=tmp_path / "out", writing=COPIED, progress=False)
+
+
+@pytest.mark.parametrize("out", ["out.npz", "out"])
+def test_what_cannot_be_kept_is_refused_before_anything_is_trained(tmp_path, photos, monkeypatch, out):
+    def fit(*_: object, **__: object) -> None:
+        raise AssertionError("nothing is trained")
+
+    monkeypatch.setattr("synthaug.training.train", fit)
+    source = photos if out == "out.npz" else open_data(photos, image_size=(HIGH, WIDE))
+    with pytest.raises(InvalidRequest, match=r"copied|is none that is read"):
+        synthaug.expand(source, to="2x", steps=1, out=tmp_path / out, writing=COPIED, progress=False)
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_what_copies_and_links_take_is_foretold(tmp_path, photos):
+    generator = planted_generator(("cat", "dog"))
+    for writing in (COPIED, LINKED, Writing(7, 1)):
+        content = Content.of_expansion(Expansion.of(open_data(photos), generator, "2x", 0))
+        told = foretell(content, Place(tmp_path / "out", writing=writing))
+        out = synthaug.expand(
+            photos, generator, to="2x", out=tmp_path / writing.real, writing=writing, progress=False
+        )
+        told_beside = ("README.md", "synthaug.json")
+        files = [path for path in Path(out).rglob("*.*") if path.name not in told_beside]
+        own = [path.stat() for path in files if path.stat().st_nlink == 1]
+        assert told.bytes == pytest.approx(sum(status.st_size for status in own), rel=0.35)
 
 
 def test_the_record_makes_the_copies_again(tmp_path, photos):

@@ -324,3 +324,18 @@ def test_columns_beside_keep_kinds_that_no_generator_learns(tmp_path):
         out = place_of(format, tmp_path)
         write_expansion(Expansion.of(data, maker(data), "2x", 0), Place(out, format, overwrite=True))
         assert open_data(out).beside["tags"].to_pylist() == [*tags.to_pylist(), *[None] * N]
+
+
+def test_a_csv_is_read_in_blocks_of_real_and_of_synthetic_rows(tmp_path):
+    import datasets
+
+    data = opened()
+    out = write_expansion(Expansion.of(data, maker(data), "2x", 0), Place(tmp_path / "out.csv"))
+    read = datasets.load_dataset(
+        "csv", data_files=str(out), split="train", cache_dir=str(tmp_path / "cache"), chunksize=6
+    )
+    assert read["synthetic"] == [False] * N + [True] * N
+    assert set(read["generator"][:N]) == {"real"}
+    stored = Stored.at(Path(out))
+    assert len(stored.synthetic) == N
+    assert open_data(out).counts == {name: 2 * n for name, n in data.counts.items()}

@@ -205,7 +205,7 @@ def test_building_a_pipeline_reads_no_image_and_a_call_reads_one(tmp_path: Path)
         path.write_bytes(b"no image")
     transform = SyntheticReplacement(out, p=1.0)
     assert transform(image=real(), label="cat")["image"].min() > 100
-    with pytest.raises(OSError, match="cannot identify image file"):
+    with pytest.raises(InvalidData, match=r"cannot be read as an image: it is not an image"):
         transform(image=real(), label="dog/wolf")
 
 

@@ -68,9 +68,12 @@ class Pictures(Images):
     def file(self, row: int) -> Path | bytes | None:
         """The file that a row is; None where it is read in another size or mode, or lies decoded in memory."""
         entry = _encoded(self.entries[row]) if (self.size, self.mode) == (None, None) else None
-        return (
-            Path(entry) if isinstance(entry, str | PathLike) else entry if isinstance(entry, bytes) else None
-        )
+        if not isinstance(entry, str | PathLike | bytes):
+            return None
+        with self._opened(row) as image:
+            if image.mode != self._mode(image, row) and not image.mode.startswith("I;16"):
+                return None  # others would read a palette, or four inks
+        return entry if isinstance(entry, bytes) else Path(entry)
 
     def several_frames(self) -> int:
         """Rows of which only the first of several pages or frames is read; only those that may have some are opened."""
