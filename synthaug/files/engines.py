@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import pickle
+import warnings
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any
 
-from synthaug.errors import InvalidRequest, MissingLibrary, OutputError
+from synthaug.errors import InvalidRequest, MissingLibrary, OutputError, SynthaugError
 from synthaug.files.shards import Shard
 from synthaug.wording import did_you_mean
 
@@ -69,10 +71,23 @@ def on_ray(make: Make, shards: Sequence[Shard], jobs: int) -> Rows:
         by_number = {shard.number: shard for shard in shards}
 
         def made(row: dict[str, Any]) -> dict[str, Any]:
-            return {"rows": ray.get(shared)(by_number[row["shard"]])}
+            try:
+                return {"rows": ray.get(shared)(by_number[row["shard"]]), "failed": b""}
+            except (
+                OSError,
+                SynthaugError,
+            ) as error:  # Ray would try again what will fail again, and hide why
+                return {"rows": 0, "failed": pickle.dumps(error)}
 
-        parts = ray.data.from_items(plan, override_num_blocks=len(plan)).map(made, max_retries=-1)
-        yield from (int(row["rows"]) for row in parts.iter_rows())
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # retries have no other name yet; those that have none are to go in Ray 2.64
+            parts = ray.data.from_items(plan, override_num_blocks=len(plan)).map(made, max_retries=-1)
+        for row in parts.iter_rows():
+            if row["failed"]:
+                raise pickle.loads(row["failed"])  # of our own worker
+            yield int(row["rows"])
     finally:
         if begun:
             ray.shutdown()

@@ -25,6 +25,7 @@ from synthaug import Generator, Writing, open_data
 from synthaug.cli import main
 from synthaug.errors import InvalidRequest, OutputError, OutputExists, SynthaugWarning
 from synthaug.files import plan_shards, read_record
+from synthaug.files.shards import Shard
 from synthaug.testing import planted_generator
 from synthaug.verbs import remake
 
@@ -182,9 +183,40 @@ def test_ray_makes_the_same_bytes_though_its_workers_are_killed(tmp_path, monkey
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+    assert "Warning" not in done.stderr
     assert (tmp_path / "killed").exists(), "no worker was killed"
     assert content(tmp_path / "ray").keys() == {name.replace("whole", "ray") for name in content(whole)}
     assert list(content(tmp_path / "ray").values()) == list(content(whole).values())
+
+
+class NoRoom:
+    """Makes nothing, as the disk is full."""
+
+    def __call__(self, shard: Shard) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/somewhere")
+
+
+def test_ray_says_what_a_worker_says():
+    ray = pytest.importorskip("ray")
+    code = (
+        "import sys; sys.path[:0] = sys.argv[1:]; import test_shards as t\n"
+        "from synthaug.files.engines import on_ray\n"
+        "shards = t.plan_shards({}, {'cat': 3}, None, 1)\n"
+        "try: list(on_ray(t.NoRoom(), shards, 1))\n"
+        "except OSError as error: print(error.errno, error.filename)\n"
+    )
+    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    place = os.pathsep.join([*paths, *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(
+        [sys.executable, "-c", code, *paths],
+        env=os.environ | {"PYTHONPATH": place},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.stdout.splitlines()[-1:] == [f"{errno.ENOSPC} /somewhere"], done.stderr[-3000:]
+    assert not ray.is_initialized()
 
 
 def test_an_engine_is_not_asked_for_nothing_where_a_call_was_killed_while_it_joined(tmp_path, monkeypatch):
