@@ -45,6 +45,11 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
+def test_no_name_is_an_option_of_a_shell():
+    assert encode_name("-rf") == "%2Drf"
+    assert decode_name(encode_name("-rf")) == "-rf"
+
+
 def test_an_output_is_not_there_until_it_is_committed(tmp_path):
     out = tmp_path / "out"
     with open_output(out, REQUEST) as output:

@@ -196,7 +196,7 @@ def _chosen(data: LabeledData, leave_out: Sequence[Label]) -> LabeledData:
         told = " and ".join(f"{n} of {split}" for split, n in counts.items())
         warnings.warn(
             f"held-out rows of {data.origin} ({told}) have no label, or one that no training row has; training never "
-            f"sees them, and else they are left out (the first is {data.name(int(np.flatnonzero(strange)[0]))})",
+            f"sees them, and no output has them (the first is {data.name(int(np.flatnonzero(strange)[0]))})",
             SynthaugWarning,
             stacklevel=3,
         )

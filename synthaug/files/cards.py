@@ -34,6 +34,7 @@ class Card:
         real: real rows per class.
         synthetic: synthetic rows per class.
         copied: rows of each split that was copied as it was, by the name of the split.
+        left_out: files and rows of what the real rows were read from that are not among them, by the reason.
         called: what the generator calls a class, where it has another name for it.
         image_column, label_column, group_column: what the columns of image, label and group are called, where the data
             set says so.
@@ -49,6 +50,7 @@ class Card:
     real: Mapping[str, int]
     synthetic: Mapping[str, int]
     copied: Mapping[str, int]
+    left_out: Mapping[str, int] = field(default_factory=dict)
     called: Mapping[str, str] = field(default_factory=dict)
     image_column: str | None = None
     label_column: str | None = None
@@ -96,6 +98,7 @@ class Card:
                 (table_cell(name), self.real.get(name, 0), self.synthetic.get(name, 0))
                 for name in self.classes
             ],
+            left_out=[(one_line(reason), n) for reason, n in self.left_out.items()],
             copied=[(one_line(name).replace("`", "'"), n) for name, n in self.copied.items()],
             form=str(self.form),
             note=note,

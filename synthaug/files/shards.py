@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from synthaug.errors import InvalidRequest
 from synthaug.outputs import encode_name
 
+_MOST = 1_000_000  # shards
 _ALONE = "train"  # what the rows are called where there are no splits, as `datasets` calls them
 
 
@@ -64,10 +66,19 @@ def plan_shards(
         grown: the split that these are in.
         size: rows of a shard.
 
+    Raises:
+        InvalidRequest: there would be more than a million shards.
+
     >>> [(s.stem, s.pieces[0].first, s.rows) for s in plan_shards({None: 3}, {"cat": 1, "dog": 2}, None, 2)]
     [('train-00000-of-00004', 0, 2), ('train-00001-of-00004', 2, 1), ('train-00002-of-00004', 0, 2), \
 ('train-00003-of-00004', 1, 1)]
     """
+    rows = sum(real.values()) + sum(synthetic.values())
+    if rows > _MOST * size:
+        raise InvalidRequest(
+            f"{rows:,} rows were asked for, in shards of {size:,}: more than {_MOST:,} shards. Ask for fewer rows, or "
+            f"for larger shards: --shard-size {-(-rows // _MOST)}."
+        )
     found: list[Shard] = []
     for split in dict.fromkeys([*real, grown]):
         runs = list(_cut([Piece(None, 0, real.get(split, 0))], size))

@@ -100,6 +100,7 @@ class Content:
             real=expansion.train.counts if real else {},
             synthetic=expansion.added,
             copied=dict(zip(names.tolist(), rows.tolist(), strict=True)) if real else {},
+            left_out=dict(data.reading.left_out) if real else {},
             called={name: own for name, own in expansion.called.items() if own != name},
             image_column=data.found.image_column,
             label_column=data.found.label_column,

@@ -15,7 +15,7 @@ def encode_name(name: str, among: Iterable[str] = ()) -> str:
     """Any name as one path component that is safe on every system; `decode_name` reads it back.
 
     Letters, digits and common marks stay, the rest is percent-encoded, and so is a first or last character
-    that would hide, reserve or shorten the name. The empty name is ``%``.
+    that would hide, reserve or shorten the name, or make an option of it. The empty name is ``%``.
 
     Args:
         name: the name.
@@ -34,7 +34,7 @@ def encode_name(name: str, among: Iterable[str] = ()) -> str:
     if any(other != name and other.lower() == name.lower() for other in among):
         # The hexadecimal capitals of an escape stay: they are the same in every spelling of it.
         text = re.sub(r"%..|[A-Z]", lambda m: m[0] if m[0][0] == "%" else f"%{ord(m[0]):02X}", text)
-    if text.startswith((".", " ", "__")) or text.split(".")[0].rstrip(" ").lower() in _DEVICES:
+    if text.startswith((".", " ", "__", "-")) or text.split(".")[0].rstrip(" ").lower() in _DEVICES:
         text = f"%{ord(text[0]):02X}{text[1:]}"
     if text.endswith((".", " ")):
         text = f"{text[:-1]}%{ord(text[-1]):02X}"

@@ -62,7 +62,8 @@ def training_part(opened: LabeledData) -> LabeledData:
 
 
 def _of_rows(opened: LabeledData, path: Path | None) -> dict[str, Any]:
-    broken, remarks, sound = _looked_at(opened)
+    broken, remarks, readable = _looked_at(opened)
+    sound = readable is opened
     training = training_part(opened)
     made = None if opened.synthetic is None or not opened.synthetic.any() else training.synthetic
     found = {
@@ -78,7 +79,7 @@ def _of_rows(opened: LabeledData, path: Path | None) -> dict[str, Any]:
         "classes": training.counts,
         "imbalance": _imbalance(training.counts),
         "sizes": _sizes(opened, sound),
-        "copies": copies_of(opened) if sound else None,
+        "copies": None if readable is None else copies_of(readable),
         "fingerprint": opened.fingerprint() if sound else None,
     }
     if made is not None:
@@ -119,14 +120,23 @@ def _of_record(record: Mapping[str, Any], path: Path | str | None) -> dict[str, 
     return {"kind": "expanded data set", "card": record["card"], "record": told | {"again": again}}
 
 
-def _looked_at(rows: LabeledData) -> tuple[list[str], list[str], bool]:
-    """Why pictures cannot be decoded, what else is to be said of the rows, a sentence each, and if all can be read."""
+def _looked_at(rows: LabeledData) -> tuple[list[str], list[str], LabeledData | None]:
+    """Why pictures cannot be decoded, what else is to be said of the rows, a sentence each, and those that can be read.
+
+    None can where they are of several sizes or kinds.
+    """
     try:
         rows.check_images()
     except InvalidData as error:
-        broken = list(rows.broken().values())
-        return broken, [] if broken else [str(error)], False  # of several sizes or kinds
-    return [], rows.remarks(), True
+        if not (broken := rows.broken()):
+            return [], [str(error)], None
+        others = rows.take(np.setdiff1d(np.arange(len(rows)), list(broken)))
+        try:
+            others.check_images()
+        except InvalidData:
+            return list(broken.values()), [], None
+        return list(broken.values()), [], others if len(others) else None
+    return [], rows.remarks(), rows
 
 
 def _of_report(path: Path) -> dict[str, Any]:

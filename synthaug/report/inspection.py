@@ -45,7 +45,7 @@ def write_inspection(found: Mapping[str, Any], rows: LabeledData, folder: Path, 
         folder: an existing folder.
         seed: decides which rows are shown.
     """
-    readable = found["copies"] is not None
+    readable = found["fingerprint"] is not None
     shown = training_part(rows)
     pictures = pick_rows(shown, seed=seed) if readable else ()
     overview = draw_rows(shown, seed=seed) if readable else None

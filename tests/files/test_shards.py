@@ -112,6 +112,11 @@ def test_every_row_is_in_exactly_one_shard_in_its_order(real, synthetic, size):
     assert list(dict.fromkeys(p.name for p in made)) == list(synthetic)
 
 
+def test_more_rows_than_can_be_planned_are_refused_at_once():
+    with pytest.raises(InvalidRequest, match=r"more than 1,000,000 shards.*--shard-size 50001"):
+        plan_shards({None: 5}, {"cat": 50_000_000_001}, None, 5000)
+
+
 def test_the_plan_does_not_depend_on_who_makes_it_and_is_said_in_the_record(tmp_path):
     out = expand(tmp_path / "out", "shards", WRITING)
     record = read_record(out)

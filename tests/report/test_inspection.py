@@ -167,7 +167,7 @@ def test_what_cannot_be_read_is_named_and_nothing_else_is_lost(tmp_path: Path) -
     broken = next((source / "train").iterdir()) / "broken.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\n, and no more")
     found, page = looked_at(str(source), tmp_path / "page")
-    assert found["copies"] is None
+    assert found["copies"]["across"] == {"train": {"test": 1}}
     assert "1 cannot be read" in page
     assert "broken.png cannot be read as an image" in text_of(page)
     assert 'id="pictures"' not in page
