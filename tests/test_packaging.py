@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import tomllib
 from importlib import metadata
@@ -27,6 +28,30 @@ def test_there_is_one_version() -> None:
     assert [person["name"] for person in cited["authors"]] == [
         person["name"] for person in PROJECT["authors"]
     ]
+
+
+def test_the_readme_is_read_anywhere_and_leads_to_what_is_there() -> None:
+    text, home = (ROOT / "README.md").read_text(encoding="utf-8"), PROJECT["urls"]["Homepage"]
+    raw = home.replace("github.com", "raw.githubusercontent.com")
+    prose = re.sub(r"```.*?```", "", text, flags=re.S)
+    known = dict(re.findall(r"^\[([\w-]+)\]: (\S+)$", prose, re.M))
+    used = {label for label in re.findall(r"\]\[([\w-]+)\]", prose)}
+    assert used == set(known)
+    links = [*known.values(), *re.findall(r"\]\(([^)\s]+)\)", prose)]
+    assert len(links) > 15
+    for link in links:
+        within = link.removeprefix(f"{home}/blob/main/").removeprefix(f"{raw}/main/")
+        assert within != link, f"{link} is not of this project"
+        assert (ROOT / within).exists(), link
+
+
+def test_the_changelog_tells_of_this_version_and_when_it_came() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    told = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## {synthaug.__version__} ({cited['date-released']})" in told
+    assert cited["repository-code"] == PROJECT["urls"]["Homepage"]
+    for url in PROJECT["urls"].values():
+        assert url.startswith(PROJECT["urls"]["Homepage"])
 
 
 def test_every_dependency_has_a_lower_bound_and_those_are_what_make_lowest_installs() -> None:

@@ -124,7 +124,7 @@ def worth(
             f"with classes drawn evenly where they are unequal{told}. Then, where 1,000 "
             "unlabelled rows are given: what they add to the policy as half of each batch, with the labels that "
             "classifiers give them, and what `warp` trained on both adds to that (standard errors; [losses, ceilings "
-            "and controls](benchmarks/results/README.md)).",
+            "and controls][results]).",
             "",
             *table(titles, rows),
         ]

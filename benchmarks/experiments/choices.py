@@ -80,7 +80,7 @@ def followed() -> str:
     )
     return (
         f"`choose` with its defaults was asked {len(made)} times in {where}. {_taken(made)} An answer costs as much as "
-        f"{cost:.0f} trainings of one classifier ([cell by cell](benchmarks/results/README.md))."
+        f"{cost:.0f} trainings of one classifier ([cell by cell][results])."
     )
 
 

@@ -52,7 +52,7 @@ def followed() -> str:
             f" With rows of other data, half of other data, or noise: {taken} of {made} plans use them, and the worst "
             f"gains {signed(worst)}."
         )
-    return f"{found} ([Cell by cell](benchmarks/results/README.md).)"
+    return f"{found} ([Cell by cell][results].)"
 
 
 def _asked(cells: Sequence[Mapping[str, Any]]) -> tuple[int, int]:

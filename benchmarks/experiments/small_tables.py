@@ -137,7 +137,7 @@ def followed() -> str:
         "plans use samples of `cvae`; over the baseline that was chosen these "
         f"gain {among} points of balanced accuracy on test rows, all plans in the mean "
         f"{interval([of['gain'] for of in made])}, and over training on the rows as they are "
-        f"{interval([of['worth'] for of in made])} ([cell by cell](benchmarks/results/README.md))."
+        f"{interval([of['worth'] for of in made])} ([cell by cell][results])."
     )
 
 
