@@ -38,6 +38,11 @@ class View:
         """The mean over seeds; rows count as their weights say."""
         return float(self.ledger.rows(option, seeds, folds=self.folds).mean(axis=0) @ self.weights)
 
+    def recognised(self, option: Option, seeds: Sequence[int]) -> float:
+        """The share of rows that are recognised, the mean over seeds; rows count as their weights say."""
+        rows = self.ledger.rows(option, seeds, "correct", self.folds)
+        return float(rows.mean(axis=0) @ self.weights)
+
     def lead(self, option: Option, other: Option, seeds: Sequence[int]) -> float:
         """How much better one option is than another, in standard errors."""
         ours, theirs = (self.ledger.rows(each, seeds, folds=self.folds) for each in (option, other))

@@ -137,6 +137,11 @@ class Choice:
     trainings: int
 
     @property
+    def easy(self) -> bool:
+        """Whether all rows were recognised at once, so that nothing else was tried."""
+        return len(self.standings) == 1 and self.standings[0].score > 1 - 1e-9
+
+    @property
     def option(self) -> str:
         """The name of the option to use."""
         return self.candidate if self.accepted and self.candidate is not None else self.baseline

@@ -205,6 +205,8 @@ def _advice_of_choice(plan: Plan) -> str:
             f"{'It' if judged.foretold else 'Choosing in this way'} {gained}; that classifiers are surer of the right "
             f"label is {percent(LEVEL)} sure, too."
         )
+    if plan.choice.easy:
+        return "Use no synthetic rows: every held-out row is recognised without any. There is nothing to gain here."
     if plan.choice.candidate is None:
         return (
             f"Use no synthetic rows: train with {called(plan.baseline)}; no share of any family did better."
@@ -222,6 +224,10 @@ def chosen(plan: Plan) -> str:
     """How the choice ended, in plain words."""
     cost = f"All of it cost as much as {plan.cost:.0f} trainings of one classifier."
     judged = plan.choice.judged
+    if plan.choice.easy:
+        return (
+            f"Every held-out row was recognised with {called(plan.baseline)}: nothing else was tried. {cost}"
+        )
     if judged is None:
         none = plan.choice.candidate is None
         why = "No share of any family did better" if none else "The best of them did hardly better"

@@ -344,6 +344,22 @@ def test_how_sure_classifiers_are_finds_what_right_or_wrong_leaves_open() -> Non
     assert taken(sure=True) > taken(sure=False) + 0.3
 
 
+def test_where_the_first_baseline_recognises_every_row_nothing_else_is_tried() -> None:
+    folds = [np.arange(10), np.arange(10, 20)]
+
+    def score(trials: Sequence[Trial]) -> Iterator[Scored]:
+        return (Scored(np.ones(10), np.full(10, 0.6)) for _ in trials)
+
+    found = choose(lambda base: [Option("more", True)], lambda best: [], score, folds, np.full(20, 0.05))
+    assert (found.option, found.trainings, found.easy) == ("plain", 2, True)
+    assert found.judged is None
+
+    def but_one(trials: Sequence[Trial]) -> Iterator[Scored]:
+        return (recognised(np.arange(10) != 9 * (trial.option == "plain")) for trial in trials)
+
+    assert choose(lambda base: [], lambda best: [], but_one, folds, np.full(20, 0.05)).trainings > 2
+
+
 def test_no_synthetic_rows_win_ties() -> None:
     def score(trials: Sequence[Trial]) -> Iterator[Scored]:
         return (recognised(np.ones(len(world.folds[trial.fold]))) for trial in trials)
