@@ -39,6 +39,7 @@ class Card:
         image_column, label_column, group_column: what the columns of image, label and group are called, where the data
             set says so.
         label_feature: the feature of the label, as ``datasets`` writes it as JSON, where the data set says so.
+        curated: whether the synthetic rows are only some of the generator's sequences.
     """
 
     classes: Classes
@@ -56,6 +57,7 @@ class Card:
     label_column: str | None = None
     group_column: str | None = None
     label_feature: Mapping[str, Any] | None = None
+    curated: bool = False
 
     @property
     def rows(self) -> int:
@@ -104,6 +106,7 @@ class Card:
             note=note,
             generator=self.generator,
             seed=self.seed,
+            curated=self.curated,
             counts=json.dumps(dict(self.synthetic), ensure_ascii=False),
         )
 

@@ -106,6 +106,7 @@ class Content:
             label_column=data.found.label_column,
             group_column=data.columns.group if isinstance(data.columns.group, str) else None,
             label_feature=data.found.label_feature,
+            curated=generator.kept is not None,
         )
         request = {
             "kind": "expand",
@@ -136,6 +137,7 @@ class Content:
             real={},
             synthetic=wanted,
             copied={},
+            curated=generator.kept is not None,
         )
         return cls({"kind": "sample"}, card, generator, None)
 

@@ -256,17 +256,17 @@ class Generator:
             seed: of the sequences.
 
         Raises:
-            InvalidRequest: naming the first class of which there are too few.
+            InvalidRequest: naming every class of which there are too few, with how many there are.
         """
         if self.kept is None:
             return
-        for name, n in counts.items():
-            known = len(self.kept.rows.get(name, ()))
-            if n > known or (n and seed != self.kept.seed):
-                raise InvalidRequest(
-                    f'{n} rows of "{name}" of seed {seed} were asked of a generator of which {known} rows of seed '
-                    f"{self.kept.seed} were curated. Ask for fewer, of that seed; or choose again with more."
-                )
+        rows = self.kept.rows if seed == self.kept.seed else {}
+        known = {name: len(rows.get(name, ())) for name in counts}
+        if short := [f'"{name}": {known[name]} of {n}' for name, n in counts.items() if n > known[name]]:
+            raise InvalidRequest(
+                f"Of the rows of seed {seed} that were asked for, these are there ({'; '.join(short)}), as only some "
+                f"rows of seed {self.kept.seed} were curated. Ask for fewer, of that seed; or choose again with more."
+            )
 
     def numbers(self, name: str, start: int, stop: int) -> np.ndarray:
         """``(stop - start,)`` int64: the numbers by which `sample_rows` gives its rows in their provenance."""
@@ -306,6 +306,7 @@ class Generator:
 
     def _rows(self, name: str, start: int, stop: int, seed: int) -> Samples:
         label = self.classes.index(name)
+        name = self.classes[label]  # not a text of NumPy, as provenance has it: its key would be another
         first = start // _BLOCK
         blocks = [
             self._block(name, block, seed) for block in range(first, max(first + 1, -(-stop // _BLOCK)))

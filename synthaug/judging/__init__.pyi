@@ -48,12 +48,14 @@ from .menu import (
     unlabelled_sources as unlabelled_sources,
 )
 from .names import PLAIN as PLAIN, called as called, plain_name as plain_name
+from .passing import keep_passing as keep_passing
 from .plan import FORMAT as FORMAT, Plan as Plan
 from .pools import (
     PoolCuration as PoolCuration,
     curated_pool as curated_pool,
     draw_pool as draw_pool,
     fit_judges as fit_judges,
+    judged_blocks as judged_blocks,
     no_pool as no_pool,
     pool_size as pool_size,
 )
@@ -66,6 +68,7 @@ from .predict import (
 )
 from .preparation import Preparation as Preparation
 from .protocol import (
+    ATTEMPTS as ATTEMPTS,
     BATCH_SIZE as BATCH_SIZE,
     FAMILIES as FAMILIES,
     JUDGE_STEPS as JUDGE_STEPS,

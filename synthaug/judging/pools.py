@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
+from synthaug.data.classes import Classes
 from synthaug.data.labeled import LabeledData
 from synthaug.errors import InvalidRequest, SynthaugWarning
 from synthaug.generators.generator import Generator
@@ -22,12 +24,13 @@ from synthaug.judging.curation import (
     Diversities,
     Effect,
     Judges,
+    Measured,
     checked,
     effects_of,
     reasons,
 )
 from synthaug.judging.loaders import Encode
-from synthaug.judging.protocol import BATCH_SIZE, JUDGE_STEPS
+from synthaug.judging.protocol import ATTEMPTS, BATCH_SIZE, JUDGE_STEPS
 from synthaug.metrics.fidelity import FeatureClassifier
 from synthaug.seeding import torch_rng
 from synthaug.training.classifier import train_classifier
@@ -126,7 +129,7 @@ def curated_pool(
     *,
     seed: int = 0,
     filters: Sequence[str] = FILTERS,
-    attempts: int = 4,
+    attempts: int = ATTEMPTS,
 ) -> tuple[Samples, PoolCuration]:
     """The first samples of each class's sequence that judges let pass, so many of every class.
 
@@ -204,17 +207,15 @@ def _first_passing(
 ) -> _Passing:
     """The first ``n`` samples of a class that pass."""
     classes = generator.classes
-    label, blocks, measured, found = classes.index(name), [], [], []
+    label, blocks, measured = classes.index(name), [], []
+    found: list[np.ndarray] = []
     passed = 0
-    for start in range(0, n * attempts, _BLOCK):
-        own = generator.sample_rows(name, start, start + _BLOCK, seed=seed)
-        labels = np.full(len(own), label)
-        encoded = np.asarray(generator.form.encode(own.samples))
-        measured.append(judges.measure(encoded, labels, classes, filters))
+    for own, seen in judged_blocks(generator, judges, name, classes, seed=seed, filters=filters):
+        measured.append(seen)
         blocks.append(own)
-        found.append(reasons(measured[-1], filters)[: n * attempts - start])
+        found.append(reasons(seen, filters)[: n * attempts - len(found) * _BLOCK])
         passed += int((found[-1] == "").sum())
-        if passed >= n:
+        if passed >= n or len(found) * _BLOCK >= n * attempts:
             break
     reason, soft = np.concatenate(found), np.concatenate([of.soft_labels for of in measured])
     chosen = np.flatnonzero(reason == "")[:n]
@@ -233,6 +234,37 @@ def _first_passing(
     ]
     diversities = judges.diversities(features, np.full(len(reason), label), reason, filters)
     return _Passing(Samples.join(blocks)[chosen], soft[chosen], reason, filled, diversities)
+
+
+def judged_blocks(
+    generator: Generator,
+    judges: Judges,
+    name: str,
+    classes: Classes,
+    *,
+    seed: int,
+    filters: Sequence[str] = FILTERS,
+    called: str | None = None,
+) -> Iterator[tuple[Samples, Measured]]:
+    """The sequence of a class without end, in blocks of one size, with what judges see in them.
+
+    Args:
+        generator: makes the rows.
+        judges: look at them.
+        name: the class.
+        classes: those that the judges know.
+        seed: of the sequence.
+        filters: those that are used.
+        called: what the generator calls the class, where it has another name for it.
+
+    Raises:
+        InvalidRequest: the judges know no real row of the class.
+    """
+    label = classes.index(name)
+    for start in count(0, _BLOCK):
+        own = generator.sample_rows(called or name, start, start + _BLOCK, seed=seed)
+        encoded = np.asarray(generator.form.encode(own.samples))
+        yield own, judges.measure(encoded, np.full(len(own), label), classes, filters)
 
 
 def _counts(per_class: int | Mapping[str, int], classes: Sequence[str], attempts: int) -> dict[str, int]:

@@ -30,6 +30,9 @@ BATCH_SIZE = 64
 JUDGE_STEPS = 300
 """Optimizer steps of each judge, unless another number is asked for."""
 
+ATTEMPTS = 4
+"""At most so many samples are looked at for each that has to pass judges, unless another number is asked for."""
+
 JUDGED, ON_BOTH = "judged rows", " on both"
 """What a choice calls rows that judges have labelled, and families that were trained on labelled and judged rows."""
 

@@ -42,6 +42,8 @@ def call_of(asked: SampleRequest | ExpandRequest, generator: Any) -> dict[str, A
         sayable = source is not None and set(rows.said) <= _SAID
         told["data"] = {"source": source, **rows.said} if sayable else None
         told["origin"] = rows.origin
+        if asked.curate:
+            told |= {"curate": True, "attempts": asked.attempts}
     try:
         told = json.loads(json.dumps(told))
     except TypeError:  # something that was said is an object

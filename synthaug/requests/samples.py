@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ from typing import Any
 from synthaug import data, files, generators, judging, training
 from synthaug.errors import InvalidRequest
 from synthaug.files.writing import USUAL_WRITING
+from synthaug.judging.protocol import ATTEMPTS
 from synthaug.requests.base import WRITES_NOTHING, Request, apart, fingerprint_of, maker_of, told_of
 from synthaug.training.pace import PATIENCE
-from synthaug.wording import duration, is_url, shown, sized
+from synthaug.wording import duration, is_url, quoted, shown, sized
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,8 @@ class ExpandRequest(Request):
         seed: the only source of randomness.
         device: auto, cpu, cuda, ...
         writing: in which runs, and by whom.
+        curate: whether a sample has to pass judges that were fitted to the training rows.
+        attempts: at most so many samples are looked at for each that is wanted, where they are judged.
     """
 
     dataset: data.LabeledData
@@ -186,6 +189,8 @@ class ExpandRequest(Request):
     seed: int = 0
     device: str = "auto"
     writing: files.Writing = USUAL_WRITING
+    curate: bool = False
+    attempts: int = ATTEMPTS
 
     @property
     def maker(self) -> generators.Generator | None:
@@ -219,6 +224,30 @@ class ExpandRequest(Request):
         assert self.maker is not None, "one was given, or has been trained"
         return files.Expansion.of(self.dataset, self.maker, self.totals, self.sample_seed)
 
+    def curated(self, *, progress: bool = False) -> files.Expansion:
+        """What is added, of rows that judges let pass where that is asked for; they are found anew at each call.
+
+        Args:
+            progress: show how many have passed.
+
+        Raises:
+            InvalidRequest: too few rows pass, naming every class.
+            InvalidData: no class has two different rows, so that there are no judges.
+        """
+        plain = self.expansion
+        if not self.curate:
+            return plain
+        maker = judging.keep_passing(
+            plain.generator,
+            plain.train,
+            plain.added,
+            plain.called,
+            seed=self.sample_seed,
+            attempts=self.attempts,
+            progress=progress,
+        )
+        return replace(plain, generator=maker)
+
     def describe(self) -> dict[str, Any]:  # noqa: D102
         rows = self.dataset
         data.require_original(rows, "data set to expand")
@@ -248,13 +277,37 @@ class ExpandRequest(Request):
         else:
             added = data.rows_to_add(self.totals, data.training_rows(rows).counts, rows.classes)
             self.fit().describe()
+        if self.curate:
+            self._require_judged(added)
+        else:
+            self.refuse_unused("every sample is taken without curate=True (--curate)", "attempts")
         return {"rows_to_add": dict(added), "out": None if self.out is None else shown(self.out)}
 
     def forecast(self) -> dict[str, Any]:  # noqa: D102
         if self.generator is None:
             return {"training": self.fit().forecast()}
         content = files.Content.of_expansion(self.expansion, not self.writing.synthetic_only)
-        return _told(files.foretell(content, _place(self)))
+        told = _told(files.foretell(content, _place(self)))
+        if self.curate:
+            least = sum(self.expansion.added.values())
+            told["judged"] = f"{least} to {least * self.attempts} samples before that, which takes longer"
+        return told
+
+    def _require_judged(self, added: Mapping[str, int]) -> None:
+        """Refuse what cannot be judged, or has been."""
+        if self.attempts < 1:
+            raise InvalidRequest(f"attempts={self.attempts} was asked for; it has to be at least 1.")
+        if self.maker is not None and self.maker.kept is not None:
+            raise InvalidRequest(
+                "curate=True (--curate) was asked of a generator of which only some rows are given: it is curated "
+                "already. Leave it out, or give the generator that it was made of."
+            )
+        counts = data.training_rows(self.dataset).counts
+        if absent := [name for name, n in added.items() if n and not counts[name]]:
+            raise InvalidRequest(
+                f"Samples of {quoted(absent)} were to be judged, but there is no training row of that to judge by. Add "
+                "some, leave the class out, or expand without curate=True (--curate)."
+            )
 
 
 def _place(asked: SampleRequest | ExpandRequest) -> files.Place:

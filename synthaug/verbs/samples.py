@@ -177,6 +177,8 @@ def expand(
     writing: files.Writing = USUAL_WRITING,
     overwrite: bool = False,
     progress: bool = True,
+    curate: bool = False,
+    attempts: int = ExpandRequest.attempts,
 ) -> Any:
     """A larger data set of the same kind: the real rows first and unchanged, then synthetic rows class by class.
 
@@ -195,12 +197,16 @@ def expand(
         writing: as in `sample`.
         overwrite: replace what another request left at ``out``.
         progress: show progress on stderr; where that is no terminal, a line a minute.
+        curate: whether a sample has to pass judges, classifiers that are fitted to the training rows. Of each class the
+            first that pass are taken, as many as are asked for, and none that does not.
+        attempts: with ``curate`` at most so many samples are looked at for each that is wanted.
 
     Returns:
         The same kind of object with its provenance; the path where ``out`` is given.
 
     Raises:
-        InvalidRequest: totals below what is there, or nothing to add.
+        InvalidRequest: totals below what is there, or nothing to add; or too few samples pass the judges, with how
+            many of each class.
         OutputExists: something else is at ``out``.
     """
     place = None if out is None else where(out)
@@ -211,9 +217,8 @@ def expand(
     if place is not None:
         require_apart(place, {"generator": path_of(generator)})
     given, kept = None if generator is None else opened(generator, device), path_of(generator)
-    asked = ExpandRequest(
-        data.open_data(dataset), given, to, place, format, family, steps, minutes, seed, device, writing
-    )
+    how = format, family, steps, minutes, seed, device, writing, curate, attempts
+    asked = ExpandRequest(data.open_data(dataset), given, to, place, *how)
     asked.describe()
     if given is None:
         beside = None if place is None else Path(f"{place}.generator")
@@ -224,7 +229,8 @@ def expand(
         maker = fit(**asked.fit().arguments(), out=beside, overwrite=overwrite, progress=progress)
         asked = replace(asked, generator=maker, family=ExpandRequest.family, steps=None, minutes=None)
         kept = beside
+    expansion = asked.curated(progress=progress)
     if place is None:
-        return mixing.expand_in_memory(asked.expansion)
-    how = files.Place(place, format, overwrite, progress, asked.writing, call_of(asked, kept))
-    return files.write_expansion(asked.expansion, how)
+        return mixing.expand_in_memory(expansion)
+    goes = files.Place(place, format, overwrite, progress, asked.writing, call_of(asked, kept))
+    return files.write_expansion(expansion, goes)

@@ -487,7 +487,7 @@ def test_requests_that_cannot_be_met_are_refused_and_leave_nothing(refused):
 def test_rows_that_a_curated_generator_does_not_keep_are_refused(refused):
     kept = {"cat": np.arange(9), "dog": np.arange(2), "T-shirt/top": np.arange(9)}
     curated = planted_generator().keeping(Selection(7, kept))
-    refused(InvalidRequest, r'"dog".* 2 rows of seed 7 were curated', curated, seed=7)
+    refused(InvalidRequest, r'"dog": 2 of 3\).* rows of seed 7 were curated', curated, seed=7)
     refused(InvalidRequest, r"of seed 0 .*rows of seed 7 were curated", curated, to={"cat": 3}, seed=0)
 
 

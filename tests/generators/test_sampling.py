@@ -139,6 +139,10 @@ def test_a_generator_that_keeps_some_rows_gives_these_and_no_others(trained: Gen
     for asked, seed in (({"lying": 4}, 5), ({"standing": 3, "lying": 1}, 5), ({"lying": 1}, 6)):
         with pytest.raises(InvalidRequest, match=r"of seed 5 were curated\. Ask for fewer, of that seed"):
             curated.sample(asked, seed=seed)
+    with pytest.raises(InvalidRequest, match=r'\("lying": 3 of 4; "standing": 2 of 9\)'):
+        curated.require({"lying": 4, "standing": 9}, 5)
+    again = trained.sample_rows(np.str_("lying"), 0, 41, seed=5)  # a text as provenance has it
+    np.testing.assert_array_equal(again.samples, whole.samples[34:])
     assert trained.kept is None
     assert_same(curated.keeping(None), trained)
 
