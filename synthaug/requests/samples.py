@@ -87,7 +87,7 @@ class FitRequest(Request):
             **({} if self.further is None else {"unlabelled": len(self.further)}),
         }
 
-    def forecast(self) -> dict[str, Any]:  # noqa: D102
+    def forecast(self, jobs: int | None = None) -> dict[str, Any]:  # noqa: D102
         found = self.task.forecast(self.rows[0])
         return {
             "takes": f"about {duration(found.seconds)}",
@@ -152,7 +152,7 @@ class SampleRequest(Request):
             files.require_remote(self.out, self.writing)
         return {"counts": counts, "out": shown(self.out)}
 
-    def forecast(self) -> dict[str, Any]:  # noqa: D102
+    def forecast(self, jobs: int | None = None) -> dict[str, Any]:  # noqa: D102
         content = files.Content.of_samples(self.generator, self.counts, self.seed)
         return _told(files.foretell(content, _place(self)))
 
@@ -248,7 +248,7 @@ class ExpandRequest(Request):
             self.fit().describe()
         return {"rows_to_add": dict(added), "out": None if self.out is None else shown(self.out)}
 
-    def forecast(self) -> dict[str, Any]:  # noqa: D102
+    def forecast(self, jobs: int | None = None) -> dict[str, Any]:  # noqa: D102
         if self.generator is None:
             return {"training": self.fit().forecast()}
         content = files.Content.of_expansion(self.expansion, not self.writing.synthetic_only)
