@@ -208,7 +208,7 @@ def choose(data: str, out: Path | None, jobs: int | None, unlabelled: str | None
 
     rows = _opened(data, given)
     asked = asked_of(ChooseRequest, given, dataset=rows, unlabelled=_without_labels(unlabelled, rows))
-    if is_dry(given, lambda: {"choose": shown(data)} | asked.describe(), asked, out):
+    if is_dry(given, lambda: {"choose": shown(data)} | asked.describe(), asked, out, jobs):
         return
     plan = verbs.choose(**asked.arguments(), out=out, jobs=jobs, **_how(given))
     report(given, plan.to_dict(), choice_on_terminal(plan) + (f"\nSee {out}" if out else ""))
@@ -245,7 +245,7 @@ def evaluate(
     rows = _opened(data, given)
     more = _without_labels(unlabelled, rows)
     asked = asked_of(EvaluateRequest, given, dataset=rows, generator=maker, unlabelled=more)
-    if is_dry(given, lambda: {"evaluate": shown(data)} | asked.describe(), asked, out):
+    if is_dry(given, lambda: {"evaluate": shown(data)} | asked.describe(), asked, out, jobs):
         return
     evaluation = verbs.evaluate(**asked.arguments(), out=out, jobs=jobs, **_how(given))
     told = evaluation_on_terminal(evaluation) + (f"\nSee {out / 'report.html'}" if out else "")

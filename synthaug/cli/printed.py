@@ -28,14 +28,23 @@ def is_dry(
     describe: Callable[[], Mapping[str, Any]],
     asked: Request | None = None,
     out: Path | None = None,
+    jobs: int | None = None,
 ) -> bool:
-    """Says what would be done, where that is all that is asked for; with a request that has an output, if it may be."""
+    """Says what would be done, where that is all that is asked for, and how long it would take.
+
+    Args:
+        given: options of the command.
+        describe: what would be done.
+        asked: the request, where there is one.
+        out: its output, which is refused where it may not be.
+        jobs: processes, as `Request.forecast` takes them.
+    """
     if given["dry_run"]:
         plan, there = dict(describe()), False
         if asked is not None and out is not None:
             there = asked.is_finished(out, overwrite=given["overwrite"])
-        plan |= {"there": "already"} if there else {} if asked is None else asked.forecast()
-        report(given, plan, in_lines(plan))
+        plan |= {"there": "already"} if there else {} if asked is None else asked.forecast(jobs)
+        report(given, plan, plan_in_lines(plan))
     return bool(given["dry_run"])
 
 
@@ -94,6 +103,19 @@ def in_lines(document: Mapping[str, Any]) -> str:
     for name, text in facts:
         lines += _wrapped(name, text, width)
     return "\n".join(lines)
+
+
+def plan_in_lines(plan: Mapping[str, Any]) -> str:
+    """What would be done, in lines, those within a fact below its name; what is for programs is left out.
+
+    >>> print(plan_in_lines({"rows": {"train": {"cat": 2}}, "takes": "about 3 minutes", "takes_in_full": {"steps": 9}}))
+    rows
+      train  cat 2
+    takes    about 3 minutes
+    """
+    facts = list(_tree(_for_people(plan)))
+    width = max((len(name) for name, _ in facts), default=0) + 2
+    return "\n".join(line.rstrip() for name, text in facts for line in _wrapped(name, text, width))
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -196,14 +218,52 @@ def _flat(document: Mapping[str, Any], within: str = "") -> list[tuple[str, str]
     found: list[tuple[str, str]] = []
     for key, value in document.items():
         name = f"{within} {key}".strip().replace("_", " ")
-        nested = isinstance(value, Mapping) and any(
-            isinstance(part, Mapping | list) for part in value.values()
-        )
-        if nested and len(value) <= _MOST:
+        if _has_parts(value):
             found += _flat(value, name)
         elif text := _plain(value):
             found.append((name, text))
     return found
+
+
+def _tree(document: Mapping[str, Any], indent: str = "") -> list[tuple[str, str]]:
+    """The same, where a fact of facts is its name and, indented below it, these."""
+    found: list[tuple[str, str]] = []
+    for key, value in document.items():
+        name = indent + str(key).replace("_", " ")
+        if _has_parts(value):
+            found += [(name, ""), *_tree(value, f"{indent}  ")]
+        elif text := _plain(value):
+            found.append((name, text))
+    return found
+
+
+def _has_parts(value: Any) -> bool:
+    """Whether something is facts of facts, few enough for a line each."""
+    nested = isinstance(value, Mapping) and any(isinstance(part, Mapping | list) for part in value.values())
+    return nested and len(value) <= _MOST
+
+
+def _for_people(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """A plan without what it says in plainer words as well, and each of its generators in a line."""
+    told: dict[str, Any] = {}
+    for name, value in plan.items():
+        if name == "takes_in_full":
+            continue
+        if name == "generators" and isinstance(value, Mapping):
+            told |= _of_families(value)
+        else:
+            told[name] = _for_people(value) if isinstance(value, Mapping) else value
+    return told
+
+
+def _of_families(generators: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Generators that are to be trained on the same rows, and what these are."""
+    told = {
+        f"each {name}": f"{of['budget']}, {of['parameters']:,} parameters, {_plain(of['config'])}"
+        for name, of in generators.items()
+    }
+    first = next(iter(generators.values()))
+    return told | {name: first[name] for name in ("form", "device")}
 
 
 def _plain(value: Any) -> str:

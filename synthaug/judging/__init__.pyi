@@ -27,6 +27,11 @@ from .evaluate import (
     replicates_of as replicates_of,
 )
 from .folds import Fold as Fold, Folds as Folds
+from .forecast import (
+    Forecast as Forecast,
+    foretell as foretell,
+    foretell_evaluation as foretell_evaluation,
+)
 from .identity import identity_of as identity_of, identity_of_own as identity_of_own
 from .learners import LEARNERS as LEARNERS, Learner as Learner, learner_of as learner_of
 from .ledger import Gain as Gain
@@ -106,7 +111,9 @@ from .runner import (
     train_arm as train_arm,
 )
 from .search import (
+    fewest_rungs as fewest_rungs,
     follow as follow,
+    rungs_to_expect as rungs_to_expect,
     search_options as search_options,
     trainings_to_expect as trainings_to_expect,
 )

@@ -6,7 +6,7 @@ import math
 import shutil
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy as np
 
 from synthaug.data.labeled import LabeledData
 from synthaug.errors import SynthaugWarning
-from synthaug.generators.generator import Generator, Selection, resolve_device
+from synthaug.generators.generator import Generator, Selection
 from synthaug.judging.arms import (
     LONGER,
     Arm,
@@ -114,9 +114,8 @@ class Chosen:
 
     def final_arms(self, usual: Sequence[Arm]) -> list[Arm]:
         """The usual arms without synthetic rows, what the candidate is put on top of for longer, and the candidate."""
-        plain = [arm for arm in (*usual, *self.question.own_arms) if not arm.synthetic and arm != LONGER]
         more = [longer(self.base)] if takes_steps(self.question.train) else []
-        return [*plain, *more, self.candidate.arm]
+        return [*plain_arms(self.question, usual), *more, self.candidate.arm]
 
 
 def choose(question: Question, work: Work, runner: Runner) -> Chosen:
@@ -135,21 +134,17 @@ def choose(question: Question, work: Work, runner: Runner) -> Chosen:
     started = time.perf_counter()
     rows, protocol = question.rows, question.protocol
     parts = question.folds()
-    on_cpu = resolve_device(work.device).type == "cpu"
     folds = Folds(
         rows,
         parts,
         _fitting(question, replace(work, progress=work.progress and work.jobs == 1)),
         question.augment,
-        replace(work, jobs=work.jobs if on_cpu else 1),
+        replace(work, jobs=work.fitting_jobs),
         batch_size=protocol.batch_size,
         judge_steps=protocol.judge_steps,
         unlabelled=_unlabelled(question, work),
     )
-    more = () if question.unlabelled is None else unlabelled_sources(question.on_both)
-    sources = (*sources_of(question.families), *more)
-    arms, longer_too = _offered(question, folds), takes_steps(question.train)
-    menu = Menu(arms, sources, full=protocol.full, longer=longer_too)
+    menu = menu_of(question, set.intersection(*({*fold.augmentations} for fold in folds.folds)))
     search = search_options(_Counter(menu, folds), parts, weights_of(rows, parts))
     spent: list[float] = []
     trainings = 0.0
@@ -211,10 +206,25 @@ class _Counter:
         return [option for option in options if option not in refused]
 
 
-def _offered(question: Question, folds: Folds) -> list[Arm]:
+def menu_of(question: Question, augmentations: Set[str]) -> Menu:
+    """What a choice tries of the augmentations that there are."""
+    more = () if question.unlabelled is None else unlabelled_sources(question.on_both)
+    return Menu(
+        _offered(question, augmentations),
+        (*sources_of(question.families), *more),
+        full=question.protocol.full,
+        longer=takes_steps(question.train),
+    )
+
+
+def plain_arms(question: Question, usual: Sequence[Arm]) -> list[Arm]:
+    """What the final test compares of the usual arms and the user's own, beside what was chosen."""
+    return [arm for arm in (*usual, *question.own_arms) if not arm.synthetic and arm != LONGER]
+
+
+def _offered(question: Question, augmentations: Set[str]) -> list[Arm]:
     """The baselines that can be trained: with losses that the training takes, and augmentations that there are."""
-    known = set.intersection(*({None, *fold.augmentations} for fold in folds.folds))
-    unequal = is_unequal(question.rows)
+    known, unequal = {None, *augmentations}, is_unequal(question.rows)
     own = [arm for arm in question.own_arms if unequal or not arm.unequal]
     known_arms = arms_for(question.rows.form)
     asked = [*starting_arms(unequal=unequal, full=question.protocol.full, arms=known_arms), *own]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import cycle
 from typing import Any
@@ -26,8 +26,8 @@ from synthaug.outputs import environment
 from synthaug.seeding import derive
 from synthaug.wording import quoted
 
-# Beyond it longer training gains nothing that would be worth the wait.
-_LONGEST = 5.0
+LONGEST_PAID = 5.0
+"""Times the usual steps, beyond which longer training gains nothing that would be worth the wait."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def _paid(arm: Arm, proposal: Proposal, found: Sequence[ArmResult], jobs: int) -
     alike = [r for r in found if not r.synthetic and r.augmentation == arm.augmentation]
     each = np.median([s for r in alike or found for s in r.seconds]) / jobs
     due = 1 + float(np.mean([replicate.seconds for replicate in proposal.replicates]) / each)
-    factor = min(due, _LONGEST)
+    factor = min(due, LONGEST_PAID)
     less = "" if due == factor else f", where that time would pay for {due:.0f}"
     return replace(arm, steps=factor, about=f"{arm.about} {factor:.1f} times the steps{less}.")
 
@@ -298,23 +298,49 @@ def require_alike(replicates: Sequence[Replicate], others: Mapping[str, LabeledD
 
 def _applicable(proposal: Proposal, training: Train | None) -> list[Arm]:
     replicates = proposal.replicates
-    unequal = any(is_unequal(replicate.train) for replicate in replicates)
-    timed = all(replicate.seconds > 0 for replicate in replicates)
-    chosen = [
-        arm
-        for arm in proposal.arms
-        if (arm.augmentation is None or all(arm.augmentation in r.augmentations for r in replicates))
-        and (unequal or not arm.unequal)
-        and (timed or arm.steps is not None)
-        and can_train(training, arm)
-        and (not arm.judged or all(replicate.judge is not None for replicate in replicates))
-    ]
+    given = Given(
+        set.intersection(*({*r.augmentations} for r in replicates)),
+        unequal=any(is_unequal(r.train) for r in replicates),
+        timed=all(r.seconds > 0 for r in replicates),
+        judge=all(r.judge is not None for r in replicates),
+    )
+    chosen = applicable(proposal.arms, given, training)
     if {arm.synthetic for arm in chosen if arm.steps is not None and not arm.judged} != {True, False}:
         raise InvalidRequest(
             f"Of the arms {quoted(arm.name for arm in proposal.arms)} there are left "
             f"{quoted(arm.name for arm in chosen)}; a comparison needs one with synthetic rows and one without."
         )
     return chosen
+
+
+@dataclass(frozen=True)
+class Given:
+    """What there is for arms.
+
+    Attributes:
+        augmentations: their names.
+        unequal: whether classes are unequally frequent.
+        timed: whether it is known how long the generators took.
+        judge: whether there is one.
+    """
+
+    augmentations: Set[str]
+    unequal: bool
+    timed: bool
+    judge: bool
+
+
+def applicable(arms: Sequence[Arm], given: Given, training: Train | None) -> list[Arm]:
+    """Those of the arms that can be compared by what there is, with this training."""
+    return [
+        arm
+        for arm in arms
+        if (arm.augmentation is None or arm.augmentation in given.augmentations)
+        and (given.unequal or not arm.unequal)
+        and (given.timed or arm.steps is not None)
+        and can_train(training, arm)
+        and (given.judge or not arm.judged)
+    ]
 
 
 def _most(ratio: Ratio) -> float:

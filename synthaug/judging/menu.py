@@ -9,7 +9,7 @@ from typing import Any
 from synthaug.families import find_family
 from synthaug.judging.arms import Arm, longer, on_top
 from synthaug.judging.protocol import JUDGED, ON_BOTH
-from synthaug.judging.search import trainings_to_expect
+from synthaug.judging.search import fewest_rungs, rungs_to_expect, trainings_to_expect
 from synthaug.judging.trials import Option
 from synthaug.mixing.schedule import USUAL_SHARE, Ratio, linear
 
@@ -136,15 +136,37 @@ class Menu:
                 found.append(_mixed(base, of.source, of.share, curated=True))
         return self._offer(found)
 
+    @property
+    def families(self) -> tuple[list[str], list[str]]:
+        """What makes the synthetic rows: what is judged before anything was chosen, and all others."""
+        first = [] if self._foretold is None else [self._foretold.family]
+        every = dict.fromkeys(source.family for source in self._sources)
+        return first, [family for family in every if family not in first]
+
     def expected(self, folds: int) -> int:
         """About how many trainings a search makes of it."""
-        return trainings_to_expect(
-            baselines=len(self.baselines),
-            longer=int(self._longer),
-            options=len(self._sources),
-            variants=len(OTHER_SHARES) - 1 + (len(SMALL_SHARES) + 2 if self._full else 0),
-            folds=folds,
-        )
+        return trainings_to_expect(**self._numbers, variants=self._variants, folds=folds)
+
+    def fewest(self, folds: int) -> list[int]:
+        """About how many trainings a search makes of it rung by rung, where it ends early."""
+        return fewest_rungs(**self._numbers, foretold=int(self._foretold is not None), folds=folds)
+
+    def most(self, folds: int) -> list[int]:
+        """The same where it goes all the way."""
+        foretold = int(self._foretold is not None)
+        return rungs_to_expect(**self._numbers, variants=self._variants, foretold=foretold, folds=folds)
+
+    @property
+    def _numbers(self) -> dict[str, int]:
+        return {
+            "baselines": len(self.baselines),
+            "longer": int(self._longer),
+            "options": len(self._sources),
+        }
+
+    @property
+    def _variants(self) -> int:
+        return len(OTHER_SHARES) - 1 + (len(SMALL_SHARES) + 2 if self._full else 0)
 
     def alike(self, of: Treatment) -> dict[str, float]:
         """The shares of all options that differ from this one in nothing else, by name."""

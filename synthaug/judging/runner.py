@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from synthaug.errors import InvalidRequest
+from synthaug.generators.generator import resolve_device
 from synthaug.judging.arms import Arm
 from synthaug.judging.learners import Learner, bound
 from synthaug.judging.loaders import Augment, Encode, Ingredients
@@ -54,9 +55,21 @@ class Work:
     folder: Path | None = None
     progress: bool = False
 
+    @classmethod
+    def of(cls, device: str, jobs: int | None, folder: Path | None = None, progress: bool = False) -> Work:
+        """The same, with a process a core where no number is given."""
+        from joblib import cpu_count
+
+        return cls(device, cpu_count() if jobs is None else jobs, folder, progress)
+
     def __post_init__(self) -> None:
         if self.jobs < 1:
             raise InvalidRequest(f"jobs={self.jobs} was asked for; at least 1 process is needed.")
+
+    @property
+    def fitting_jobs(self) -> int:
+        """Processes that train generators: one where they share a device."""
+        return self.jobs if resolve_device(self.device).type == "cpu" else 1
 
     def kept(self, name: str) -> Path | None:
         """Where classifiers of this name are kept."""

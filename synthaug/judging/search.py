@@ -151,12 +151,49 @@ def trainings_to_expect(*, baselines: int, longer: int, options: int, variants: 
         variants: of the best one.
         folds: parts that are held out in turn.
     """
+    return sum(
+        rungs_to_expect(
+            baselines=baselines, longer=longer, options=options, variants=variants, foretold=0, folds=folds
+        )
+    )
 
-    def race(n: int) -> int:
-        return n + min(n, _KEPT) * (_TRIALS - 1)
+
+def rungs_to_expect(
+    *, baselines: int, longer: int, options: int, variants: int, foretold: int, folds: int
+) -> list[int]:
+    """About how many trainings are made side by side, rung by rung, where a search goes all the way.
+
+    Args:
+        baselines, longer, options, variants, folds: as in `trainings_to_expect`.
+        foretold: 1 where one of the options is judged before anything was chosen, and that leaves it open.
+    """
+
+    def race(n: int) -> list[int]:
+        return [n, min(n, _KEPT) * (_TRIALS - 1)]
 
     # Searches that leave a fold out go ways of their own now and then.
-    return folds * (race(baselines) + longer + race(options) + variants + (options > 0))
+    found = [
+        *race(baselines),
+        longer,
+        foretold * 2 * (_SEEDS - _TRIALS),
+        *race(options),
+        variants,
+        options > 0,
+    ]
+    return [folds * n for n in found if n]
+
+
+def fewest_rungs(*, baselines: int, longer: int, options: int, foretold: int, folds: int) -> list[int]:
+    """The same where it ends early: what was foretold is sure at once, or every option is clearly behind.
+
+    Args:
+        baselines, longer, options, folds: as in `trainings_to_expect`.
+        foretold: 1 where one of the options is judged before anything was chosen.
+    """
+    kept = min(baselines, _KEPT)
+    others = [folds, folds * (_TRIALS - 1)] if foretold else [folds * options]
+    found = [baselines, (folds - 1) * kept, folds * kept * (_TRIALS - 1), folds * longer, *others]
+    return [n for n in found if n]
 
 
 def _foretold(

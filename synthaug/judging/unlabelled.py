@@ -33,6 +33,9 @@ ROUNDS = (0.5, 0.9)
 
 # Three judges in three rounds labelled rows no better where it was tried, and cost more than twice as much.
 _JUDGES = 2
+JUDGINGS = _JUDGES * len(ROUNDS)
+"""Classifiers that are trained to judge rows without labels once."""
+
 _SURE = 0.5  # probability below which a label is not taken
 _HALF = 0.5  # of each batch of a judge of a later round
 _FAR = 0.95  # of the labelled rows are as near to another one as a row has to be to be judged

@@ -10,6 +10,7 @@ from typing import Any
 from synthaug import data, generators, judging
 from synthaug.judging.protocol import USUAL_PROTOCOL
 from synthaug.requests.base import Request, apart, as_tuple, fingerprint_of, partition_of, told_of
+from synthaug.wording import duration
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,9 @@ class ChooseRequest(Request):
 
     def describe(self) -> dict[str, Any]:  # noqa: D102
         return {"rows": self.question.rows.counts} | self.question.check(self.device)
+
+    def forecast(self, jobs: int | None = None) -> dict[str, Any]:  # noqa: D102
+        return _told(judging.foretell(self.question, judging.Work.of(self.device, jobs)))
 
     def to_dict(self) -> dict[str, Any]:  # noqa: D102
         rows, held_out, protocol = self.question.rows, self.question.held_out, asdict(self.protocol)
@@ -141,6 +145,9 @@ class EvaluateRequest(Request):
             **asdict(self.protocol),
         }
 
+    def forecast(self, jobs: int | None = None) -> dict[str, Any]:  # noqa: D102
+        return _told(judging.foretell_evaluation(self.inquiry, judging.Work.of(self.device, jobs)))
+
     def to_dict(self) -> dict[str, Any]:  # noqa: D102
         inquiry, parts = self.inquiry, self.inquiry.parts.named
         return {
@@ -157,3 +164,32 @@ class EvaluateRequest(Request):
             "format": judging.FORMAT,
             **asdict(self.protocol),
         }
+
+
+def _told(found: judging.Forecast) -> dict[str, Any]:
+    made = [_counted("classifier", *found.trainings), _counted("generator", *found.generators)]
+    return {
+        "takes": f"about {_between(*map(duration, found.seconds))}",
+        "trains": f"{' and '.join(filter(None, made))}, in {_counted('process', found.jobs, found.jobs)}",
+        "takes_in_full": {
+            "seconds": [round(seconds, 1) for seconds in found.seconds],
+            "trainings": list(found.trainings),
+            "generators": list(found.generators),
+            "seconds a training": float(f"{found.seconds_per_training:.3g}"),
+            "processes": found.jobs,
+        },
+    }
+
+
+def _counted(what: str, few: int, many: int) -> str:
+    """How many of something; nothing where there are none."""
+    plural = "" if many == 1 else "es" if what.endswith("s") else "s"
+    return f"{_between(str(few), str(many))} {what}{plural}" if many else ""
+
+
+def _between(few: str, many: str) -> str:
+    """From few to many, with a unit that both have said once."""
+    if few == many:
+        return few
+    (number, *unit), (_, *other) = few.split(), many.split()
+    return f"{number if unit == other else few} to {many}"

@@ -43,10 +43,13 @@ class Request:
         """What would be done, as plain JSON data; raises what doing it would raise before it begins."""
         raise NotImplementedError
 
-    def forecast(self) -> dict[str, Any]:
+    def forecast(self, jobs: int | None = None) -> dict[str, Any]:
         """What it would take here, as plain JSON data, by trying a little of it; nothing where it is not known.
 
         Call `describe` first, which refuses what cannot be tried.
+
+        Args:
+            jobs: processes, of what is told their number beside the request; one a core when None.
         """
         return {}
 

@@ -88,7 +88,7 @@ class FitRequest(Request):
             **({} if self.further is None else {"unlabelled": len(self.further)}),
         }
 
-    def forecast(self) -> dict[str, Any]:  # noqa: D102
+    def forecast(self, jobs: int | None = None) -> dict[str, Any]:  # noqa: D102
         found = self.task.forecast(self.rows[0])
         return {
             "takes": f"about {duration(found.seconds)}",
@@ -153,7 +153,7 @@ class SampleRequest(Request):
             files.require_remote(self.out, self.writing)
         return {"counts": counts, "out": shown(self.out)}
 
-    def forecast(self) -> dict[str, Any]:  # noqa: D102
+    def forecast(self, jobs: int | None = None) -> dict[str, Any]:  # noqa: D102
         content = files.Content.of_samples(self.generator, self.counts, self.seed)
         return _told(files.foretell(content, _place(self)))
 
@@ -283,7 +283,7 @@ class ExpandRequest(Request):
             self.refuse_unused("every sample is taken without curate=True (--curate)", "attempts")
         return {"rows_to_add": dict(added), "out": None if self.out is None else shown(self.out)}
 
-    def forecast(self) -> dict[str, Any]:  # noqa: D102
+    def forecast(self, jobs: int | None = None) -> dict[str, Any]:  # noqa: D102
         if self.generator is None:
             return {"training": self.fit().forecast()}
         content = files.Content.of_expansion(self.expansion, not self.writing.synthetic_only)

@@ -87,9 +87,14 @@ class Training:
             "budget": f"{minutes:g} minutes" if steps is None else f"{steps} steps",
         }
 
-    def forecast(self, data: LabeledData) -> Forecast:
-        """What the training will take here, by steps that are tried; the budget and the rows are taken to be sound."""
-        each, (steps, minutes) = self._pace(data), self._budget(data)
+    def forecast(self, data: LabeledData, *, at_least: float = 2.0) -> Forecast:
+        """What the training will take here, by steps that are tried; the budget and the rows are taken to be sound.
+
+        Args:
+            data: the training rows.
+            at_least: seconds to try steps for.
+        """
+        each, (steps, minutes) = self._pace(data, at_least=at_least), self._budget(data)
         if steps is None:
             return Forecast(each, max(1, round(60 * minutes / each)), 60 * minutes)
         return Forecast(each, steps, steps * each)
@@ -190,10 +195,10 @@ class Training:
             f"{small}. Choose with {remedy}."
         )
 
-    def _pace(self, data: LabeledData, batch_size: int | None = None) -> float:
+    def _pace(self, data: LabeledData, batch_size: int | None = None, at_least: float = 2.0) -> float:
         """Seconds of a step with batches of these rows, of which as few as that takes are read."""
         trial = self.untrained(data)
         with one_thread() if data.form.light else nullcontext():
             size = batch_size or trial.config.batch_size
             batches = Batches(enough_for_a_batch(data, size), trial.form, size, self.seed)
-            return seconds_per_step(trial, batches, seed=self.seed)
+            return seconds_per_step(trial, batches, seed=self.seed, at_least=at_least)

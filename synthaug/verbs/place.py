@@ -60,10 +60,7 @@ def placed(out: str | Path | None, asked: Request, overwrite: bool) -> Iterator[
 
 def work_of(place: Output | None, device: str, jobs: int | None, progress: bool) -> judging.Work:
     """Where and how classifiers are trained; a process a core unless their number is said."""
-    from joblib import cpu_count
-
-    folder = None if place is None else place.work
-    return judging.Work(device, cpu_count() if jobs is None else jobs, folder, progress)
+    return judging.Work.of(device, jobs, None if place is None else place.work, progress)
 
 
 def opened(source: Any, device: str) -> Any:

@@ -17,7 +17,9 @@ from synthaug.judging import (
     Option,
     Scored,
     Trial,
+    fewest_rungs,
     follow,
+    rungs_to_expect,
     search_options,
     trainings_to_expect,
 )
@@ -183,6 +185,24 @@ def test_as_many_trainings_are_made_as_were_to_be_expected() -> None:
             made.setdefault(gain, []).append(choice.trainings)
     assert 0.8 * expected < np.median(made[0.25]) < 1.2 * expected
     assert np.median(made[-0.25]) < 0.8 * expected
+
+
+@pytest.mark.parametrize("foretold", ["option 0", ""])
+@pytest.mark.parametrize("gain", [-0.25, 0.0, 0.05, 0.3])
+def test_as_many_trainings_are_made_as_between_the_fewest_and_all(gain: float, foretold: str) -> None:
+    """To which of them a choice is nearer depends on what it finds."""
+    numbers = {"baselines": len(BASELINES), "longer": 0, "options": 4, "folds": 3}
+    fewest = fewest_rungs(**numbers, foretold=bool(foretold))
+    most = rungs_to_expect(**numbers, variants=0, foretold=bool(foretold))
+    made = []
+    for seed in range(30):
+        world = World({f"option {i}": gain for i in range(4)}, seed=seed)
+        made.append(world.choose([f"option {i}" for i in range(4)], foretold).trainings)
+    assert 0.8 * sum(fewest) <= np.median(made) <= 1.3 * sum(most)
+    if foretold and gain == 0.3:  # sure at once
+        assert np.median(made) < 1.2 * sum(fewest)
+    if gain == 0.0:
+        assert np.median(made) > (sum(fewest) + sum(most)) / 2
 
 
 def test_what_was_foretold_to_be_the_best_is_found_with_fewer_rows_and_trainings() -> None:
