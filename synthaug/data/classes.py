@@ -18,6 +18,7 @@ Label = int | str | bool | float
 
 # What missing labels have become where a table was turned into text.
 _LIKE_MISSING = frozenset(("", "nan", "NaN", "None", "null", "NULL", "<NA>", "NaT"))
+_SHOWN = 12  # names, where classes show themselves
 _MISSING = ("NAType", "NaTType", "MaskedConstant")  # of pandas and NumPy, which need not be here
 
 
@@ -50,6 +51,12 @@ class Classes(Sequence[str]):
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def __repr__(self) -> str:
+        """Both fields where classes are few, else the first names alone."""
+        if len(self) <= _SHOWN:
+            return f"Classes(names={self.names!r}, values={self.values!r})"
+        return f"Classes({len(self):,} classes: {', '.join(map(repr, self.names[:_SHOWN]))}, ...)"
 
     @overload
     def __getitem__(self, place: int) -> str: ...

@@ -122,7 +122,7 @@ class Plan:
         return Interval(mean, mean - reach, mean + reach, max(own.n, plain.n)).within(-1, 1)
 
     def __repr__(self) -> str:
-        return f"Plan({self.advice})"
+        return f"Plan({self.choice.option}, of {len(self.choice.standings)} options that were tried)"
 
     def _repr_html_(self) -> str:
         """What it is worth, the advice and what was tried, in a notebook."""

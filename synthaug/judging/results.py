@@ -26,7 +26,7 @@ from synthaug.metrics.statistics import (
     sign_flip_p,
     verdict,
 )
-from synthaug.wording import in_html
+from synthaug.wording import in_html, points
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,9 @@ class Evaluation:
         return "no evidence" if refused and self.headline.verdict == "helps" else self.headline.verdict
 
     def __repr__(self) -> str:
-        return f"Evaluation({self.worth} {self.advice})"
+        gain = self.headline.difference
+        told = f"{points(gain.mean)} points ({words.interval(gain)}), {self.verdict}"
+        return f"Evaluation({self.candidate} over {self.baseline}: {told}, {gain.n} runs)"
 
     def _repr_html_(self) -> str:
         """The table of arms and what it says, in a notebook; the report of `synthaug.evaluate` shows more."""

@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from synthaug.errors import InvalidRequest
+from synthaug.errors import InvalidRequest, SynthaugWarning
 from synthaug.generators.generator import resolve_device
 from synthaug.judging.arms import Arm
 from synthaug.judging.learners import Learner, bound
@@ -287,18 +288,33 @@ def _in_workers(tasks: Sequence[Callable[[], T]], jobs: int) -> Iterator[T]:
     with parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1):
         # batch_size=1: tasks take seconds, and progress should show each.
         here = os.getcwd()
-        yield from Parallel(return_as="generator", batch_size=1)(delayed(_run)(here, task) for task in tasks)
+        done = Parallel(return_as="generator", batch_size=1)(delayed(_run)(here, task) for task in tasks)
+        for found, told in done:
+            for message in told:
+                warnings.warn(message, SynthaugWarning, stacklevel=3)
+            yield found
 
 
-def _run(folder: str, task: Callable[[], T]) -> T:
-    """The task, where its relative paths mean what they mean to the caller: workers outlive a change of folder."""
+def _run(folder: str, task: Callable[[], T]) -> tuple[T, list[str]]:
+    """The task, where its relative paths mean what they mean to the caller: workers outlive a change of folder.
+
+    Returns:
+        What came of it, and what it warned of, which is said where the user is.
+    """
     from joblib.externals.loky import process_executor
 
     # A worker that has grown by 300 MB, as by importing libraries, would end itself, and tasks that were sent then be
     # waited for without end.
     process_executor._USE_PSUTIL = False
     os.chdir(folder)
-    return task()
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("default")
+        found = task()
+    for other in warned:
+        if not issubclass(other.category, SynthaugWarning):
+            warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
+    ours = (str(each.message) for each in warned if issubclass(each.category, SynthaugWarning))
+    return found, list(dict.fromkeys(ours))
 
 
 def travels(train: Train | None) -> bool:

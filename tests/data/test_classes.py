@@ -22,6 +22,13 @@ def by_label(*labels):
     return Classes(tuple(map(str, labels)), labels)
 
 
+def test_many_classes_show_themselves_in_a_line() -> None:
+    many = Classes(tuple(map(str, range(1000))), tuple(range(1000)))
+    assert len(repr(many)) < 160
+    few = Classes(("a", "b"), (0, 1))
+    assert eval(repr(few)) == few
+
+
 def test_classes_are_the_sequence_of_their_names():
     assert len(ANIMALS) == 3
     assert list(ANIMALS) == ["cat", "dog", "owl"]

@@ -370,6 +370,37 @@ def test_a_share_without_a_generator_is_refused(tmp_path):
         synthaug.expand(source(), to="2x", out=tmp_path / "out", writing=Writing(shard="0/2"), steps=1)
 
 
+def test_processes_that_a_launcher_begins_make_one_output_together(tmp_path):
+    generator = fitted()
+    generator.save(tmp_path / "gen")
+    x, y = source().read(), [source().classes[k] for k in source().labels]
+    np.savez(tmp_path / "rows.npz", X=x, y=np.array(y))
+    words = [
+        "-m",
+        "synthaug.cli",
+        "expand",
+        "rows.npz",
+        "--generator",
+        "gen",
+        "--to",
+        "2x",
+        "--shard-size",
+        "7",
+        "-q",
+    ]
+    run = [sys.executable, *words, "--format", "shards", "--out"]
+    begun = [
+        subprocess.Popen(
+            [*run, "together"], cwd=tmp_path, env=os.environ | {"RANK": str(rank), "WORLD_SIZE": "2"}
+        )
+        for rank in range(2)
+    ]
+    assert [process.wait(timeout=240) for process in begun] == [0, 0]
+    subprocess.run([*run, "alone"], cwd=tmp_path, check=True)
+    together, alone = content(tmp_path / "together"), content(tmp_path / "alone")
+    assert list(together.values()) == list(alone.values())
+
+
 def test_shares_of_another_request_are_refused(tmp_path):
     expand(tmp_path / "out", "shards", Writing(7, 1, shard="0/2"))
     with pytest.raises(OutputExists, match="seed: 0 there, 1 asked"):

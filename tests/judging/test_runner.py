@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import torch
 from planted import distinct_digits, encode, per_class, pool_of
 
+from synthaug.errors import SynthaugWarning
 from synthaug.judging import Ingredients, Runner, Task, Work, find_arm, in_processes
 from synthaug.training import cross_entropy, train_classifier
 
@@ -164,3 +166,18 @@ _KEPT: list[np.ndarray] = []
 def test_workers_that_grow_go_on() -> None:
     tasks = [*[partial(_grow, 1)] * 2, *[partial(_grow, 200)] * 4, *[partial(_grow, 1)] * 4]
     assert len(set(in_processes(tasks, 2))) == 2
+
+
+def _warned() -> int:
+    warnings.warn("few rows", SynthaugWarning, stacklevel=1)
+    warnings.warn("few rows", SynthaugWarning, stacklevel=1)
+    return 1
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_a_worker_warns_of_is_said_where_the_user_is(
+    jobs: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.warns(SynthaugWarning, match="few rows"):
+        assert list(in_processes([_warned, _warned], jobs)) == [1, 1]
+    assert "few rows" not in capfd.readouterr().err

@@ -178,6 +178,8 @@ def folder(planted: tuple[LabeledData, Samples], tmp_path_factory: pytest.TempPa
 
 def test_what_a_run_could_have_seen_is_said_and_too_small_is_no_advice() -> None:
     sharp = evaluation(0.0)
+    assert repr(sharp).startswith("Evaluation(real + synthetic over real: ")
+    assert len(repr(sharp)) < 160
     told = words.summary(sharp)
     assert "With 4 seeds, and scores that vary as these, this run could have seen a gain of 0." in told
     assert " points or more, in four of five such runs." in told
