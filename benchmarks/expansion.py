@@ -57,7 +57,7 @@ class Cell(NamedTuple):
 
 
 CELLS = (
-    Cell("MNIST", "mnist.parquet", "shards", {"family": "cvae", "steps": 20}, "2x", "3000", "20000", 2500),
+    Cell("MNIST", "mnist.parquet", "shards", {"family": "cvae", "steps": 20}, "2x", "3000", "100000", 2500),
     Cell(
         "clothing at 64x64",
         "clothing64.parquet",
