@@ -197,9 +197,9 @@ def _measured(question: Question, work: Work, *, chooses: bool = True) -> _Here:
     augmentations = question.augment(form.encode(parts.rows), few.labels, form)
     menu = menu_of(question, augmentations.keys())
     task = Task("trial", _usual(menu), question.seed, parts, augmentations, {}, protocol.classifier_steps)
-    pace = judge = pace_of(task, train, several=jobs > 1)
+    pace = judge = pace_of(task, train, jobs)
     if train is not None and question.unlabelled is not None:
-        judge = pace_of(task, None, several=fitting > 1)
+        judge = pace_of(task, None, fitting)
     first, others = menu.families
     made = [family for family in (*first, *others) if chooses and family != JUDGED]
     seconds: dict[str, float] = {}

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -14,12 +13,12 @@ from synthaug.judging.learners import Learner
 from synthaug.judging.loaders import Encode
 from synthaug.judging.predict import Train
 from synthaug.judging.runner import Task, in_processes, train_arm
-from synthaug.training.threads import one_thread
 
 _SECONDS = 1.0
 _LEAST_STEPS, _COLD_STEPS = 4, 2
 _LEAST_ROWS = 64  # that a learner is tried with
 _SCORED = 256
+_SIDE_BY_SIDE = 4  # at most: each process takes a second or two to start
 
 
 @dataclass(frozen=True)
@@ -43,22 +42,21 @@ class Pace:
         return self.once + self.step * steps + self.fitted * rows + self.scored * scored
 
 
-def pace_of(task: Task, train: Train | None, *, several: bool) -> Pace:
+def pace_of(task: Task, train: Train | None, jobs: int) -> Pace:
     """What trainings like a task take: steps are tried until they take a second, learners with more and more rows.
 
-    At most half the steps and rows of the task are.
+    At most half the steps and rows of the task are. Where trainings are made side by side a few are tried side by side:
+    each is slower than alone.
 
     Args:
         task: what is tried; it is judged on a few of its own rows.
         train: as `train_arm` takes it.
-        several: whether it is to be done in several processes, of one thread each.
+        jobs: processes that trainings are made in.
     """
-    if isinstance(train, Learner):
-        # in another process where trainings are, as what a learner counts threads by is not torch's
-        (found,) = in_processes([partial(_of_rows, task, train)], 2 if several else 1)
-        return found
-    with one_thread() if several else nullcontext():
-        return _of_steps(task, train)
+    trial = partial(_of_rows if isinstance(train, Learner) else _of_steps, task, train)
+    side_by_side = min(jobs, _SIDE_BY_SIDE)
+    found = list(in_processes([trial] * side_by_side, side_by_side))
+    return Pace(*np.mean([astuple(each) for each in found], axis=0).tolist())
 
 
 def some_of(labels: np.ndarray, n: int) -> np.ndarray:
@@ -117,7 +115,7 @@ def _of_steps(task: Task, train: Train | None) -> Pace:
     return Pace(once, each, 0.0, (found.ended - found.judged) / found.scored)
 
 
-def _of_rows(task: Task, train: Train) -> Pace:
+def _of_rows(task: Task, train: Train | None) -> Pace:
     """Learners are fitted once: what more rows take is what a larger part takes more than a smaller one."""
     n, known = len(task.parts.labels), list[tuple[int, float]]()
     size = max(2, min(_LEAST_ROWS, n // 4))

@@ -116,10 +116,22 @@ def test_nothing_is_trained_to_the_end(shapes: Rows, monkeypatch: pytest.MonkeyP
     ChooseRequest(open_data(vectors), protocol=Protocol(learner="forest", steps=9)).forecast(1)
     assert max(fitted) <= 100
     assert len(fitted) > 1
-    fitted.clear()
-    side_by_side = ChooseRequest(open_data(vectors), protocol=Protocol(learner="linear", steps=9)).forecast(2)
-    assert side_by_side["trains"].endswith("in 2 processes")
-    assert not fitted  # here: it is tried where trainings are made, with one thread
+
+
+def test_what_is_made_side_by_side_is_tried_side_by_side(
+    shapes: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[int] = []
+    started = runner.in_processes
+
+    def counted(tasks: Any, jobs: int) -> Any:
+        tried.extend([len(tasks), jobs])
+        return started(tasks, jobs)
+
+    monkeypatch.setattr("synthaug.judging.pace.in_processes", counted)
+    said = ChooseRequest(open_data(shapes), ["warp"], protocol=Protocol(minutes=1)).forecast(2)
+    assert said["trains"].endswith("in 2 processes")
+    assert tried == [2, 2]
 
 
 @pytest.fixture
