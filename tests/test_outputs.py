@@ -4,10 +4,12 @@ import multiprocessing
 import os
 import shutil
 import signal
+import threading
 import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import given, strategies as st
 
 from synthaug.errors import InvalidRequest, OutputError, OutputExists, SynthaugError
@@ -17,6 +19,7 @@ from synthaug.outputs import (
     encode_name,
     is_finished,
     open_output,
+    open_together,
     require_apart,
     sha256_file,
 )
@@ -440,3 +443,21 @@ def test_an_output_and_its_sources_lie_apart(tmp_path):
 def test_text_that_utf8_cannot_hold_is_written_as_json_escapes_it(tmp_path):
     atomic_write_text(tmp_path / "a.json", json.dumps({"\ud800": "é"}, ensure_ascii=False))
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"\ud800": "é"}
+
+
+def test_whoever_writes_together_waits_for_one_that_has_not_said_what_it_writes(tmp_path: Path) -> None:
+    work = tmp_path / "out.partial"
+    work.mkdir()
+    (work / "synthaug.json.tmp").write_text("{")  # as another process leaves it for a moment
+    lock = FileLock(tmp_path / "out.partial.lock", thread_local=False)
+    lock.acquire()
+
+    def say() -> None:
+        (work / "synthaug.json").write_text('{"request": {"n": 3}}')
+        lock.release()
+
+    timer = threading.Timer(0.5, say)
+    timer.start()
+    with open_together(tmp_path / "out", {"n": 3}) as output:
+        assert not output.finished
+    timer.join()

@@ -194,9 +194,10 @@ def _chosen(data: LabeledData, leave_out: Sequence[Label]) -> LabeledData:
         assert data.splits is not None
         counts = dict(zip(*np.unique(data.splits[strange], return_counts=True), strict=True))
         told = " and ".join(f"{n} of {split}" for split, n in counts.items())
+        first = data.name(int(np.flatnonzero(strange)[0]))
         warnings.warn(
             f"held-out rows of {data.origin} ({told}) have no label, or one that no training row has; training never "
-            f"sees them, and no output has them (the first is {data.name(int(np.flatnonzero(strange)[0]))})",
+            f"sees them, and they are left out, of outputs as well (the first is {first})",
             SynthaugWarning,
             stacklevel=3,
         )

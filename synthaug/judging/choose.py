@@ -260,7 +260,10 @@ def _name(trial: Trial) -> str:
 def _chosen(
     question: Question, work: Work, menu: Menu, choice: Choice, seconds: dict[str, float], cost: float
 ) -> Chosen:
-    tried = choice.candidate or next(of.name for of in choice.standings if of.synthetic)
+    tried = choice.candidate or next((of.name for of in choice.standings if of.synthetic), None)
+    if tried is None:  # as nothing but the rows as they are was; a test tells of what would have been
+        base = Option(choice.baseline)
+        tried = next(of.name for of in (*menu.on_top(base), *menu.others(base)) if of.synthetic)
     candidate, baseline = menu.treatments[tried], menu.treatments[choice.baseline]
     source = candidate.source
     assert source is not None, "a candidate has synthetic rows"

@@ -157,7 +157,7 @@ def open_together(
     path = _own_name(path)
     work, wanted = _beside(path, ".partial"), json.loads(json.dumps(request))
     with _one_error(path, work):
-        if _is_done(path, work, wanted, overwrite, recorded):
+        if _is_done(path, work, wanted, overwrite, recorded, _PATIENCE):
             yield Output(path, work, finished=True)
             return
         work.mkdir(parents=True, exist_ok=True)
@@ -173,14 +173,18 @@ def _is_done(
     wanted: Mapping[str, Any],
     overwrite: bool,
     recorded: Callable[[Path], Mapping[str, Any] | None],
+    wait: float = 0,
 ) -> bool:
-    """Whether the output is there; a partial that is not of it any more is removed."""
+    """Whether the output is there; a partial that is not of it any more is removed.
+
+    Where several write together, one may have made the partial that has not yet said what it is of: that is waited for.
+    """
     if is_finished(path, wanted, overwrite=overwrite, recorded=recorded):
         if same_request(read_request(work), wanted):
             _discard(work)
         return True
     if _occupied(work) and not same_request(read_request(work), wanted):
-        with _locked(work):
+        with _locked(work, wait):
             if not same_request(read_request(work), wanted):  # still, now that nobody else is there
                 _discard(work)
     return False

@@ -523,7 +523,7 @@ def test_rows_that_no_output_can_have_are_counted_in_card_and_record(tmp_path):
     x = images(9)
     y, split = [*LABELS, "cat", "", "bird"], ["train"] * 6 + ["test"] * 3
     np.savez(tmp_path / "rows.npz", X=x, y=np.array(y), split=np.array(split))
-    with pytest.warns(SynthaugWarning, match=r"2 of test\) have no label.*no output has them"):
+    with pytest.warns(SynthaugWarning, match=r"2 of test\) have no label.*left out, of outputs as well"):
         data = open_data(tmp_path / "rows.npz")
     out = expand(data, planted_generator(), TWICE | {"cat": 4}, out=tmp_path / "out")
     assert "- rows of test without a class of the training rows: 2" in (out / "README.md").read_text()
