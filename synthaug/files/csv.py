@@ -43,8 +43,11 @@ def _write(folder: Path, stem: str, blocks: NamedBlocks, card: Card, layout: Lay
             columns = {name: as_text(column, name) for name, column in table.items()}
             for name, own in own_columns(rows, layout).items():
                 columns[name] = [str(value) for value in np.asarray(own).tolist()]
+            made = rows.provenance["synthetic"]  # a class of theirs may be called nothing
             for name in _never_empty(layout):
-                columns[name] = [text or _REAL for text in columns[name]]
+                columns[name] = [
+                    text if synthetic else _REAL for text, synthetic in zip(columns[name], made, strict=True)
+                ]
             (folder / _HEAD).write_text(text_line(columns), encoding="utf-8", newline="")
             file.writelines(text_line(row) for row in zip(*columns.values(), strict=True))
 

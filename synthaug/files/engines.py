@@ -34,9 +34,8 @@ def in_processes(make: Make, shards: Sequence[Shard], jobs: int) -> Rows:
     from joblib import Parallel, delayed, parallel_config
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    with parallel_config(
-        backend="loky", inner_max_num_threads=1
-    ):  # they begin here, not where they are waited for
+    # They begin here, not where they are waited for.
+    with parallel_config(backend="loky", inner_max_num_threads=1):
         made: Iterable[int] = Parallel(n_jobs=jobs, return_as="generator_unordered")(
             delayed(make)(shard) for shard in shards
         )
@@ -73,16 +72,13 @@ def on_ray(make: Make, shards: Sequence[Shard], jobs: int) -> Rows:
         def made(row: dict[str, Any]) -> dict[str, Any]:
             try:
                 return {"rows": ray.get(shared)(by_number[row["shard"]]), "failed": b""}
-            except (
-                OSError,
-                SynthaugError,
-            ) as error:  # Ray would try again what will fail again, and hide why
+            except (OSError, SynthaugError) as error:
+                # Ray would try again what will fail again, and hide why
                 return {"rows": 0, "failed": pickle.dumps(error)}
 
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # retries have no other name yet; those that have none are to go in Ray 2.64
+            # retries have no other name yet; those that have none are to go in Ray 2.64
+            warnings.simplefilter("ignore")
             parts = ray.data.from_items(plan, override_num_blocks=len(plan)).map(made, max_retries=-1)
         for row in parts.iter_rows():
             if row["failed"]:

@@ -339,3 +339,13 @@ def test_a_csv_is_read_in_blocks_of_real_and_of_synthetic_rows(tmp_path):
     stored = Stored.at(Path(out))
     assert len(stored.synthetic) == N
     assert open_data(out).counts == {name: 2 * n for name, n in data.counts.items()}
+
+
+def test_a_class_called_nothing_stays_so_in_a_csv(tmp_path):
+    whole = frame()
+    whole["finding"] = whole["finding"].where(whole["finding"] != "ill", "")
+    data = opened(whole)
+    out = write_expansion(Expansion.of(data, maker(data), "2x", 0), Place(tmp_path / "out.csv"))
+    told = pd.read_csv(out, keep_default_na=False)
+    assert set(told["class"][N:]) == {"", "well"}
+    assert set(told["class"][:N]) == {"real"}
