@@ -97,13 +97,13 @@ def expansion() -> str:
         return ""
     rows = []
     for cell in _read("expansion.json")["cells"]:
-        made, one, two = cell["made"], cell["one"], cell["two"]
+        made, one = cell["made"], cell["one"]
         times = [
             (more["processor"] - few["processor"]) / (made["more"] - made["few"]) / alone
             for few, alone, more in zip(one["few"], one["alone"], one["more"], strict=True)
         ]
-        clock = two["many"]["seconds"] - two["few"]["seconds"]
-        few, many = two["few"]["megabytes"], two["many"]["megabytes"]
+        clock = {size: median(run["seconds"] for run in runs) for size, runs in cell["two"].items()}
+        few, many = (median(run["megabytes"] for run in cell["two"][size]) for size in ("few", "many"))
         rows.append(
             [
                 cell["rows"],
@@ -111,7 +111,7 @@ def expansion() -> str:
                 f"{cell['total']:,}",
                 f"{1 / median(one['alone']):,.0f}",
                 f"{median(times):.2f} ({min(times):.2f} to {max(times):.2f})",
-                f"{(made['many'] - made['few']) / clock:,.0f}",
+                f"{(made['many'] - made['few']) / (clock['many'] - clock['few']):,.0f}",
                 f"{few:,.0f}",
                 f"{many:,.0f} ({many / few - 1:+.0%})",
             ]

@@ -2,11 +2,11 @@
 
 python benchmarks/expansion.py --folder DATA
 
-Each expansion is a run of the command line. With two processes, once with few rows and once with many: memory is the
-sum over all its processes, shared pages divided among them, looked at five times a second, and the rate is that of the
-clock. With one process, with few rows and with more, several times: the time of a row is that of the processor, which
-others on the machine change least; what the more take beyond the few, so without imports and without the real rows,
-over what a loop by hand takes to sample and encode such rows in memory, between the two runs.
+Each expansion is a run of the command line. With two processes, several times with few rows and once with many: memory
+is the sum over all its processes, shared pages divided among them, looked at five times a second, and the rate is that
+of the clock. With one process, with few rows and with more, several times: the time of a row is that of the processor,
+which others on the machine change least; what the more take beyond the few, so without imports and without the real
+rows, over what a loop by hand takes to sample and encode such rows in memory, between the two runs.
 """
 
 from __future__ import annotations
@@ -181,7 +181,8 @@ def measured(folder: Path, place: Path, cell: Cell, runs: int) -> dict[str, Any]
     generator, train = synthaug.load(place / "gen"), training_rows(data)
     totals = {"few": cell.few, "more": cell.more, "many": cell.many}
     made = {size: sum(rows_to_add(to, train.counts, data.classes).values()) for size, to in totals.items()}
-    two = {size: expanded(cell, folder, place, totals[size], 2) for size in ("few", "many")}
+    few = [expanded(cell, folder, place, cell.few, 2) for _ in range(3)]
+    two = {"few": few, "many": [expanded(cell, folder, place, cell.many, 2)]}
     click.echo(f"{cell.rows}: {made} rows, with two processes {two}")
     one: dict[str, list[Any]] = {"few": [], "alone": [], "more": []}
     for _ in range(runs):
