@@ -33,19 +33,29 @@ types: $(READY)
 
 check: lint types test
 
-# without transformers, which asks for a newer huggingface_hub than the rest; and other versions warn of other things
+# The wheel is installed into an empty environment, run outside the checkout, and then tested from it.
+# Lowest is without transformers, which asks for a newer huggingface_hub than the rest; and other versions warn of
+# other things.
+OTHERS := accelerate,lightning,torchdata,medical,imbalanced,trackers,plots,ray,test
 lowest: $(READY)
+	rm -rf $(VENV)-lowest
+	$(VENV)/bin/python -m build --outdir $(VENV)-lowest/dist .
 	$(PYTHON) -m venv $(VENV)-lowest
 	$(VENV)/bin/python .ci/lowest.py > $(VENV)-lowest/constraints.txt
 	$(VENV)-lowest/bin/python -m pip install --quiet --disable-pip-version-check -c $(VENV)-lowest/constraints.txt torch
 	$(VENV)-lowest/bin/python -m pip install --quiet --disable-pip-version-check -c $(VENV)-lowest/constraints.txt \
-		-e ".[accelerate,lightning,torchdata,medical,imbalanced,trackers,test]"
+		"$$(ls $(VENV)-lowest/dist/*.whl)[$(OTHERS)]"
+	.ci/installed $(VENV)-lowest
 	$(VENV)-lowest/bin/python -m pytest -n 2 -W default $(TESTS)
 
-newest:
+newest: $(READY)
+	rm -rf $(VENV)-newest
+	$(VENV)/bin/python -m build --outdir $(VENV)-newest/dist .
 	$(PYTHON) -m venv $(VENV)-newest
 	$(VENV)-newest/bin/python -m pip install --quiet --disable-pip-version-check torch
-	$(VENV)-newest/bin/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	$(VENV)-newest/bin/python -m pip install --quiet --disable-pip-version-check \
+		"$$(ls $(VENV)-newest/dist/*.whl)[transformers,$(OTHERS)]"
+	.ci/installed $(VENV)-newest
 	$(VENV)-newest/bin/python -m pytest -n 2 -W default $(TESTS)
 
 # beside the package that is imported as albumentations too, and takes its folder
