@@ -7,7 +7,8 @@ in every share that it tries by default, over the same rows, folds and baselines
 takes is then trained on all rows and scored on test rows, as is the best it found and did not dare to take.
 
 To be affordable pictures are 12x12, trainings have 200 steps of 32 rows, and augmentation is a shift by up to one
-pixel; the baselines are no augmentation, the shift, and mixup and CutMix on top of it. What has 20 or 40 rows a class is bundled.
+pixel; the baselines are no augmentation, the shift, and mixup and CutMix on top of it. Cells of 20 and 40 rows a class
+draw from what is bundled.
 """
 
 from __future__ import annotations
