@@ -13,8 +13,10 @@ import numpy as np
 import yaml
 from click.testing import CliRunner, Result
 from PIL import Image
+from planted import plan_for
 
 import synthaug
+from synthaug import Plan
 from synthaug.cli import main
 from synthaug.recipes import shipped
 
@@ -32,6 +34,15 @@ def document(*arguments: object) -> dict[str, Any]:
     assert done.exit_code == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
+
+
+def chosen(dataset: Any, out: Path, generator: bool = True, **_: Any) -> Plan:
+    """In place of `synthaug.choose`: a plan with a generator of two steps, or with none, and its folder."""
+    made = synthaug.fit(dataset, steps=2, progress=False) if generator else None
+    plan = plan_for(dataset, "real", made)
+    out.mkdir(parents=True, exist_ok=True)
+    plan.write(out)
+    return plan
 
 
 def pictures(place: Path, images: np.ndarray, labels: np.ndarray) -> Path:

@@ -233,7 +233,8 @@ class _Run:
         if maker is None:
             return self._nothing(place)
         own = {"generator": maker, "out": place, "seed": self.seed}
-        verbs.sample(**request_of(SampleRequest, how.model_dump() | own).arguments(), **self.how)
+        asked = request_of(SampleRequest, how.model_dump() | own).arguments()
+        verbs.sample(**asked | self._kept(), **self.how)
         rows, over = training_rows(self.data), self.how["overwrite"]
         draw_beside(maker, rows, picture, seed=self.seed, overwrite=over)
         self.step("Real rows beside synthetic ones", picture)
@@ -262,7 +263,8 @@ class _Run:
             return self._nothing(place)
         source = self.plan if self.generator is None else self.generator
         own = {"dataset": self.data, "generator": source, "out": place, "seed": self.seed}
-        verbs.expand(**request_of(ExpandRequest, how.model_dump() | own).arguments(), **self.how)
+        asked = request_of(ExpandRequest, how.model_dump() | own).arguments()
+        verbs.expand(**asked | self._kept(), **self.how)
         self.step("Expanded", place)
         return {"out": str(place)}
 
@@ -278,6 +280,11 @@ class _Run:
     def _maker(self) -> Generator | None:
         """What makes synthetic rows; None where a plan says to use none."""
         return self.generator if self.plan is None or self.generator is not None else self.plan.maker()
+
+    def _kept(self) -> dict[str, Any]:
+        """Where an earlier step keeps what makes synthetic rows, so that outputs record how they are made again."""
+        step = "choose" if self.generator is None else "fit"
+        return {"generator": self.out / _FOLDERS[step], "device": self.device}
 
     def _nothing(self, place: Path) -> dict[str, Any]:
         """What is told where a plan says to use no synthetic rows."""

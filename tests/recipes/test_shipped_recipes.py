@@ -16,13 +16,12 @@ from cooked import (
     PIPELINES,
     TOLD,
     WORLDS,
+    chosen,
     document,
     in_yaml,
     written,
 )
-from planted import plan_for
 
-import synthaug
 from synthaug import Plan, open_data
 from synthaug.recipes.schema import STEPS
 
@@ -72,10 +71,6 @@ def test_a_shipped_recipe_runs_and_a_second_time_does_nothing_again(
 def test_where_a_plan_asks_for_synthetic_rows_they_are_written(
     name: str, asked: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def chosen(dataset: Any, **_: Any) -> Plan:
-        generator = synthaug.fit(dataset, steps=2, progress=False)
-        return plan_for(dataset, "real", generator)
-
     monkeypatch.setattr("synthaug.verbs.choose", chosen)
     place = Path(document(*asked)["expand"]["out"])
     assert place == Path("out") / in_yaml(name)["expand"]["file"]

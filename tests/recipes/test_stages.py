@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from cooked import FIT, JUDGED, Arrays, few, pictures, run, written
+from cooked import FIT, JUDGED, Arrays, chosen, few, pictures, run, written
 from PIL import Image
-from planted import plan_for
 
-import synthaug
-from synthaug import Plan, Protocol, judging
+from synthaug import Protocol, judging
 from synthaug.errors import OutputExists
 from synthaug.recipes import load_recipe, run_recipe
 
@@ -123,17 +122,33 @@ def test_a_generator_learns_from_unlabelled_rows_that_a_recipe_names(
 @pytest.mark.filterwarnings("ignore::synthaug.SynthaugWarning")
 def test_rows_of_an_earlier_plan_are_told_of(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plans = [True, False]
-
-    def chosen(dataset: Any, **_: Any) -> Plan:
-        generator = synthaug.fit(dataset, steps=2, progress=False) if plans.pop(0) else None
-        return plan_for(dataset, "real", generator)
-
-    monkeypatch.setattr("synthaug.verbs.choose", chosen)
+    monkeypatch.setattr(
+        "synthaug.verbs.choose", lambda *asked, **how: chosen(*asked, generator=plans.pop(0), **how)
+    )
     recipe, told = load_recipe("few-images", data=str(photos), out="out"), list[str]()
     assert "out" in run_recipe(recipe, progress=False, say=told.append)["expand"]
     assert not any("an earlier plan" in line for line in told)
+    shutil.rmtree("out/plan")  # it says of no request that it is its answer
     assert list(run_recipe(recipe, progress=False, say=told.append)["expand"]) == ["advice"]
     assert any("there is no expanded; out/expanded is of an earlier plan" in line for line in told)
+
+
+@pytest.mark.filterwarnings("ignore::synthaug.SynthaugWarning")
+def test_what_a_recipe_wrote_is_made_again_from_its_record(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("synthaug.verbs.choose", chosen)
+    done(photos, evaluate=None, mix=None)
+    run_recipe(load_recipe("few-images", data=str(photos), out="few"), progress=False, say=lambda _: None)
+    for made in ("out/expanded", "out/samples.parquet", "few/expanded", "few/samples.parquet"):
+        again = Path("again") / made
+        assert run("run", made, "--out", again, "-q").exit_code == 0
+        assert contents(Path(made)) == contents(again), made
+
+
+def contents(place: Path) -> dict[str, bytes]:
+    files = [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]
+    return {path.relative_to(place).as_posix(): path.read_bytes() for path in files}
 
 
 def test_unlabelled_rows_stay_apart_from_what_is_written(photos: Path, shapes: Arrays) -> None:
