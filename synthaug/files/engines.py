@@ -62,7 +62,11 @@ def on_ray(make: Make, shards: Sequence[Shard], jobs: int) -> Rows:
     begun = not ray.is_initialized()
     if begun:  # joins the cluster of RAY_ADDRESS where that is said
         alone = not os.environ.get("RAY_ADDRESS")
-        ray.init(num_cpus=jobs if alone else None, include_dashboard=False, logging_level="warning")
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", FutureWarning
+            )  # of older versions, about devices that are not asked for
+            ray.init(num_cpus=jobs if alone else None, include_dashboard=False, logging_level="warning")
     try:
         how = ray.data.DataContext.get_current()
         how.enable_progress_bars, how.print_on_execution_start = False, False

@@ -58,13 +58,19 @@ def describe_recipe(
         recipe, seed, device, overwrite: as in `run_recipe`.
 
     Returns:
-        What the recipe says, and under "there" those steps whose outputs are there already, as far as that can be
+        What the recipe says; under "there" those steps whose outputs are there already, under "rows" how many rows each
+        file is to have, and under "takes" how long the other steps that train will take, each as far as that can be
         known before a generator is trained.
     """
     run = _Run(recipe, _opened(recipe, seed), seed, device, {"overwrite": overwrite}, lambda _: None)
     there = run.check()
     told: dict[str, Any] = recipe.model_dump(mode="json")
-    return told | {"there": there}
+    takes = {
+        name: asked.forecast()["takes"]
+        for name, asked in run.asked.items()
+        if name not in there and not (name == "evaluate" and recipe.fit is not None)
+    }
+    return told | {"there": there, "rows": run.rows(), **({"takes": takes} if takes else {})}
 
 
 def _opened(recipe: Recipe, seed: int) -> LabeledData:
@@ -188,6 +194,17 @@ class _Run:
             for name, asked in known.items()
             if asked.is_finished(self.out / _FOLDERS[name], overwrite=over)
         ]
+
+    def rows(self) -> dict[str, int]:
+        """How many rows the files are to have; of those whose number a plan decides, nothing."""
+        recipe, data, found = self.recipe, self.data, dict[str, int]()
+        if recipe.sample is not None:
+            found[recipe.sample.file] = sum(resolve_counts(recipe.sample.counts, data.classes).values())
+        if recipe.expand is not None and (recipe.expand.to is not None or recipe.choose is None):
+            totals = ExpandRequest(data, to=recipe.expand.to).totals
+            added = sum(rows_to_add(totals, training_rows(data).counts, data.classes).values())
+            found[recipe.expand.file] = added + (0 if recipe.expand.synthetic_only else len(data))
+        return found
 
     def _with_generator(self, asked: Request) -> EvaluateRequest:
         """What is asked of a generator that is still to be trained: nothing is chosen then."""

@@ -285,7 +285,9 @@ class ExpandRequest(Request):
 
     def forecast(self, jobs: int | None = None) -> dict[str, Any]:  # noqa: D102
         if self.generator is None:
-            return {"training": self.fit().forecast()}
+            rows = sum(self.describe()["rows_to_add"].values())
+            rows += 0 if self.writing.synthetic_only else len(self.dataset)
+            return {"rows": rows, "training": self.fit().forecast()}
         content = files.Content.of_expansion(self.expansion, not self.writing.synthetic_only)
         told = _told(files.foretell(content, _place(self)))
         if self.curate:

@@ -118,8 +118,10 @@ def test_a_dry_run_needs_no_output_and_all_else_does(data: Path) -> None:
     found = json.loads(run(*commands[0], "--dry-run", "--json").stdout)
     assert found["out"] is None
     assert found["takes_in_full"]["steps"] == 2
-    assert "takes" in json.loads(run(*commands[2], "--dry-run", "--json").stdout)["training"]
-    assert "training" not in json.loads(run(*commands[3], "--dry-run", "--json").stdout)
+    untrained, trained = (json.loads(run(*each, "--dry-run", "--json").stdout) for each in commands[2:])
+    assert "takes" in untrained["training"]
+    assert "training" not in trained
+    assert untrained["rows"] == trained["rows"]
     assert sorted(os.walk(data.parent)) == before
 
 

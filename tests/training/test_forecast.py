@@ -51,6 +51,14 @@ def test_minutes_take_what_they_are(shapes: Arrays) -> None:
     assert found.steps == pytest.approx(120 / found.seconds_per_step, rel=0.01, abs=1)
 
 
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_rows_whose_range_is_known_from_them_alone_are_foretold(shapes: Arrays, dtype: str) -> None:
+    images = shapes[0].astype(dtype) * (16 if dtype == "uint16" else 1)
+    data = open_data((images, shapes[1]))
+    assert not data.form.complete
+    assert Training("cvae", {"width": 4}, steps=7).forecast(data).seconds > 0
+
+
 def share(began: tuple[float, float]) -> float:
     """Of a processor, what this process had since then: seconds times it are what an idle machine would take."""
     return (time.process_time() - began[1]) / (time.monotonic() - began[0])
