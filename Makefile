@@ -33,7 +33,7 @@ types: $(READY)
 
 check: lint types test
 
-# The wheel is installed into an empty environment, run outside the checkout, and then tested from it.
+# The wheel is installed into an empty environment and run outside the checkout; then the tests of the checkout run there.
 # Lowest is without transformers, which asks for a newer huggingface_hub than the rest; and other versions warn of
 # other things.
 OTHERS := accelerate,lightning,torchdata,medical,imbalanced,trackers,plots,ray,test

@@ -181,8 +181,10 @@ def measured(folder: Path, place: Path, cell: Cell, runs: int) -> dict[str, Any]
     generator, train = synthaug.load(place / "gen"), training_rows(data)
     totals = {"few": cell.few, "more": cell.more, "many": cell.many}
     made = {size: sum(rows_to_add(to, train.counts, data.classes).values()) for size, to in totals.items()}
-    few = [expanded(cell, folder, place, cell.few, 2) for _ in range(3)]
-    two = {"few": few, "many": [expanded(cell, folder, place, cell.many, 2)]}
+    two = {
+        size: [expanded(cell, folder, place, totals[size], 2) for _ in range(times)]
+        for size, times in (("few", 3), ("many", 1))
+    }
     click.echo(f"{cell.rows}: {made} rows, with two processes {two}")
     one: dict[str, list[Any]] = {"few": [], "alone": [], "more": []}
     for _ in range(runs):

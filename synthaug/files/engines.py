@@ -63,9 +63,8 @@ def on_ray(make: Make, shards: Sequence[Shard], jobs: int) -> Rows:
     if begun:  # joins the cluster of RAY_ADDRESS where that is said
         alone = not os.environ.get("RAY_ADDRESS")
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", FutureWarning
-            )  # of older versions, about devices that are not asked for
+            # of older versions, about devices that are not asked for
+            warnings.simplefilter("ignore", FutureWarning)
             ray.init(num_cpus=jobs if alone else None, include_dashboard=False, logging_level="warning")
     try:
         how = ray.data.DataContext.get_current()

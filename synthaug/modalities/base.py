@@ -63,7 +63,7 @@ class Form(ABC):
 
     @property
     def complete(self) -> bool:
-        """Whether rows can be encoded before the form is fitted to any."""
+        """Whether it is known what an encoded row is, before the form is fitted to any."""
         return True
 
     def unfit(self) -> str | None:

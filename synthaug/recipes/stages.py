@@ -17,7 +17,6 @@ from synthaug.data import (
     open_unlabelled,
     require_original,
     resolve_counts,
-    rows_to_add,
     training_and_held_out,
     training_rows,
     with_three_splits,
@@ -70,7 +69,7 @@ def describe_recipe(
         for name, asked in run.asked.items()
         if name not in there and not (name == "evaluate" and recipe.fit is not None)
     }
-    return told | {"there": there, "rows": run.rows(), **({"takes": takes} if takes else {})}
+    return told | {"there": there, "rows": run.rows(), "takes": takes}
 
 
 def _opened(recipe: Recipe, seed: int) -> LabeledData:
@@ -180,9 +179,7 @@ class _Run:
             check_share(recipe.mix.ratio)
         if recipe.expand is not None:
             choose_format(self.out / recipe.expand.file, recipe.expand.format, data.form, data.present)
-            if recipe.expand.to is not None or recipe.choose is None:
-                totals = ExpandRequest(data, to=recipe.expand.to).totals
-                rows_to_add(totals, training_rows(data).counts, data.classes)
+        self.rows()
         for asked in self.asked.values():
             asked.describe()
         known = {
@@ -201,9 +198,8 @@ class _Run:
         if recipe.sample is not None:
             found[recipe.sample.file] = sum(resolve_counts(recipe.sample.counts, data.classes).values())
         if recipe.expand is not None and (recipe.expand.to is not None or recipe.choose is None):
-            totals = ExpandRequest(data, to=recipe.expand.to).totals
-            added = sum(rows_to_add(totals, training_rows(data).counts, data.classes).values())
-            found[recipe.expand.file] = added + (0 if recipe.expand.synthetic_only else len(data))
+            asked = request_of(ExpandRequest, recipe.expand.model_dump() | {"dataset": data})
+            found[recipe.expand.file] = asked.rows
         return found
 
     def _with_generator(self, asked: Request) -> EvaluateRequest:
@@ -251,7 +247,7 @@ class _Run:
             return self._nothing(place)
         own = {"generator": maker, "out": place, "seed": self.seed}
         asked = request_of(SampleRequest, how.model_dump() | own).arguments()
-        verbs.sample(**asked | self._kept(), **self.how)
+        verbs.sample(**asked | {"generator": self._kept(), "device": self.device}, **self.how)
         rows, over = training_rows(self.data), self.how["overwrite"]
         draw_beside(maker, rows, picture, seed=self.seed, overwrite=over)
         self.step("Real rows beside synthetic ones", picture)
@@ -281,7 +277,7 @@ class _Run:
         source = self.plan if self.generator is None else self.generator
         own = {"dataset": self.data, "generator": source, "out": place, "seed": self.seed}
         asked = request_of(ExpandRequest, how.model_dump() | own).arguments()
-        verbs.expand(**asked | self._kept(), **self.how)
+        verbs.expand(**asked | {"generator": self._kept(), "device": self.device}, **self.how)
         self.step("Expanded", place)
         return {"out": str(place)}
 
@@ -298,10 +294,9 @@ class _Run:
         """What makes synthetic rows; None where a plan says to use none."""
         return self.generator if self.plan is None or self.generator is not None else self.plan.maker()
 
-    def _kept(self) -> dict[str, Any]:
+    def _kept(self) -> Path:
         """Where an earlier step keeps what makes synthetic rows, so that outputs record how they are made again."""
-        step = "choose" if self.generator is None else "fit"
-        return {"generator": self.out / _FOLDERS[step], "device": self.device}
+        return self.out / _FOLDERS["choose" if self.generator is None else "fit"]
 
     def _nothing(self, place: Path) -> dict[str, Any]:
         """What is told where a plan says to use no synthetic rows."""

@@ -63,8 +63,8 @@ def requested(call: Mapping[str, Any] | None, where: str) -> dict[str, Any]:
     """
     if call is None:
         raise InvalidRequest(
-            f"{where} was made of data or with a generator that lay in memory alone, so that its record cannot make it "
-            "again. Save the generator, and give paths."
+            f"{where} was made of data or with a generator that lay in memory alone, or of splits that were drawn, so "
+            "that its record cannot make it again. Save the generator, and give paths."
         )
     told = {name: value for name, value in call.items() if name not in ("verb", "data", "origin")}
     if (said := call.get("data")) is not None:

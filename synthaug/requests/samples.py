@@ -207,6 +207,19 @@ class ExpandRequest(Request):
         raise InvalidRequest('expand was given no totals: say to="2x", to="balance" or to={class: total}.')
 
     @property
+    def added(self) -> Mapping[str, int]:
+        """Rows to add, by class name."""
+        if self.maker is not None:
+            return self.expansion.added
+        counts = data.training_rows(self.dataset).counts
+        return data.rows_to_add(self.totals, counts, self.dataset.classes)
+
+    @property
+    def rows(self) -> int:
+        """Rows of the output."""
+        return sum(self.added.values()) + (0 if self.writing.synthetic_only else len(self.dataset))
+
+    @property
     def sample_seed(self) -> int:
         """The seed of the synthetic rows: the plan's where only rows of that were curated."""
         plan = self.generator
@@ -272,10 +285,8 @@ class ExpandRequest(Request):
                 "A share of an expansion was asked for, without a generator: each would train one of its own. Train it "
                 "first, with synthaug fit, and give it."
             )
-        if self.maker is not None:
-            added = self.expansion.added
-        else:
-            added = data.rows_to_add(self.totals, data.training_rows(rows).counts, rows.classes)
+        added = self.added
+        if self.maker is None:
             self.fit().describe()
         if self.curate:
             self._require_judged(added)
@@ -285,9 +296,7 @@ class ExpandRequest(Request):
 
     def forecast(self, jobs: int | None = None) -> dict[str, Any]:  # noqa: D102
         if self.generator is None:
-            rows = sum(self.describe()["rows_to_add"].values())
-            rows += 0 if self.writing.synthetic_only else len(self.dataset)
-            return {"rows": rows, "training": self.fit().forecast()}
+            return {"rows": self.rows, "training": self.fit().forecast()}
         content = files.Content.of_expansion(self.expansion, not self.writing.synthetic_only)
         told = _told(files.foretell(content, _place(self)))
         if self.curate:

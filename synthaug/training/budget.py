@@ -200,5 +200,8 @@ class Training:
         trial = self.untrained(data)
         with one_thread() if data.form.light else nullcontext():
             size = batch_size or trial.config.batch_size
-            batches = Batches(enough_for_a_batch(data, size), trial.form, size, self.seed)
+            few = enough_for_a_batch(data, size)
+            if data.form.complete:  # though not fitted, as to the range of the values
+                trial = self.untrained(data, data.form.fitted(few.read()))
+            batches = Batches(few, trial.form, size, self.seed)
             return seconds_per_step(trial, batches, seed=self.seed, at_least=at_least)

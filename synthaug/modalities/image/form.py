@@ -82,11 +82,6 @@ class ImageForm(Form):
         """A row of the lowest and one of the highest value, where these are known."""
         return [np.full(self.shape, end, self.dtype) for end in (self.low, self.high) if end is not None]
 
-    @property
-    def complete(self) -> bool:
-        """Whether the range of values is known."""
-        return self.low is not None
-
     def fitted(self, images: np.ndarray) -> ImageForm:
         """This form with the value range of training rows.
 
